@@ -1,0 +1,129 @@
+"""Every exception plait raises.
+
+::
+
+    PlaitError
+    ├── ConfigError                 a wrong option, path or value, found before any socket opens
+    ├── ProtocolError               .status_hint (what a server answers), .error_code (RFC 9113 §7)
+    │   ├── LocalProtocolError      we were asked to break a rule
+    │   └── RemoteProtocolError     the peer broke one
+    ├── ExchangeError               ends one exchange; .unprocessed says whether it may be sent again
+    │   ├── ExchangeReset           RST_STREAM, or the HTTP/1.1 message broke off; .error_code
+    │   └── ConnectionLost          the whole connection went, and this exchange with it
+    ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
+    ├── ClientClosed                the client was closed before or during the exchange
+    └── Timeout (a TimeoutError)    one exchange or one connect, never its siblings
+        ├── ConnectTimeout
+        ├── PoolTimeout
+        ├── ReadTimeout
+        └── WriteTimeout
+
+Two questions are answered by type: whose fault it is, and how much is lost.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "PlaitError",
+    "ConfigError",
+    "ProtocolError",
+    "LocalProtocolError",
+    "RemoteProtocolError",
+    "ExchangeError",
+    "ExchangeReset",
+    "ConnectionLost",
+    "ConnectFailed",
+    "ClientClosed",
+    "Timeout",
+    "ConnectTimeout",
+    "PoolTimeout",
+    "ReadTimeout",
+    "WriteTimeout",
+]
+
+
+class PlaitError(Exception):
+    """The base of every exception plait raises."""
+
+
+class ConfigError(PlaitError):
+    """An option, a path or a value is wrong; the message is one sentence for the user."""
+
+
+class ProtocolError(PlaitError):
+    """A rule of HTTP was broken.
+
+    Attributes:
+        status_hint: The status code a server answers with when it still can.
+        error_code: The HTTP/2 error code that says the same (RFC 9113 §7).
+    """
+
+    def __init__(self, message: str, *, status_hint: int = 400, error_code: int = 0x01) -> None:
+        super().__init__(message)
+        self.status_hint = status_hint
+        self.error_code = error_code
+
+
+class LocalProtocolError(ProtocolError):
+    """This side was asked to send something HTTP does not allow; nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something HTTP does not allow."""
+
+
+class ExchangeError(PlaitError):
+    """One exchange ended before its end.
+
+    Attributes:
+        unprocessed: True when the peer is known not to have acted on the request, so that sending
+            it again is safe whatever its method (RFC 9113 §8.7).
+    """
+
+    def __init__(self, message: str, *, unprocessed: bool = False) -> None:
+        super().__init__(message)
+        self.unprocessed = unprocessed
+
+
+class ExchangeReset(ExchangeError):
+    """One exchange was reset, by either side.
+
+    Attributes:
+        error_code: The HTTP/2 error code (RFC 9113 §7).
+    """
+
+    def __init__(self, message: str, *, error_code: int, unprocessed: bool = False) -> None:
+        super().__init__(message, unprocessed=unprocessed)
+        self.error_code = error_code
+
+
+class ConnectionLost(ExchangeError):
+    """The connection closed while the exchange was open."""
+
+
+class ConnectFailed(PlaitError):
+    """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
+
+
+class ClientClosed(PlaitError):
+    """The client was closed before the exchange ended."""
+
+
+class Timeout(PlaitError, TimeoutError):
+    """A time limit passed; it ends one exchange or one connect, never its siblings."""
+
+
+class ConnectTimeout(Timeout):
+    """Connecting took too long."""
+
+
+class PoolTimeout(Timeout):
+    """No connection had room for the exchange in time."""
+
+
+class ReadTimeout(Timeout):
+    """The peer sent nothing for too long."""
+
+
+class WriteTimeout(Timeout):
+    """The peer took nothing for too long."""
