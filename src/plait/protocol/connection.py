@@ -1,0 +1,99 @@
+"""What a connection is, whatever its version of HTTP: the interface ``h1`` and ``h2`` both fit.
+
+A connection is sans-IO: bytes go in by :meth:`Connection.receive_data`, events come out of
+:meth:`Connection.events`, bytes to write out of :meth:`Connection.data_to_send`. Rules:
+
+1. It never raises for what the peer did. A violation becomes bytes to send (an error response, a
+   reset, a GOAWAY), a ``StreamClosed`` for the stream or a ``ConnectionClosed`` for all of them.
+2. Events may appear after ``receive_data``, after ``data_to_send`` and after any ``send_*``: drain
+   them after each.
+3. Every stream that was announced ends with exactly one ``StreamClosed`` or with the connection's
+   ``ConnectionClosed``.
+4. Field sections handed to ``send_*`` have been validated (``plait.fields``): the connection
+   encodes, it does not judge.
+5. Time never enters it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from plait.protocol.events import Event, Fields
+
+__all__ = ["Connection"]
+
+
+class Connection(Protocol):
+    """One HTTP connection, either role.
+
+    Attributes:
+        http_version: ``"2"`` or ``"1.1"`` (for a server on HTTP/1.1 the version of the request being
+            answered, so also ``"1.0"``).
+        wants_read: False while the peer should be slowed down: stop reading the transport.
+        closing: True when no further exchange can start here (GOAWAY, ``Connection: close``).
+        closed: True when nothing more will be received: write what ``data_to_send`` still has, then
+            close the transport.
+    """
+
+    http_version: str
+
+    @property
+    def wants_read(self) -> bool: ...
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def capacity(self) -> int:
+        """How many further requests a client may send now (0 when closing)."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes the peer sent."""
+
+    def receive_eof(self) -> None:
+        """Take note that the peer sends nothing more."""
+
+    def events(self) -> list[Event]:
+        """Return the events since the last call, in order."""
+
+    def data_to_send(self) -> bytes:
+        """Return bytes to write now; ``b""`` when there are none.
+
+        Large content comes in several pieces: call again until it returns ``b""`` or the transport
+        is full.
+        """
+
+    def send_request(self, fields: Fields, *, end_stream: bool) -> int:
+        """Queue a request (pseudo-fields first) and return its stream id. Client only."""
+
+    def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """Queue a final response (``:status`` first). Server only."""
+
+    def send_informational_response(self, stream_id: int, fields: Fields) -> None:
+        """Queue an interim response (RFC 9110 §15.2). Server only."""
+
+    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None:
+        """Queue content."""
+
+    def reset_stream(self, stream_id: int, error_code: int) -> None:
+        """End one stream at once, in error or because nobody wants the rest of it.
+
+        Over HTTP/1.1, which has no reset, the connection closes instead, and the response, when one
+        was begun, stays visibly incomplete (RFC 9112 §8).
+        """
+
+    def acknowledge_received_data(self, amount: int, stream_id: int) -> None:
+        """Give the peer credit for bytes of content that were consumed or thrown away."""
+
+    def queued_body_size(self, stream_id: int) -> int:
+        """Return the bytes of content queued on a stream that ``data_to_send`` has not returned yet."""
+
+    def shut_down(self) -> None:
+        """Begin a graceful end: exchanges in flight finish, no new one starts.
+
+        Call it again, a round trip later at the earliest, for the second step of HTTP/2's two-step
+        GOAWAY (RFC 9113 §6.8).
+        """
+
+    def terminate(self, error_code: int) -> None:
+        """End the connection now; ``data_to_send`` gives the last words."""
