@@ -1,0 +1,148 @@
+"""TLS contexts for both roles; the only module that sets TLS options.
+
+Nothing but :mod:`ssl` is imported here: a client process pays for every import at its start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from plait.config import HttpVersions
+from plait.errors import ConfigError
+
+__all__ = ["server_context", "client_context"]
+
+_ALPN = {
+    HttpVersions.AUTO: ["h2", "http/1.1"],
+    HttpVersions.HTTP_1: ["http/1.1"],
+    HttpVersions.HTTP_2: ["h2"],
+}
+
+_PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+def server_context(
+    cert: Path, key: Path, http: HttpVersions = HttpVersions.AUTO, *, chain: Path | None = None
+) -> ssl.SSLContext:
+    """Make the TLS context of a server.
+
+    Args:
+        cert: PEM file with the certificate, and the intermediates after it where there are any.
+        key: PEM file with its private key, not encrypted; it may be the same file.
+        http: The versions of HTTP to offer in ALPN, HTTP/2 first.
+        chain: PEM file with the intermediates when they are kept apart; then only the first
+            certificate of ``cert`` is used.
+
+    Raises:
+        ConfigError: A file cannot be read or is not PEM, the key is encrypted, or the key and the
+            certificate do not belong together.
+    """
+    certificates = _certificates(cert, "certificate")
+    _check_key(key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # RFC 9113 §9.2: TLS 1.2 at least, no compression, no renegotiation. §9.2.2 prohibits every
+    # TLS 1.2 suite that is not both ephemeral and AEAD; those of TLS 1.3 all qualify.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.set_alpn_protocols(_ALPN[http])
+
+    def refuse_to_ask() -> NoReturn:
+        # Without this, OpenSSL asks for the passphrase on the terminal and a server start hangs.
+        raise ConfigError(f"private key {key} is encrypted, and plait takes no passphrase; decrypt it first")
+
+    try:
+        if chain is None:
+            context.load_cert_chain(cert, key, password=refuse_to_ask)
+        else:
+            # ssl takes the chain from one file only, so the two parts are put together for it.
+            parts = [certificates[0], *_certificates(chain, "certificate chain")]
+            with tempfile.TemporaryDirectory(prefix="plait-") as directory:
+                joined = Path(directory, "chain.pem")
+                joined.write_bytes(b"\n".join(parts) + b"\n")
+                context.load_cert_chain(joined, key, password=refuse_to_ask)
+    except ssl.SSLError as error:
+        raise ConfigError(_reason(error, cert, key, certificates)) from error
+    return context
+
+
+def client_context(
+    verify: bool | str | os.PathLike[str] | ssl.SSLContext, http: HttpVersions = HttpVersions.AUTO
+) -> ssl.SSLContext:
+    """Make the TLS context of a client.
+
+    Args:
+        verify: True checks the server's certificate and name against the system's authorities;
+            a path to a PEM file (or to a directory hashed by OpenSSL) checks them against the
+            authorities in it and no other; False checks nothing. A context is used as it is,
+            except for its ALPN offer, which is set here.
+        http: The versions of HTTP to offer in ALPN, HTTP/2 first.
+
+    Raises:
+        ConfigError: The file of authorities cannot be read or holds no certificate.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        context = verify
+    elif verify is False:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif verify is True:
+        context = ssl.create_default_context()
+    else:
+        context = _context_trusting(Path(verify))
+    context.set_alpn_protocols(_ALPN[http])
+    return context
+
+
+def _context_trusting(authorities: Path) -> ssl.SSLContext:
+    # Given authorities of its own, create_default_context leaves the system's aside; reading those
+    # takes tens of milliseconds.
+    if authorities.is_dir():
+        return ssl.create_default_context(capath=authorities)
+    _certificates(authorities, "CA file")
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except ssl.SSLError as error:
+        raise ConfigError(f"CA file {authorities} holds a damaged certificate") from error
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {what} {path}: {error.strerror or error}") from error
+
+
+def _certificates(path: Path, what: str) -> list[bytes]:
+    found = _PEM_CERTIFICATE.findall(_read(path, what))
+    if not found:
+        raise ConfigError(f"{what} {path} holds no certificate in PEM format")
+    return found
+
+
+def _check_key(path: Path) -> None:
+    if not _PEM_KEY.search(_read(path, "private key")):
+        raise ConfigError(f"private key {path} holds no private key in PEM format")
+
+
+def _reason(error: ssl.SSLError, cert: Path, key: Path, certificates: list[bytes]) -> str:
+    """Say which of the two files OpenSSL refused, and why; its own words name neither."""
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+        return f"private key {key} does not belong to certificate {cert}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=b"\n".join(certificates).decode("ascii", "replace")
+        )
+    except (ssl.SSLError, ValueError):
+        return f"certificate {cert} is damaged"
+    words = (error.reason or str(error)).lower().replace("_", " ")
+    if error.reason in ("EE_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "CA_KEY_TOO_SMALL"):
+        return f"certificate {cert} is too weak for TLS today: {words}"
+    return f"private key {key} cannot be used: {words}"
