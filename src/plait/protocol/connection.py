@@ -44,6 +44,10 @@ class Connection(Protocol):
     @property
     def closed(self) -> bool: ...
     @property
+    def receiving_head(self) -> bool:
+        """Whether a field section has begun to arrive and is not whole yet."""
+
+    @property
     def capacity(self) -> int:
         """How many further requests a client may send now (0 when closing)."""
 

@@ -8,7 +8,10 @@ its pseudo-fields (RFC 9113 §8.3), so nothing above can tell the versions apart
 
 from __future__ import annotations
 
-from ngh2 import ErrorCode, NeverIndexedHeader, Role
+from collections.abc import Sequence
+
+from ngh2 import ErrorCode, Role
+from ngh2 import NGH2Error as EngineError
 from ngh2.events import (
     ConnectionClosed,
     DataReceived,
@@ -30,8 +33,9 @@ from ngh2.events import (
 __all__ = [
     "Role",
     "ErrorCode",
-    "Field",
+    "EngineError",
     "Fields",
+    "error_name",
     "Event",
     "RequestReceived",
     "ResponseReceived",
@@ -49,5 +53,12 @@ __all__ = [
     "ConnectionClosed",
 ]
 
-Field = tuple[bytes, bytes] | NeverIndexedHeader
-Fields = list[Field] | tuple[Field, ...]
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+def error_name(error_code: int) -> str:
+    """Name an HTTP/2 error code as RFC 9113 §7 does."""
+    try:
+        return ErrorCode(error_code).name
+    except ValueError:
+        return f"error code {error_code:#x}"

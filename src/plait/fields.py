@@ -1,0 +1,172 @@
+"""Field sections (RFC 9110 §5): what comes in is judged once, what goes out is validated whole.
+
+Outbound sections are checked before the first field is encoded: a failure in the middle of encoding
+would leave the two ends of HPACK with different tables (RFC 7541 §2.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from plait.errors import LocalProtocolError
+
+__all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "CONNECTION_SPECIFIC"]
+
+Field = tuple[bytes, bytes]
+FieldSection = list[Field]
+
+#: Fields about one connection, which have no place in HTTP/2 (RFC 9113 §8.2.2) and which plait's own
+#: serializer adds in HTTP/1.1.
+CONNECTION_SPECIFIC = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 §5.6.2
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search  # RFC 9110 §5.5
+
+#: Fields already found good: most responses of a site share most of their fields. None stands for a
+#: field that is dropped.
+_known: dict[Field, Field | None] = {}
+_KNOWN_MAX = 4096
+_KNOWN_VALUE_MAX = 256
+
+
+def outbound_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:
+    """Validate fields to be sent, and give them the form both versions of HTTP share.
+
+    Names become lower-case (RFC 9113 §8.2.1), surrounding white space of values goes, and
+    connection-specific fields are dropped.
+
+    Args:
+        fields: Pairs of name and value, bytes.
+
+    Raises:
+        LocalProtocolError: A name or value is not one HTTP can carry.
+    """
+    result: FieldSection = []
+    append = result.append
+    for name, value in fields:
+        try:
+            known = _known[name, value]
+        except (KeyError, TypeError):
+            known = _check(name, value)
+        if known is not None:
+            append(known)
+    return result
+
+
+def _check(name: bytes, value: bytes) -> Field | None:
+    if not isinstance(name, bytes) or not isinstance(value, bytes):
+        raise LocalProtocolError(f"a field's name and value must be bytes, not {name!r}: {value!r}")
+    if not _TOKEN(name):
+        raise LocalProtocolError(f"{name!r} is not a field name")
+    lower = name.lower()
+    stripped = value.strip(b" \t")
+    if _FORBIDDEN_IN_VALUE(stripped):
+        raise LocalProtocolError(f"the value of the field {lower.decode()!r} holds a control character")
+    field = None if lower in CONNECTION_SPECIFIC else (lower, stripped)
+    if len(value) <= _KNOWN_VALUE_MAX:
+        if len(_known) >= _KNOWN_MAX:
+            _known.clear()
+        _known[name, value] = field
+    return field
+
+
+class RequestHead:
+    """A request's control data and field section, as a server sees them.
+
+    Attributes:
+        method: The method, case kept.
+        authority: ``:authority``, or the ``host`` field where that is missing; may be empty.
+        target: ``:path``, or the request target of HTTP/1.1 in origin or asterisk form.
+        fields: The field section without pseudo-fields, with ``host`` first and one ``cookie``
+            field at most.
+        content_length: What the client declared, or None.
+        expects_continue: Whether the client waits for a 100 before it sends content.
+        refusal: The status code and the sentence to refuse the request with, or None.
+    """
+
+    __slots__ = ("authority", "content_length", "expects_continue", "fields", "method", "refusal", "target")
+
+    def __init__(
+        self,
+        headers: Iterable[Field],
+        *,
+        max_fields: int,
+        max_size: int,
+        max_target: int,
+    ) -> None:
+        """Judge a received field section.
+
+        Args:
+            headers: Pseudo-fields and fields, names in lower-case, as the connection received them.
+            max_fields: Most fields accepted; cookie crumbs count one by one, before they are joined.
+            max_size: Most bytes accepted, counted as RFC 9113 §6.5.2 counts them.
+            max_target: Most bytes accepted in the target.
+        """
+        self.refusal: tuple[int, str] | None = None
+        method = target = authority = b""
+        host: bytes | None = None
+        content_length: bytes | None = None
+        self.expects_continue = False
+        crumbs: list[bytes] | None = None
+        fields: FieldSection = []
+        append = fields.append
+        size = count = 0
+        for field in headers:
+            name, value = field
+            size += len(name) + len(value) + 32
+            count += 1
+            if name[0] == 58:  # ":"
+                if name == b":path":
+                    target = value
+                elif name == b":method":
+                    method = value
+                elif name == b":authority":
+                    authority = value
+                continue
+            if name == b"cookie":
+                if crumbs is None:
+                    crumbs = [value]
+                    append(field)
+                else:
+                    crumbs.append(value)
+                continue
+            if name == b"host":
+                if host is not None and host != value:
+                    self.refusal = (400, "the request names two hosts")
+                host = value
+                continue
+            if name == b"expect":
+                self.expects_continue = value.lower() == b"100-continue"
+            elif name == b"content-length":
+                content_length = value
+            append(field)
+
+        if count > max_fields + 4:  # the pseudo-fields are free
+            self.refusal = (431, f"the request has more than {max_fields} fields")
+        if size > max_size:
+            self.refusal = (431, f"the request's field section is longer than {max_size} bytes")
+        if len(target) > max_target:
+            self.refusal = (414, f"the request target is longer than {max_target} bytes")
+        if crumbs is not None and len(crumbs) > 1:
+            # RFC 9113 §8.2.3: crumbs are joined before they leave HTTP/2.
+            index = next(i for i, (name, _) in enumerate(fields) if name == b"cookie")
+            fields[index] = (b"cookie", b"; ".join(crumbs))
+        if host is not None:
+            if authority and authority.lower() != host.lower():
+                # RFC 9113 §8.3.1: a request whose host and :authority differ is malformed.
+                self.refusal = (400, "the request's host and :authority differ")
+            authority = authority or host
+        if authority:
+            # Where ASGI wants it: first, in place of any other.
+            fields.insert(0, (b"host", authority))
+        self.method = method
+        self.authority = authority
+        self.target = target
+        self.fields = fields
+        # The connections have refused what is not a number already (RFC 9110 §8.6).
+        self.content_length = None if content_length is None else int(content_length)
+        if method == b"CONNECT":
+            self.refusal = (501, "this server opens no tunnels")

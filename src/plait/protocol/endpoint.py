@@ -1,0 +1,405 @@
+"""One connection's owner: routes events to exchanges, judges floods, keeps deadlines.
+
+An endpoint (RFC 9113 §2.2) holds a :class:`~plait.protocol.connection.Connection` and the exchanges on
+it. It does no I/O and knows no clock: bytes and the time are arguments. A driver calls, in turn,
+``receive_data``, ``take_accepted`` (server), ``data_to_send`` until it is empty, and closes the
+transport when ``closed`` is True and everything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from plait.config import Limits
+from plait.errors import ConnectionLost, ExchangeReset
+from plait.fields import Field, RequestHead
+from plait.protocol import events as ev
+from plait.protocol.connection import Connection
+from plait.protocol.events import ErrorCode, Fields, error_name
+from plait.protocol.exchange import Exchange, Half
+
+__all__ = ["Endpoint", "ServerEndpoint", "ClientEndpoint"]
+
+
+def _ignore() -> None:
+    """Stand in until a driver says what to do about output."""
+
+
+class Endpoint:
+    """What both roles share.
+
+    Attributes:
+        connection: The connection.
+        exchanges: Open exchanges by stream id.
+        closed: Whether the connection has ended; write what is left, then close the transport.
+        error: Why it ended, or None for a proper end.
+        on_output: Called when there may be bytes to write that no ``receive_data`` led to.
+        waiting_to_write: Exchanges whose owner waits until their queued content has shrunk.
+    """
+
+    __slots__ = ("closed", "connection", "error", "exchanges", "on_output", "waiting_to_write")
+
+    _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {}
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.exchanges: dict[int, Exchange] = {}
+        self.closed = False
+        self.error: ConnectionLost | None = None
+        self.on_output: Callable[[], None] = _ignore
+        self.waiting_to_write: set[Exchange] = set()
+
+    def receive_eof(self) -> None:
+        """Take note that the peer closed its side."""
+        self.connection.receive_eof()
+        self._route()
+
+    def data_to_send(self) -> bytes:
+        """Return bytes to write now; call again until there are none."""
+        data = self.connection.data_to_send()
+        self._route()
+        if self.waiting_to_write:
+            self._wake_writers()
+        return data
+
+    def shut_down(self) -> None:
+        """Begin a graceful end, or take its next step."""
+        self.connection.shut_down()
+        self._route()
+        self.on_output()
+
+    def terminate(self, error_code: int = ErrorCode.NO_ERROR) -> None:
+        """End the connection now, with all its exchanges."""
+        self.connection.terminate(error_code)
+        self._route()
+        self.on_output()
+
+    def connection_lost(self, reason: str) -> None:
+        """Take note that the transport is gone."""
+        if not self.closed:
+            self._end(ConnectionLost(reason))
+
+    def _route(self) -> None:
+        handlers = self._handlers
+        while events := self.connection.events():
+            for event in events:
+                handler = handlers.get(type(event))
+                if handler is not None:
+                    handler(self, event)
+
+    def _wake_writers(self) -> None:
+        for exchange in [e for e in self.waiting_to_write if not e.queued]:
+            self.waiting_to_write.discard(exchange)
+            if exchange.on_progress is not None:
+                exchange.on_progress()
+
+    def _on_data(self, event: ev.DataReceived) -> None:
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is None or exchange.closed:
+            # Content of a stream that is over here still used up the connection's window.
+            if event.data:
+                self.connection.acknowledge_received_data(len(event.data), event.stream_id)
+            return
+        exchange.receive_content(event.data, event.end_stream)
+        if exchange.on_progress is not None:
+            exchange.on_progress()
+
+    def _on_trailers(self, event: ev.TrailersReceived) -> None:
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is not None and not exchange.closed:
+            exchange.trailers = list(event.headers)
+            exchange.received = Half.ENDED
+            if exchange.on_progress is not None:
+                exchange.on_progress()
+
+    def _on_stream_closed(self, event: ev.StreamClosed) -> Exchange | None:
+        exchange = self.exchanges.pop(event.stream_id, None)
+        if exchange is not None:
+            self.waiting_to_write.discard(exchange)
+            exchange.close(exchange.end_of(event.error_code))
+        return exchange
+
+    def _on_connection_closed(self, event: ev.ConnectionClosed) -> None:
+        reason = event.debug_data.decode("utf-8", "replace") or "the connection closed"
+        if event.error_code != ErrorCode.NO_ERROR:
+            reason = f"{reason} ({error_name(event.error_code)})"
+        self._end(ConnectionLost(reason))
+
+    def _end(self, error: ConnectionLost) -> None:
+        self.closed = True
+        self.error = error
+        exchanges, self.exchanges = self.exchanges, {}
+        self.waiting_to_write.clear()
+        for exchange in exchanges.values():
+            exchange.close(None if exchange.received is exchange.sent is Half.ENDED else error)
+
+
+_COMMON: dict[type[ev.Event], Callable[..., None]] = {
+    ev.DataReceived: Endpoint._on_data,
+    ev.TrailersReceived: Endpoint._on_trailers,
+    ev.ConnectionClosed: Endpoint._on_connection_closed,
+}
+
+
+class ServerEndpoint(Endpoint):
+    """A server's end of a connection: accepts exchanges, holds the client to its limits.
+
+    Args:
+        connection: The connection.
+        limits: What the client may do.
+        now: The time, in seconds of any steady clock.
+
+    Attributes:
+        running: Exchanges whose application has not finished, the closed ones among them.
+        served: Requests accepted so far.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_calm",
+        "_calm_since",
+        "_head_since",
+        "_idle_since",
+        "_now",
+        "_resets_left",
+        "limits",
+        "running",
+        "served",
+    )
+
+    def __init__(self, connection: Connection, limits: Limits, now: float) -> None:
+        super().__init__(connection)
+        self.limits = limits
+        self.running = 0
+        self.served = 0
+        self._accepted: list[Exchange] = []
+        self._now = self._idle_since = self._calm_since = now
+        self._head_since: float | None = None
+        self._calm = limits.max_control_frames
+        self._resets_left = 2 * limits.max_concurrent_streams
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes from the transport.
+
+        Args:
+            data: The bytes.
+            now: The time, on the clock of the constructor.
+        """
+        self._now = now
+        self.connection.receive_data(data)
+        self._route()
+        if self.waiting_to_write:
+            self._wake_writers()
+
+    def data_to_send(self) -> bytes:
+        data = super().data_to_send()
+        if len(data) > 1023:
+            # Whoever is sent a lot has a lot to acknowledge.
+            self._calm = min(self._calm + (len(data) >> 10), self.limits.max_control_frames)
+        return data
+
+    def take_accepted(self) -> list[Exchange]:
+        """Return the requests that arrived, without those reset in the meantime."""
+        accepted, self._accepted = self._accepted, []
+        live = [exchange for exchange in accepted if not exchange.closed]
+        self.running += len(live)
+        return live
+
+    def finished(self, exchange: Exchange) -> None:
+        """Take note that the application is done with an exchange, well or not."""
+        self.running -= 1
+        exchange.release()
+        if not exchange.closed:
+            if exchange.sent is not Half.ENDED:
+                exchange.abandon(ErrorCode.INTERNAL_ERROR)
+            elif exchange.received is not Half.ENDED:
+                # RFC 9113 §8.1: the response is complete, the rest of the request is not wanted.
+                self.connection.reset_stream(exchange.stream_id, ErrorCode.NO_ERROR)
+                self.on_output()
+
+    # -- deadlines -------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Act on every deadline that has passed.
+
+        Call it about once a second; deadlines are that exact.
+
+        Args:
+            now: The time, on the clock of the constructor.
+        """
+        self._now = now
+        if self.closed:
+            return
+        limits = self.limits
+        if now - self._calm_since >= 10:
+            self._calm_since = now
+            self._calm = limits.max_control_frames
+            self._resets_left = 2 * limits.max_concurrent_streams
+        if self.connection.receiving_head:
+            if self._head_since is None:
+                self._head_since = now
+            elif now - self._head_since >= limits.header_timeout:
+                self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+                return
+        else:
+            self._head_since = None
+        if self.connection.closing:
+            self.shut_down()
+        if self.exchanges:
+            for exchange in list(self.exchanges.values()):
+                self._expire_exchange(exchange, now)
+        else:
+            idle = now - self._idle_since
+            if idle >= limits.keep_alive + limits.handshake_timeout:
+                self.terminate()
+            elif idle >= (limits.keep_alive if self.served else limits.handshake_timeout):
+                self.shut_down()
+
+    def _expire_exchange(self, exchange: Exchange, now: float) -> None:
+        waiting = exchange.waiting_since
+        if waiting is not None and now - waiting >= self.limits.read_timeout:
+            exchange.error = ExchangeReset(
+                "the request's content stopped arriving", error_code=ErrorCode.CANCEL
+            )
+            self._reset(exchange)
+            return
+        queued = exchange.queued
+        if not queued:
+            exchange.stalled = None
+            return
+        taken = exchange.sent_bytes - queued
+        if exchange.stalled is None or exchange.stalled[0] != taken:
+            exchange.stalled = (taken, now)
+        elif now - exchange.stalled[1] >= self.limits.write_timeout:
+            self._reset(exchange)
+
+    def _reset(self, exchange: Exchange) -> None:
+        exchange.abandon(ErrorCode.CANCEL)
+        if exchange.on_progress is not None:
+            exchange.on_progress()
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _on_request(self, event: ev.RequestReceived) -> None:
+        limits = self.limits
+        stream_id = event.stream_id
+        # Work that goes on after its stream was reset counts against the limit too.
+        if max(self.running, len(self.exchanges)) >= limits.max_concurrent_streams:
+            self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        exchange = Exchange(self, stream_id)
+        exchange.request = RequestHead(
+            event.headers,
+            max_fields=limits.max_header_fields,
+            max_size=limits.max_header_size,
+            max_target=limits.max_target_size,
+        )
+        exchange.received = Half.ENDED if event.end_stream else Half.CONTENT
+        self.exchanges[stream_id] = exchange
+        self._accepted.append(exchange)
+        self.served += 1
+
+    def _on_stream_closed(self, event: ev.StreamClosed) -> Exchange | None:
+        exchange = super()._on_stream_closed(event)
+        if exchange is None or exchange.error is not None:
+            # A reset by the client, or one it made us send, costs from a budget that served requests
+            # earn back: honest aborts never run out of it, a flood of them does (CVE-2023-44487).
+            if event.error_code != ErrorCode.NO_ERROR:
+                self._resets_left -= 1
+                if self._resets_left < 0:
+                    self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+        else:
+            self._resets_left = min(self._resets_left + 1, 2 * self.limits.max_concurrent_streams)
+            self._calm = min(self._calm + 4, self.limits.max_control_frames)
+        if not self.exchanges:
+            self._idle_since = self._now
+        return exchange
+
+    def _on_control(self, event: ev.Event) -> None:
+        """Count frames that make work and carry nothing (CVE-2019-9512, -9515, -9518)."""
+        self._calm -= 1
+        if self._calm < 0:
+            self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+
+    def _on_data(self, event: ev.DataReceived) -> None:
+        if not event.data and not event.end_stream:
+            self._on_control(event)
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is not None and exchange.waiting_since is not None:
+            exchange.waiting_since = self._now
+        super()._on_data(event)
+
+    _handlers = {
+        **_COMMON,
+        ev.DataReceived: _on_data,
+        ev.RequestReceived: _on_request,
+        ev.StreamClosed: _on_stream_closed,
+        ev.PingReceived: _on_control,
+        ev.SettingsReceived: _on_control,
+        ev.WindowUpdated: _on_control,
+    }
+
+
+class ClientEndpoint(Endpoint):
+    """A client's end of a connection: opens exchanges."""
+
+    __slots__ = ()
+
+    #: Interim responses one exchange may get before it is reset (a storm of 1xx).
+    max_interim_responses = 100
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the transport."""
+        self.connection.receive_data(data)
+        self._route()
+        if self.waiting_to_write:
+            self._wake_writers()
+
+    @property
+    def capacity(self) -> int:
+        """How many further exchanges can be opened now."""
+        return 0 if self.closed else self.connection.capacity
+
+    def open_exchange(self, fields: Fields, *, end_stream: bool = False) -> Exchange:
+        """Send a request's head.
+
+        Args:
+            fields: Pseudo-fields first, then a validated field section.
+            end_stream: Whether the request has no content.
+
+        Raises:
+            LocalProtocolError: The connection takes no further request.
+        """
+        exchange = Exchange(self, self.connection.send_request(fields, end_stream=end_stream))
+        exchange.sent = Half.ENDED if end_stream else Half.CONTENT
+        self.exchanges[exchange.stream_id] = exchange
+        self.on_output()
+        return exchange
+
+    def _on_response(self, event: ev.ResponseReceived) -> None:
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is None or exchange.closed:
+            return
+        headers: tuple[Field, ...] = event.headers
+        exchange.status = int(headers[0][1])
+        exchange.fields = list(headers[1:])
+        exchange.received = Half.ENDED if event.end_stream else Half.CONTENT
+        if exchange.on_progress is not None:
+            exchange.on_progress()
+
+    def _on_informational_response(self, event: ev.InformationalResponseReceived) -> None:
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is not None:
+            exchange.interim_responses += 1
+            if exchange.interim_responses > self.max_interim_responses:
+                exchange.abandon(ErrorCode.ENHANCE_YOUR_CALM)
+                if exchange.on_progress is not None:
+                    exchange.on_progress()
+
+    _handlers = {
+        **_COMMON,
+        ev.ResponseReceived: _on_response,
+        ev.InformationalResponseReceived: _on_informational_response,
+        ev.StreamClosed: Endpoint._on_stream_closed,
+    }

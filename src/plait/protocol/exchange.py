@@ -1,0 +1,291 @@
+"""One exchange: a request and its response, consuming one stream (RFC 9113 §8.1).
+
+Rules:
+
+1. An exchange ends exactly once. After that ``closed`` is True and ``error`` says why, or is None
+   when both directions came to their proper end.
+2. Credit is returned for every byte of content received: when :meth:`Exchange.read` hands it out,
+   or when :meth:`Exchange.release` says that nobody will read it. Credit outlives the stream: the
+   window of the *connection* must get it back even when the stream is long closed.
+3. It knows neither its role's business (ASGI, clients) nor sockets nor time. Whoever waits for it sets
+   ``on_progress``, which is called when something changed: data, the end, room to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
+from plait.fields import FieldSection, RequestHead
+from plait.protocol.events import EngineError, ErrorCode, error_name
+
+if TYPE_CHECKING:
+    from plait.protocol.endpoint import Endpoint
+
+__all__ = ["Exchange", "Half"]
+
+
+class Half(Enum):
+    """How far one direction of an exchange has come."""
+
+    HEAD = "head"  # the field section is still to come
+    CONTENT = "content"  # the field section is through, content flows
+    ENDED = "ended"  # the end of the message is through
+
+
+#: Responses that never have content (RFC 9110 §6.4.1).
+_WITHOUT_CONTENT = frozenset({204, 304})
+_STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
+
+
+class Exchange:
+    """One request and its response, seen from either end.
+
+    Attributes:
+        endpoint: The connection's owner.
+        stream_id: The stream's number; HTTP/1.1 counts 1, 3, 5 … in the same way.
+        request: The request received (server only).
+        status: The status code received, 0 before it came (client only).
+        fields: The response's field section (client only).
+        interim_responses: How many interim responses came (client only).
+        trailers: The trailer section received, or None.
+        received: How far the peer's message has come.
+        sent: How far this end's message has come.
+        closed: Whether the exchange has ended.
+        error: Why it ended before its end, or None.
+        on_progress: Called without arguments when something changed, if set.
+        waiting_since: When the layer above began to wait for content, or None; the endpoint's
+            deadlines look at it.
+        sent_bytes: Bytes of content handed over for sending.
+    """
+
+    __slots__ = (
+        "_content",
+        "_head_only",
+        "_left",
+        "_whole",
+        "closed",
+        "endpoint",
+        "error",
+        "fields",
+        "interim_responses",
+        "on_progress",
+        "received",
+        "request",
+        "sent",
+        "sent_bytes",
+        "stalled",
+        "status",
+        "stream_id",
+        "trailers",
+        "waiting_since",
+    )
+
+    def __init__(self, endpoint: Endpoint, stream_id: int) -> None:
+        self.endpoint = endpoint
+        self.stream_id = stream_id
+        self.request: RequestHead | None = None
+        self.status = 0
+        self.fields: FieldSection = []
+        self.interim_responses = 0
+        self.trailers: FieldSection | None = None
+        self.received = Half.HEAD
+        self.sent = Half.HEAD
+        self.closed = False
+        self.error: PlaitError | None = None
+        self.on_progress: Callable[[], None] | None = None
+        self.waiting_since: float | None = None
+        self.stalled: tuple[int, float] | None = None
+        self.sent_bytes = 0
+        self._content: bytes | bytearray = b""
+        self._whole = False
+        self._head_only = False
+        self._left: int | None = None
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def read(self) -> bytes | None:
+        """Take the content received so far, and return the credit for it.
+
+        Returns:
+            Content; ``b""`` at its end; None when more has yet to arrive.
+
+        Raises:
+            ExchangeError: The exchange ended before the content did.
+        """
+        content = self._content
+        if content:
+            self._content = b""
+            if not self._whole:
+                self._credit(len(content))
+            return content if type(content) is bytes else bytes(content)
+        if self.received is Half.ENDED:
+            return b""
+        if self.error is not None:
+            raise self.error
+        return None
+
+    def collect(self) -> None:
+        """Gather the whole content here, crediting it as it arrives."""
+        self._whole = True
+        if self._content:
+            self._credit(len(self._content))
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of content received and not read yet."""
+        return len(self._content)
+
+    def receive_content(self, data: bytes, end_stream: bool) -> None:
+        """Take content from the connection (called by the endpoint)."""
+        if data:
+            if self._content:
+                # One buffer, not a list: a flood of tiny DATA frames costs what its bytes cost.
+                if type(self._content) is bytes:
+                    self._content = bytearray(self._content)
+                self._content += data
+            else:
+                self._content = data
+            if self._whole:
+                self._credit(len(data))
+        if end_stream:
+            self.received = Half.ENDED
+
+    def _credit(self, amount: int) -> None:
+        endpoint = self.endpoint
+        endpoint.connection.acknowledge_received_data(amount, self.stream_id)
+        endpoint.on_output()
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send_informational_response(self, status: int, fields: FieldSection) -> None:
+        """Send an interim response (RFC 9110 §15.2) before the final one."""
+        if self.closed or self.sent is not Half.HEAD:
+            return
+        try:
+            self.endpoint.connection.send_informational_response(self.stream_id, [_STATUS[status], *fields])
+        except EngineError as error:
+            self._engine_refused(error)
+        self.endpoint.on_output()
+
+    def send_response(self, status: int, fields: FieldSection, *, end_stream: bool = False) -> None:
+        """Send the final response's head.
+
+        Args:
+            status: From 200 to 599.
+            fields: A validated field section (:func:`plait.fields.outbound_fields`).
+            end_stream: Whether there is no content.
+
+        Raises:
+            LocalProtocolError: The response began already, or the status is no final one.
+            ExchangeError: The exchange has ended.
+        """
+        if self.closed:
+            raise self._gone()
+        if self.sent is not Half.HEAD:
+            raise LocalProtocolError("the response has begun already")
+        if not 200 <= status <= 599:
+            raise LocalProtocolError(f"{status} is not the status of a final response")
+        if (self.request is not None and self.request.method == b"HEAD") or status in _WITHOUT_CONTENT:
+            # RFC 9110 §6.4.1, §9.3.2: whatever the application sends as content is dropped.
+            self._head_only = end_stream = True
+            if status == 204:
+                fields = [field for field in fields if field[0] != b"content-length"]
+        elif not end_stream:
+            for name, value in fields:
+                if name == b"content-length":
+                    if not value.isdigit():
+                        raise LocalProtocolError(f"content-length {value!r} is not a number")
+                    self._left = int(value)
+                    break
+        try:
+            self.endpoint.connection.send_response(
+                self.stream_id, [_STATUS[status], *fields], end_stream=end_stream
+            )
+        except EngineError as error:
+            self._engine_refused(error)
+        self.sent = Half.ENDED if end_stream else Half.CONTENT
+        self.endpoint.on_output()
+
+    def send_data(self, data: bytes, *, end_stream: bool = False) -> None:
+        """Send content.
+
+        Raises:
+            LocalProtocolError: There is more content, or less at the end, than content-length said;
+                the exchange is then reset, so that the response never looks complete.
+            ExchangeError: The exchange has ended.
+        """
+        if self._head_only:
+            return
+        if self.closed:
+            raise self._gone()
+        if self.sent is not Half.CONTENT:
+            raise LocalProtocolError("content can be sent only between the head and the end")
+        left = self._left
+        if left is not None:
+            left -= len(data)
+            if left < 0 or (end_stream and left):
+                self.abandon(ErrorCode.INTERNAL_ERROR)
+                raise LocalProtocolError(
+                    f"the content is {'longer' if left < 0 else 'shorter'} than its content-length"
+                )
+            self._left = left
+        self.sent_bytes += len(data)
+        try:
+            self.endpoint.connection.send_data(self.stream_id, data, end_stream=end_stream)
+        except EngineError as error:
+            self._engine_refused(error)
+        if end_stream:
+            self.sent = Half.ENDED
+        self.endpoint.on_output()
+
+    @property
+    def queued(self) -> int:
+        """Bytes of content accepted for sending that have not left the connection yet."""
+        return 0 if self.closed else self.endpoint.connection.queued_body_size(self.stream_id)
+
+    def _gone(self) -> PlaitError:
+        return self.error or ExchangeReset("the exchange has ended", error_code=ErrorCode.NO_ERROR)
+
+    def _engine_refused(self, error: Exception) -> None:
+        """The stream or the connection ended under us: the event that says so is still to come."""
+        raise ExchangeReset(f"the stream is gone: {error}", error_code=ErrorCode.STREAM_CLOSED) from error
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def abandon(self, error_code: int = ErrorCode.CANCEL) -> None:
+        """End the exchange from this side: reset the stream and return all credit."""
+        if not self.closed:
+            self.error = ExchangeReset("reset by this side", error_code=error_code)
+            self.closed = True
+            self.endpoint.connection.reset_stream(self.stream_id, error_code)
+            self.endpoint.on_output()
+        self.release()
+
+    def release(self) -> None:
+        """Return the credit for content that nobody will read."""
+        if self._content:
+            if not self._whole:
+                self._credit(len(self._content))
+            self._content = b""
+
+    def close(self, error: PlaitError | None) -> None:
+        """Take note of the end (called by the endpoint)."""
+        if not self.closed:
+            self.closed = True
+            self.error = error
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def end_of(self, error_code: int) -> PlaitError | None:
+        """Say what a stream closed with ``error_code`` means for this exchange."""
+        if error_code == ErrorCode.NO_ERROR and self.received is Half.ENDED:
+            # RFC 9113 §8.1: RST_STREAM(NO_ERROR) after a complete response is no failure.
+            return None
+        return ExchangeReset(
+            f"the stream was reset: {error_name(error_code)}",
+            error_code=error_code,
+            unprocessed=error_code == ErrorCode.REFUSED_STREAM,  # RFC 9113 §8.7
+        )
