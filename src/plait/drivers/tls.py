@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,6 +60,8 @@ def server_context(
         if chain is None:
             context.load_cert_chain(cert, key, password=refuse_to_ask)
         else:
+            import tempfile  # not needed by clients, and as slow to import as ssl itself
+
             # ssl takes the chain from one file only, so the two parts are put together for it.
             parts = [certificates[0], *_certificates(chain, "certificate chain")]
             with tempfile.TemporaryDirectory(prefix="plait-") as directory:

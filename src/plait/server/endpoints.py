@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from plait import certificates
+from plait.certificates import CertificatePaths, ensure
 from plait.config import ServerConfig
 from plait.errors import ConfigError
 
@@ -51,6 +51,7 @@ class Listener:
         cert: PEM file of the certificate, or None to serve without TLS.
         key: PEM file of its private key; None exactly when ``cert`` is.
         chain: PEM file of the intermediate certificates when they are not in ``cert``.
+        development: The development certificate's files, when ``cert`` is one of them.
         backlog: How many connections may wait to be accepted; the kernel has a limit of its own.
     """
 
@@ -59,6 +60,7 @@ class Listener:
     cert: Path | None = None
     key: Path | None = None
     chain: Path | None = None
+    development: CertificatePaths | None = None
     backlog: int = 2048
 
     @property
@@ -86,12 +88,10 @@ def listeners(config: ServerConfig) -> tuple[Listener, ...]:
         return found
     if config.insecure:
         return (Listener(host=config.host, port=config.port),)
-    cert, key = config.cert, config.key
-    if cert is None:
-        names = () if config.host in _EVERY_ADDRESS else (config.host,)
-        development = certificates.ensure(names=names)
-        cert, key = development.cert, development.key
-    return (Listener(host=config.host, port=config.port, cert=cert, key=key),)
+    if config.cert is not None:
+        return (Listener(host=config.host, port=config.port, cert=config.cert, key=config.key),)
+    made = ensure(names=() if config.host in _EVERY_ADDRESS else (config.host,))
+    return (Listener(host=config.host, port=config.port, cert=made.cert, key=made.key, development=made),)
 
 
 def parse(description: str) -> Listener:
