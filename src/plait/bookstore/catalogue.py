@@ -107,10 +107,9 @@ def _books(text: str) -> Iterator[Book]:
     start = _skip(text, 0)
     if not text.startswith("{", start):
         raise json.JSONDecodeError("a catalogue is an object of books keyed by id", text, start)
-    end = start
-    empty = True
-    for key, at, fields, value_at, end in _members(text, start):
-        empty = False
+    last = start
+    for key, at, fields, value_at, end in _members(text, start, locate=True):
+        last = end
         if not _ID.fullmatch(key):
             raise json.JSONDecodeError(
                 f"{_brief(key)} is not an id, which is a positive integer of up to 15 digits", text, at
@@ -128,19 +127,20 @@ def _books(text: str) -> Iterator[Book]:
             if fields.get(name, "") == "":
                 raise json.JSONDecodeError(f"book {key} has no {name}", text, at)
         yield Book.from_fields(int(key), fields)
-    if empty:
+    if last == start:
         raise json.JSONDecodeError("a catalogue needs at least one book", text, start)
-    rest = _skip(text, _skip(text, end) + 1)
+    rest = _skip(text, _skip(text, last) + 1)
     if rest < len(text):
         raise json.JSONDecodeError("nothing may follow the closing brace", text, rest)
 
 
-def _members(text: str, start: int) -> Iterator[tuple[str, int, Any, int, int]]:
+def _members(text: str, start: int, locate: bool = False) -> Iterator[tuple[str, int, Any, int, int]]:
     """Read one JSON object member by member, so that each one's place in the text is known.
 
     Args:
         text: The whole text, for positions.
         start: The index of the opening brace.
+        locate: Whether to look for what is wrong inside a value, if that is an object.
 
     Yields:
         The name, its index, the value, its index, and the index behind the value.
@@ -163,7 +163,7 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, Any, int, int]]:
         if not text.startswith(":", end):
             raise json.JSONDecodeError(f"expecting ':' after {_brief(name)}", text, end)
         value_at = _skip(text, end + 1)
-        value, end = _decode(text, value_at)
+        value, end = _decode(text, value_at, locate)
         yield name, at, value, value_at, end
         end = _skip(text, end)
         if text.startswith("}", end):
@@ -173,7 +173,7 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, Any, int, int]]:
         at = _skip(text, end + 1)
 
 
-def _decode(text: str, at: int) -> tuple[Any, int]:
+def _decode(text: str, at: int, locate: bool = False) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, at)
     except json.JSONDecodeError:
@@ -181,8 +181,8 @@ def _decode(text: str, at: int) -> tuple[Any, int]:
     except RecursionError:
         raise json.JSONDecodeError("the value is nested too deeply", text, at) from None
     except ValueError as error:
-        # The decoder's hooks know no positions; going member by member finds the one at fault.
-        if text.startswith("{", at):
+        # Our hooks, which raise this, know no positions; going member by member finds the one at fault.
+        if locate and text.startswith("{", at):
             for _ in _members(text, at):
                 pass
         raise json.JSONDecodeError(str(error), text, at) from None
@@ -205,7 +205,7 @@ def _brief(name: str) -> str:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON value")
+    raise ValueError(f"the value {name} is not JSON")
 
 
 def _int(digits: str) -> int:

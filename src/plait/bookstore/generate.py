@@ -46,7 +46,7 @@ PLACE = (
     "Lorne", "Mirrin", "Nevar", "Orrel", "Pelleas", "Quill", "Rhee", "Sarn", "Tolm", "Ulvane", "Vesk", "Wyrn",
     "Yarrow", "Zenn",
 )  # fmt: skip
-NUMBER = "123456789"
+NUMBER = tuple("123456789")
 GIVEN_NAME = (
     "Abra", "Aldo", "Bea", "Brix", "Cato", "Dario", "Edda", "Elvin", "Fenna", "Gisla", "Hanne", "Ibo", "Ilka",
     "Jory", "Kester", "Leontine", "Lio", "Maren", "Nils", "Odile", "Orla", "Per", "Quentin", "Rosalind",
@@ -60,8 +60,8 @@ FAMILY_NAME = (
 
 Shape: TypeAlias = tuple[str | tuple[str, ...], ...]
 
-_SERIES: Shape = (" (", NOUN, " of ", PLACE, ", #", (*NUMBER,), ")")
-_LONG_SERIES: Shape = (" (The ", ADJECTIVE, " ", NOUN, " Cycle, #", (*NUMBER,), ")")
+_SERIES: Shape = (" (", NOUN, " of ", PLACE, ", #", NUMBER, ")")
+_LONG_SERIES: Shape = (" (The ", ADJECTIVE, " ", NOUN, " Cycle, #", NUMBER, ")")
 # Each with the length of title up to which it is taken.
 TITLE_SHAPES: tuple[tuple[int, Shape], ...] = (
     (8, (NOUN,)),
@@ -77,10 +77,12 @@ TITLE_SHAPES: tuple[tuple[int, Shape], ...] = (
     (85, ("The ", ADJECTIVE, " ", NOUN, ": ", NOUN, " and ", NOUN, " of ", PLACE, *_LONG_SERIES)),
     (
         999,
-        ("The ", ADJECTIVE, " ", NOUN, ", the ", ADJECTIVE, " ", NOUN, " and Other ", NOUN, "s of ", PLACE)
-        + _LONG_SERIES,
+        (
+            "The ", ADJECTIVE, " ", NOUN, ", the ", ADJECTIVE, " ", NOUN, " and Other ", NOUN, "s of ", PLACE,
+            *_LONG_SERIES,
+        ),
     ),
-)
+)  # fmt: skip
 
 # The size of a generated book with nothing in it.
 EMPTY_SIZE = len(json.dumps({"title": "", "author": "", "score": "", "url": "", "generated": "yes"}))
@@ -93,14 +95,14 @@ def bundled() -> Catalogue:
 
 
 def _books() -> Iterator[Book]:
-    classics = [(year, title, author) for author, titles in CLASSICS.items() for title, year in titles.items()]
-    for id, (year, title, author) in enumerate(sorted(classics), 1):
+    known = [(year, title, author) for author, titles in CLASSICS.items() for title, year in titles.items()]
+    for id, (year, title, author) in enumerate(sorted(known), 1):
         query = urlencode({"title": title, "author": author})
         url = f"https://openlibrary.org/search?{query}"
         yield Book.from_fields(id, {"title": title, "author": author, "year": str(year), "url": url})
     # Only random() itself promises the same sequence on every version of Python.
     random = Random(SEED).random
-    for id in range(len(classics) + 1, COUNT + 1):
+    for id in range(len(known) + 1, COUNT + 1):
         yield Book.from_fields(id, _invent(id, random))
 
 

@@ -1,0 +1,29 @@
+"""``plait bookstore``: serve the reference workload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from plait.bookstore.app import create_app
+from plait.bookstore.catalogue import load
+from plait.bookstore.generate import bundled
+from plait.cli.options import server_options
+from plait.config import ServerConfig
+from plait.server import serve
+
+__all__ = ["command"]
+
+
+@click.command("bookstore")
+@server_options
+@click.option(
+    "--catalogue",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve the books of this JSON file instead of the 3,000 that come with plait.",
+)
+def command(config: ServerConfig, catalogue: Path | None) -> None:
+    """Serve a bookstore: the ids of its books at /, one book at /book?id=N, a page for browsers."""
+    serve(create_app(bundled() if catalogue is None else load(catalogue)), config)
