@@ -1,0 +1,202 @@
+"""The client's end of an HTTP/1.1 connection (RFC 9112): one exchange at a time, no pipelining."""
+
+from __future__ import annotations
+
+from httptools import HttpResponseParser
+
+from plait.errors import LocalProtocolError, RemoteProtocolError
+from plait.protocol.events import (
+    DataReceived,
+    ErrorCode,
+    Fields,
+    InformationalResponseReceived,
+    ResponseReceived,
+)
+from plait.protocol.h1 import Framing, H1Connection, Sending, field_line
+from plait.protocol.h1_parser import HeadReader, UntilCloseReader
+
+__all__ = ["H1Client"]
+
+#: Methods whose request says that it has no content (RFC 9110 §8.6).
+_CONTENT_EXPECTED = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+class H1Client(H1Connection):
+    """A client's connection; see :class:`plait.protocol.connection.Connection`.
+
+    Args:
+        max_header_fields: Fields in one response.
+        max_header_size: Bytes of one response's field section.
+        stream_window: Bytes of unread content one response may hold.
+    """
+
+    def __init__(self, *, max_header_fields: int, max_header_size: int, stream_window: int) -> None:
+        super().__init__(
+            HeadReader(
+                HttpResponseParser, max_fields=max_header_fields, max_size=max_header_size, max_target=0
+            ),
+            max_header_fields=max_header_fields,
+            max_header_size=max_header_size,
+            stream_window=stream_window,
+        )
+        self._head_only = False
+        #: Whether the response is complete; the request may still be on its way.
+        self._responded = False
+
+    @property
+    def capacity(self) -> int:
+        """1 when a request can be sent now, otherwise 0."""
+        return 0 if self._active or self.closing else 1
+
+    @property
+    def wants_read(self) -> bool:
+        if self._closed:
+            return False
+        return self._reader is None or self._unacknowledged < self._stream_window
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send_request(self, fields: Fields, *, end_stream: bool) -> int:
+        """Queue a request, pseudo-fields first, and frame its content.
+
+        Raises:
+            LocalProtocolError: An exchange is going on, the connection is closing, or the method is
+                CONNECT.
+        """
+        if not self.capacity:
+            raise LocalProtocolError("the connection can take no request now")
+        control: dict[bytes, bytes] = {}
+        lines = [b""]
+        length: int | None = None
+        for field in fields:
+            name, value = field
+            if name.startswith(b":"):
+                control[name] = value
+                continue
+            if name == b"host":
+                control.setdefault(b":authority", value)
+                continue
+            if name == b"content-length":
+                length = int(value)
+            lines.append(field_line(field))
+        method = control[b":method"]
+        if method == b"CONNECT":
+            raise LocalProtocolError("an HTTP/1.1 connection opens no tunnels")
+        lines[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (
+            method,
+            control[b":path"],
+            control.get(b":authority", b""),
+        )
+        if length is not None:
+            framing = Framing.LENGTH
+        elif not end_stream:
+            framing = Framing.CHUNKED
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            framing = Framing.NONE
+            if method in _CONTENT_EXPECTED:
+                lines.append(b"content-length: 0\r\n")
+        if self._shutting_down:
+            lines.append(b"connection: close\r\n")
+        self._active = True
+        self._stream_id += 2
+        self._responded = False
+        self._head_only = method == b"HEAD"
+        self._unacknowledged = 0
+        self._queue_head(lines, framing, length or 0, end_stream=end_stream)
+        return self._stream_id
+
+    def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """Refuse: a client sends no responses."""
+        raise LocalProtocolError("a client sends no responses")
+
+    def send_informational_response(self, stream_id: int, fields: Fields) -> None:
+        """Refuse: a client sends no responses."""
+        raise LocalProtocolError("a client sends no responses")
+
+    def _end_exchange(self) -> None:
+        if self._responded:
+            self._finish()
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        try:
+            while self._buffer:
+                if self._reader is not None:
+                    if not self._read_content(self._reader):
+                        break
+                    self._end_response()
+                elif not self._active or self._responded:
+                    raise RemoteProtocolError("The server sent bytes that nobody had asked for.")
+                else:
+                    self._buffer = self._head.read(self._buffer)
+                    if not self._head.complete:
+                        break
+                    self._begin_response()
+        except RemoteProtocolError as error:
+            # A response that is complete stays good, whatever follows it.
+            code = ErrorCode.NO_ERROR if self._responded else error.error_code
+            if self._active:
+                self._close_stream(code)
+            self._close(error.error_code, str(error).encode())
+
+    def _begin_response(self) -> None:
+        head = self._head
+        status = head.status
+        if status < 100 or status == 101:
+            # RFC 9110 §15.2.2: only a client that asked for another protocol may be told to switch.
+            raise RemoteProtocolError(f"The server answered {status}, which nobody had asked for.")
+        headers = ((b":status", b"%d" % status), *head.fields)
+        if status < 200:
+            head.start()
+            self._events.append(InformationalResponseReceived(self._stream_id, headers))
+            return
+        self._keep_alive = head.keep_alive
+        ended = self._head_only or status == 204 or status == 304
+        if not ended:
+            # RFC 9112 §6.3: chunks, then length, then all that comes until the connection closes.
+            self._reader = self._content_reader()
+            if self._reader is None and head.content_length is None:
+                self._reader = UntilCloseReader()
+                self._keep_alive = False
+            ended = self._reader is None
+        head.start()
+        self._events.append(ResponseReceived(self._stream_id, headers, ended))
+        if ended:
+            self._end_response()
+
+    def _end_response(self) -> None:
+        self._responded = True
+        # A server that closes takes no more of the request either.
+        if self._sending is Sending.ENDED or not self._keep_alive:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._close_stream(ErrorCode.NO_ERROR)
+        if not self._keep_alive or self._shutting_down:
+            self._close(ErrorCode.NO_ERROR, b"")
+
+    def receive_eof(self) -> None:
+        """Take note that the server sends nothing more: the end of some responses, no end for others."""
+        if not self._active:
+            self._close(ErrorCode.NO_ERROR, b"")
+        elif self._responded:
+            self._keep_alive = False
+            self._finish()
+        elif isinstance(self._reader, UntilCloseReader):
+            self._events.append(DataReceived(self._stream_id, b"", True))
+            self._finish()
+        elif self._reader is not None or self._head.started or self._buffer:
+            self._fail(
+                ErrorCode.INTERNAL_ERROR, b"The server closed the connection in the middle of a response."
+            )
+        else:
+            # No StreamClosed: the exchange was lost with its connection, not broken off by itself.
+            self._close(ErrorCode.INTERNAL_ERROR, b"The server closed the connection before it answered.")
+
+    def shut_down(self) -> None:
+        """Close at once when idle, otherwise after the exchange going on."""
+        self._shutting_down = True
+        if not self._active:
+            self._close(ErrorCode.NO_ERROR, b"")

@@ -1,0 +1,298 @@
+"""The server's end of an HTTP/1.1 connection (RFC 9112).
+
+One request at a time: the bytes of those that were pipelined behind it stay bytes until its exchange
+is over, so responses are in order, and a malformed request is answered after those before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from httptools import HttpRequestParser
+
+from plait.config import Limits
+from plait.errors import LocalProtocolError, RemoteProtocolError
+from plait.protocol.events import ErrorCode, Fields, RequestReceived
+from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, status_line
+from plait.protocol.h1_parser import HeadReader
+
+__all__ = ["H1Server"]
+
+#: RFC 9110 §7.2: uri-host [ ":" port ], no user name.
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+).fullmatch
+#: RFC 9112 §3.2.2; the fragment that is no part of it was refused before.
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL).fullmatch
+_END_OF_HEAD = b"\r\n\r\n"
+#: Bytes of requests read ahead of the one being answered.
+_READ_AHEAD_MAX = 65_536
+#: Bytes of content read and thrown away after the response, to keep the connection.
+_DISCARD_MAX = 65_536
+
+
+class H1Server(H1Connection):
+    """A server's connection; see :class:`plait.protocol.connection.Connection`.
+
+    Args:
+        limits: What is taken from one connection.
+        scheme: ``b"https"`` or ``b"http"``, as the transport is; no request can say otherwise.
+    """
+
+    def __init__(self, limits: Limits, scheme: bytes) -> None:
+        super().__init__(
+            HeadReader(
+                HttpRequestParser,
+                max_fields=limits.max_header_fields,
+                max_size=limits.max_header_size,
+                max_target=limits.max_target_size,
+            ),
+            max_header_fields=limits.max_header_fields,
+            max_header_size=limits.max_header_size,
+            stream_window=limits.stream_window,
+        )
+        self._max_pipelined = limits.max_pipelined
+        self._scheme = (b":scheme", scheme)
+        self._good_host: bytes | None = None
+        self._head_only = False
+        #: Whether the client holds its content back until it is asked for it.
+        self._awaits_continue = False
+        #: Bytes still thrown away of a request that was answered before it was whole.
+        self._discard = 0
+        self._eof = False
+
+    @property
+    def capacity(self) -> int:
+        """None: a server sends no requests."""
+        return 0
+
+    @property
+    def closing(self) -> bool:
+        return (self._eof and not self._buffer) or super().closing
+
+    @property
+    def wants_read(self) -> bool:
+        if not self._active:
+            return not self._closed
+        if self._reader is not None:
+            return self._unacknowledged < self._stream_window
+        buffer = self._buffer
+        return not buffer or (
+            len(buffer) < _READ_AHEAD_MAX and buffer.count(_END_OF_HEAD) < self._max_pipelined
+        )
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def receive_eof(self) -> None:
+        """Take note that the client sends nothing more; what it asked for whole is still answered."""
+        if self._closed:
+            return
+        self._eof = True
+        if self._reader is not None:
+            self._fail(ErrorCode.CANCEL, b"The client closed the connection in the middle of a request.")
+        elif not self._active:
+            self._close_at_eof()
+
+    def _close_at_eof(self) -> None:
+        if self._head.started or self._buffer:
+            self._close(ErrorCode.CANCEL, b"The client closed the connection in the middle of a request.")
+        else:
+            self._close(ErrorCode.NO_ERROR, b"")
+
+    def _advance(self) -> None:
+        try:
+            while self._buffer:
+                if self._reader is not None:
+                    if self._active:
+                        self._awaits_continue = False
+                        if not self._read_content(self._reader):
+                            break
+                        if self._sending is Sending.ENDED:
+                            self._close_stream(ErrorCode.NO_ERROR)
+                    elif not self._throw_content_away():
+                        break
+                elif self._active:
+                    break
+                else:
+                    self._buffer = self._head.read(self._buffer)
+                    if not self._head.complete:
+                        break
+                    self._begin_exchange()
+        except RemoteProtocolError as error:
+            self._refuse(error)
+        if self._eof and not self._active and not self._closed:
+            self._close_at_eof()
+
+    def _begin_exchange(self) -> None:
+        head = self._head
+        method = head.method
+        authority, target = self._control_data(method)
+        reader = self._content_reader()
+        self._reader = reader
+        self._active = True
+        self._stream_id += 2
+        self._unacknowledged = 0
+        self._sending = Sending.HEAD
+        self._head_only = method == b"HEAD"
+        self._awaits_continue = head.expects_continue and reader is not None
+        self._keep_alive = head.keep_alive and not self._shutting_down
+        self.http_version = head.version
+        headers = (
+            (b":method", method),
+            self._scheme,
+            (b":authority", authority),
+            (b":path", target),
+            *head.fields,
+        )
+        head.start()
+        self._events.append(RequestReceived(self._stream_id, headers, reader is None))
+
+    def _control_data(self, method: bytes) -> tuple[bytes, bytes]:
+        """Return authority and target (RFC 9112 §3.2 and §3.3)."""
+        head = self._head
+        host, target = head.host, head.target
+        if host is None:
+            if head.version != "1.0":
+                raise RemoteProtocolError("The request has no Host field.")
+            host = b""
+        elif host != self._good_host:
+            if not _HOST(host):
+                raise RemoteProtocolError("The Host field is malformed.")
+            self._good_host = host
+        if method == b"CONNECT":
+            raise RemoteProtocolError("This server opens no tunnels.", status_hint=501)
+        if b"#" in target:
+            raise RemoteProtocolError("The request target is malformed.")
+        if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+            return host, target
+        absolute = _ABSOLUTE_FORM(target)
+        if absolute is None or not _HOST(absolute[1]):
+            raise RemoteProtocolError("The request target is malformed.")
+        authority, path, query = absolute.groups(b"")
+        if not path:
+            # RFC 9112 §3.2.4: this is how OPTIONS * reaches an origin through a proxy.
+            path = b"*" if method == b"OPTIONS" and not query else b"/"
+        # RFC 9112 §3.2.2: the Host field received is replaced.
+        head.fields = [(name, authority if name == b"host" else value) for name, value in head.fields]
+        return authority, path + query
+
+    def _throw_content_away(self) -> bool:
+        """Read content nobody wants any more; return whether it is complete."""
+        assert self._reader is not None
+        before = len(self._buffer)
+        _, self._buffer, complete = self._reader.read(self._buffer)
+        self._discard -= before - len(self._buffer)
+        if complete:
+            self._reader = None
+        elif self._discard < 0:
+            self._close(ErrorCode.NO_ERROR, b"The request was answered before its content had come.")
+        return complete
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """Answer a malformed request, if it can still be answered, and close."""
+        reason = str(error).encode()
+        begun = self._sending is not Sending.HEAD if self._active else self._reader is not None
+        if not begun:
+            lines = (
+                status_line(b"%d" % error.status_hint),
+                b"content-type: text/plain; charset=utf-8\r\n",
+                b"content-length: %d\r\n" % (len(reason) + 1),
+                b"connection: close\r\n\r\n",
+            )
+            self._output += lines
+            if not (self._active and self._head_only):
+                self._output.append(reason + b"\n")
+        self._fail(error.error_code, reason)
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send_request(self, fields: Fields, *, end_stream: bool) -> int:
+        """Refuse: a server sends no requests."""
+        raise LocalProtocolError("a server sends no requests")
+
+    def send_informational_response(self, stream_id: int, fields: Fields) -> None:
+        """Queue an interim response (RFC 9110 §15.2).
+
+        Raises:
+            LocalProtocolError: No request on this stream is waiting for its response.
+        """
+        self._require_waiting(stream_id)
+        if self.http_version == "1.0":
+            return  # RFC 9110 §15.2: HTTP/1.0 has no interim responses
+        self._awaits_continue = False
+        self._output += (status_line(fields[0][1]), *map(field_line, fields[1:]), b"\r\n")
+
+    def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """Queue a final response, ``:status`` first, and frame its content (RFC 9112 §6).
+
+        Raises:
+            LocalProtocolError: No request on this stream is waiting for its response.
+        """
+        self._require_waiting(stream_id)
+        status = fields[0][1]
+        lines = [status_line(status)]
+        length: int | None = None
+        for field in fields[1:]:
+            if field[0] == b"content-length":
+                if status == b"204":
+                    continue  # RFC 9110 §8.6
+                length = int(field[1])
+            lines.append(field_line(field))
+        left = 0
+        if self._head_only or status == b"204" or status == b"304":
+            framing = Framing.NONE
+        elif length is not None:
+            framing = Framing.LENGTH
+            left = length
+        elif end_stream:
+            framing = Framing.LENGTH
+            lines.append(b"content-length: 0\r\n")
+        elif self.http_version == "1.1":
+            framing = Framing.CHUNKED
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            framing = Framing.CLOSE
+            self._keep_alive = False
+        if self._keep_alive and not self._stays_open(end_stream):
+            self._keep_alive = False
+        if not self._keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif self.http_version == "1.0":
+            lines.append(b"connection: keep-alive\r\n")
+        self._queue_head(lines, framing, left, end_stream=end_stream)
+
+    def _require_waiting(self, stream_id: int) -> None:
+        if stream_id != self._stream_id or self._sending is not Sending.HEAD:
+            raise LocalProtocolError(f"no request on stream {stream_id} is waiting for a response")
+
+    def _stays_open(self, end_stream: bool) -> bool:
+        """Say whether the connection can outlive the response that is about to begin."""
+        if self._shutting_down or (self._eof and not self._buffer):
+            return False
+        if self._awaits_continue:
+            # RFC 9110 §10.1.1: nobody knows whether the content will come.
+            return False
+        return not (end_stream and self._reader is not None) or (self._reader.left or 0) <= _DISCARD_MAX
+
+    def _end_exchange(self) -> None:
+        reader = self._reader
+        if not self._keep_alive or self._shutting_down:
+            self._close_stream(ErrorCode.NO_ERROR)
+            self._close(ErrorCode.NO_ERROR, b"")
+        elif reader is None:
+            self._close_stream(ErrorCode.NO_ERROR)
+            if self._buffer or self._eof:
+                self._advance()
+        else:
+            # The content has no reader any more: a little is thrown away to keep the connection.
+            self._close_stream(ErrorCode.NO_ERROR)
+            if reader.left is not None and reader.left > _DISCARD_MAX:
+                self._close(ErrorCode.NO_ERROR, b"The request was answered before its content had come.")
+            else:
+                self._discard = _DISCARD_MAX
+
+    def shut_down(self) -> None:
+        """Close at once when idle, otherwise after the response to the request being received."""
+        self._shutting_down = True
+        if not self._active and (self._reader is not None or not (self._head.started or self._buffer)):
+            self._close(ErrorCode.NO_ERROR, b"")
