@@ -153,6 +153,7 @@ class ServerEndpoint(Endpoint):
     Attributes:
         running: Exchanges whose application has not finished, the closed ones among them.
         served: Requests accepted so far.
+        now: The time of the last call that brought one.
     """
 
     __slots__ = (
@@ -161,9 +162,9 @@ class ServerEndpoint(Endpoint):
         "_calm_since",
         "_head_since",
         "_idle_since",
-        "_now",
         "_resets_left",
         "limits",
+        "now",
         "running",
         "served",
     )
@@ -174,7 +175,7 @@ class ServerEndpoint(Endpoint):
         self.running = 0
         self.served = 0
         self._accepted: list[Exchange] = []
-        self._now = self._idle_since = self._calm_since = now
+        self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
         self._calm = limits.max_control_frames
         self._resets_left = 2 * limits.max_concurrent_streams
@@ -186,7 +187,7 @@ class ServerEndpoint(Endpoint):
             data: The bytes.
             now: The time, on the clock of the constructor.
         """
-        self._now = now
+        self.now = now
         self.connection.receive_data(data)
         self._route()
         if self.waiting_to_write:
@@ -228,7 +229,7 @@ class ServerEndpoint(Endpoint):
         Args:
             now: The time, on the clock of the constructor.
         """
-        self._now = now
+        self.now = now
         if self.closed:
             return
         limits = self.limits
@@ -313,7 +314,7 @@ class ServerEndpoint(Endpoint):
             self._resets_left = min(self._resets_left + 1, 2 * self.limits.max_concurrent_streams)
             self._calm = min(self._calm + 4, self.limits.max_control_frames)
         if not self.exchanges:
-            self._idle_since = self._now
+            self._idle_since = self.now
         return exchange
 
     def _on_control(self, event: ev.Event) -> None:
@@ -327,7 +328,7 @@ class ServerEndpoint(Endpoint):
             self._on_control(event)
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and exchange.waiting_since is not None:
-            exchange.waiting_since = self._now
+            exchange.waiting_since = self.now
         super()._on_data(event)
 
     _handlers = {

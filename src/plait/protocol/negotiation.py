@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from plait.protocol.h2 import PREFACE
+from plait.config import Limits
+from plait.protocol.connection import Connection
+from plait.protocol.events import Role
+from plait.protocol.h1_server import H1Server
+from plait.protocol.h2 import PREFACE, H2Connection
 
-__all__ = ["ALPN_H2", "ALPN_HTTP_1_1", "sniff"]
+__all__ = ["ALPN_H2", "ALPN_HTTP_1_1", "server_connection", "sniff"]
 
 ALPN_H2 = "h2"
 ALPN_HTTP_1_1 = "http/1.1"
@@ -24,3 +28,24 @@ def sniff(first_bytes: bytes) -> str | None:
     if PREFACE.startswith(first_bytes):
         return None
     return ALPN_HTTP_1_1
+
+
+def server_connection(protocol: str, limits: Limits, scheme: str) -> Connection:
+    """Make a server's connection.
+
+    Args:
+        protocol: The ALPN name of the version.
+        limits: What is taken from the client.
+        scheme: ``"https"`` or ``"http"``, as the transport is.
+    """
+    if protocol != ALPN_H2:
+        return H1Server(limits, scheme.encode())
+    return H2Connection(
+        Role.SERVER,
+        max_concurrent_streams=limits.max_concurrent_streams,
+        max_header_fields=limits.max_header_fields,
+        max_header_size=limits.max_header_size,
+        stream_window=limits.stream_window,
+        # Enough for every stream: one that nobody reads never holds up its siblings.
+        connection_window=limits.max_concurrent_streams * limits.stream_window,
+    )

@@ -1,0 +1,93 @@
+"""The access log: the combined log format, with the protocol in it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from plait.protocol.exchange import Exchange
+
+if TYPE_CHECKING:
+    from plait.drivers.aio import ServerDriver
+
+__all__ = ["AccessLog"]
+
+#: What could end a quoted string, or a line, or move a terminal's cursor.
+_UNSAFE = re.compile(rb"[^ !#-\[\]-~]")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _safe(value: bytes) -> str:
+    """Make what a client sent fit for a quoted string in a log."""
+    return _UNSAFE.sub(lambda match: b"\\x%02x" % match[0][0], value).decode("ascii")
+
+
+class AccessLog:
+    """Writes a line for each exchange, gathered over one turn of the loop.
+
+    Args:
+        loop: The running loop.
+        stream: Where lines go; standard output by default.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._loop = loop
+        self._stream = stream or sys.stdout
+        self._clock = clock
+        self._lines: list[str] = []
+        self._second = -1
+        self._time = ""
+
+    def __call__(self, exchange: Exchange, driver: ServerDriver, status: int) -> None:
+        """Note a finished exchange.
+
+        Args:
+            exchange: The exchange.
+            driver: Its connection's driver, for the client's address.
+            status: The status sent, 0 when none was.
+        """
+        request = exchange.request
+        assert request is not None
+        referer = agent = b"-"
+        for name, value in request.fields:
+            if name == b"referer":
+                referer = value
+            elif name == b"user-agent":
+                agent = value
+        version = exchange.endpoint.connection.http_version
+        line = (
+            f"{driver.client[0] if driver.client else '-'} - - [{self._now()}] "
+            f'"{_safe(request.method)} {_safe(request.target)} HTTP/{version}" '
+            f'{status or "-"} {exchange.sent_bytes or "-"} "{_safe(referer)}" "{_safe(agent)}"\n'
+        )
+        if not self._lines:
+            self._loop.call_soon(self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write the lines gathered so far."""
+        lines, self._lines = self._lines, []
+        try:
+            self._stream.write("".join(lines))
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads the log any more; serving goes on
+
+    def _now(self) -> str:
+        """The time as the format wants it: ``27/Jul/2016:11:20:18 +0000``."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second = second
+            t = time.localtime(second)
+            self._time = time.strftime(f"%d/{_MONTHS[t.tm_mon - 1]}/%Y:%H:%M:%S %z", t)
+        return self._time

@@ -1,0 +1,289 @@
+"""ASGI 3 for one exchange: the only place that knows ASGI's http messages.
+
+The same code serves HTTP/2 and HTTP/1.1: it sees exchanges, never frames or header lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from plait.errors import ExchangeError, LocalProtocolError, PlaitError
+from plait.fields import FieldSection, RequestHead, outbound_fields
+from plait.protocol.exchange import Exchange, Half
+from plait.server.tasks import start
+
+if TYPE_CHECKING:
+    from plait.drivers.aio import ServerDriver
+
+__all__ = ["Application", "AsgiServer", "ClientDisconnected", "Message"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("plait.server")
+
+#: ``send()`` raises once the client is gone since 2.4 of the specification's http part.
+_ASGI = {"version": "3.0", "spec_version": "2.4"}
+
+
+class ClientDisconnected(PlaitError, OSError):
+    """What ``send()`` raises when the client is gone (ASGI www specification 2.4)."""
+
+
+class AsgiServer:
+    """What all exchanges of one server share.
+
+    Args:
+        app: The application.
+        loop: The running loop.
+        write_buffer: Bytes of one response that may be queued before ``send()`` waits.
+        log: Called with each finished exchange and its driver, or None.
+        state: What the application kept in ``lifespan.startup``; each request gets a shallow copy.
+
+    Attributes:
+        date: The ``date`` field's value, kept up to date by the server (RFC 9110 §6.6.1).
+        tasks: Applications that are still running.
+    """
+
+    __slots__ = ("app", "date", "log", "loop", "state", "tasks", "write_buffer")
+
+    def __init__(
+        self,
+        app: Application,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        write_buffer: int,
+        log: Callable[[Exchange, ServerDriver, int], None] | None,
+        state: dict[str, Any],
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.write_buffer = write_buffer
+        self.log = log
+        self.state = state
+        self.date = b""
+        self.tasks: set[asyncio.Future[None]] = set()
+
+    def start(self, exchange: Exchange, driver: ServerDriver) -> None:
+        """Run the application for a request that arrived."""
+        request = exchange.request
+        assert request is not None
+        bridge = HttpBridge(self, exchange)
+        if request.refusal is not None:
+            bridge.answer(*request.refusal)
+            self._finish(bridge, driver)
+            return
+        task = start(self._run(bridge, driver, request), self.loop)
+        if not task.done():
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, bridge: HttpBridge, driver: ServerDriver, request: RequestHead) -> None:
+        try:
+            path, _, query = request.target.partition(b"?")
+            scope = {
+                "type": "http",
+                "asgi": _ASGI,
+                "http_version": bridge.exchange.endpoint.connection.http_version,
+                "method": request.method.decode("ascii"),
+                "scheme": driver.scheme,
+                "path": unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"),
+                "raw_path": path,
+                "query_string": query,
+                "root_path": "",
+                "headers": request.fields,
+                "client": driver.client,
+                "server": driver.server,
+                "state": self.state.copy(),
+                "extensions": {},
+            }
+            await self.app(scope, bridge.receive, bridge.send)
+            if not bridge.ended and not bridge.exchange.closed:
+                logger.error("the application returned without completing its response")
+                bridge.fail()
+        except ClientDisconnected:
+            logger.debug("the client went away during %s", request.target.decode("latin-1"))
+        except Exception:
+            logger.exception(
+                "the application failed on %s %s",
+                request.method.decode("latin-1"),
+                request.target.decode("latin-1"),
+            )
+            bridge.fail()
+        finally:
+            self._finish(bridge, driver)
+
+    def _finish(self, bridge: HttpBridge, driver: ServerDriver) -> None:
+        exchange = bridge.exchange
+        exchange.on_progress = None
+        exchange.endpoint.finished(exchange)  # type: ignore[attr-defined]
+        if self.log is not None:
+            self.log(exchange, driver, bridge.status)
+
+
+class HttpBridge:
+    """One exchange, as the application sees it: ``receive`` and ``send``.
+
+    Attributes:
+        exchange: The exchange.
+        status: The status code sent, 0 before.
+        ended: Whether the application has completed its response.
+    """
+
+    __slots__ = ("_asgi", "_fields", "_request_read", "_waiters", "ended", "exchange", "status")
+
+    def __init__(self, asgi: AsgiServer, exchange: Exchange) -> None:
+        self._asgi = asgi
+        self.exchange = exchange
+        self.status = 0
+        self.ended = False
+        self._fields: FieldSection | None = None
+        self._request_read = False
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    # -- receive ---------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """Give the application the next ``http.request``, or ``http.disconnect`` at the end."""
+        exchange = self.exchange
+        if not self._request_read:
+            request = exchange.request
+            assert request is not None
+            if request.expects_continue and exchange.received is Half.CONTENT and not exchange.buffered:
+                # RFC 9110 §10.1.1: only now is it known that the content is wanted.
+                request.expects_continue = False
+                exchange.send_informational_response(100, [])
+            while not self.ended:
+                try:
+                    content = exchange.read()
+                except ExchangeError:
+                    break
+                if content is not None:
+                    more = exchange.received is not Half.ENDED
+                    self._request_read = not more
+                    return {"type": "http.request", "body": content, "more_body": more}
+                exchange.waiting_since = exchange.endpoint.now  # type: ignore[attr-defined]
+                try:
+                    await self._progress()
+                finally:
+                    exchange.waiting_since = None
+        while not (self.ended or exchange.closed):
+            await self._progress()
+        return {"type": "http.disconnect"}
+
+    async def _progress(self) -> None:
+        """Wait until something about the exchange has changed."""
+        future = self._asgi.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+            self.exchange.on_progress = self._wake
+        self._waiters.append(future)
+        await future
+
+    def _wake(self) -> None:
+        waiters = self._waiters
+        if waiters:
+            self._waiters = []
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+
+    # -- send ------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Take the application's next message."""
+        exchange = self.exchange
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self.ended:
+                raise RuntimeError("the response is complete, and http.response.body came again")
+            content = message.get("body", b"")
+            more = message.get("more_body", False)
+            if exchange.closed:
+                raise ClientDisconnected("the client is gone")
+            try:
+                if exchange.sent is Half.HEAD:
+                    self._send_head(len(content), more)
+                if more:
+                    if content:
+                        exchange.send_data(content)
+                else:
+                    self.ended = True
+                    if exchange.sent is not Half.ENDED:
+                        exchange.send_data(content, end_stream=True)
+                    if self._waiters:
+                        self._wake()
+                    return
+            except ExchangeError as error:
+                raise ClientDisconnected("the client is gone") from error
+            if exchange.queued > self._asgi.write_buffer:
+                await self._room()
+        elif kind == "http.response.start":
+            if self._fields is not None:
+                raise RuntimeError("http.response.start came twice")
+            status = message["status"]
+            if not isinstance(status, int) or not 200 <= status <= 599:
+                raise RuntimeError(f"{status!r} is not the status of a final response")
+            if message.get("trailers"):
+                raise RuntimeError("this server sends no trailers: the extension is not offered")
+            self._fields = outbound_fields(message.get("headers", ()))
+            self.status = status
+        else:
+            raise RuntimeError(f"{kind!r} is not a message an http application sends")
+
+    def _send_head(self, size: int, more: bool) -> None:
+        fields = self._fields
+        if fields is None:
+            raise RuntimeError("http.response.body came before http.response.start")
+        dated = sized = False
+        for name, _ in fields:
+            if name == b"date":
+                dated = True
+            elif name == b"content-length":
+                sized = True
+        if not dated:
+            fields.append((b"date", self._asgi.date))
+        if not sized and not more and self.status not in (204, 304):
+            # The whole content is known, so the client may as well be told its length.
+            fields.append((b"content-length", b"%d" % size))
+        self.exchange.send_response(self.status, fields, end_stream=not more and not size)
+
+    async def _room(self) -> None:
+        """Wait until the queued content has left for the client."""
+        exchange = self.exchange
+        endpoint = exchange.endpoint
+        while exchange.queued > 0:
+            endpoint.waiting_to_write.add(exchange)
+            await self._progress()
+        if exchange.closed and not self.ended:
+            raise ClientDisconnected("the client is gone")
+
+    # -- failures --------------------------------------------------------------------------------
+
+    def answer(self, status: int, sentence: str) -> None:
+        """Answer with an error of the server's own."""
+        content = sentence.encode() + b"\n"
+        self._fields = [(b"content-type", b"text/plain; charset=utf-8")]
+        self.status = status
+        self.ended = True
+        try:
+            self._send_head(len(content), False)
+            if self.exchange.sent is not Half.ENDED:
+                self.exchange.send_data(content, end_stream=True)
+        except (ExchangeError, LocalProtocolError):
+            pass  # the client is gone
+
+    def fail(self) -> None:
+        """End the exchange after the application failed.
+
+        Before its response began this is a 500; after it, nothing that could look complete:
+        ``finished`` resets the stream, and HTTP/1.1 closes the connection.
+        """
+        if not self.exchange.closed and self.exchange.sent is Half.HEAD:
+            self.answer(500, "Internal Server Error")

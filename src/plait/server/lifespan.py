@@ -1,0 +1,106 @@
+"""ASGI lifespan: tells the application when the server starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import Enum
+from typing import Any
+
+from plait.errors import PlaitError
+from plait.server.asgi import Application, Message
+
+__all__ = ["Lifespan", "LifespanFailed"]
+
+logger = logging.getLogger("plait.server")
+
+
+class LifespanFailed(PlaitError):
+    """The application said, or showed, that it cannot start."""
+
+
+class _Phase(Enum):
+    STARTING = "starting"
+    STARTED = "started"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Lifespan:
+    """One application's life in one server.
+
+    Args:
+        app: The application.
+
+    Attributes:
+        state: What the application put into ``scope["state"]`` while starting.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._phase = _Phase.STARTING
+        self._changed = asyncio.Event()
+        self._failure: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.state: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Send ``lifespan.startup`` and wait for the answer.
+
+        An application that raises at once is one without lifespan, as the specification says.
+
+        Raises:
+            LifespanFailed: The application answered ``lifespan.startup.failed``.
+        """
+        self._inbox.put_nowait({"type": "lifespan.startup"})
+        self._task = asyncio.create_task(self._run(), name="plait-lifespan")
+        await self._settled(_Phase.STARTED)
+        if self._failure is not None:
+            raise LifespanFailed(f"the application failed to start: {self._failure}")
+
+    async def stop(self) -> None:
+        """Send ``lifespan.shutdown`` and wait for the answer."""
+        if self._phase is not _Phase.STARTED:
+            return
+        self._phase = _Phase.STOPPING
+        self._inbox.put_nowait({"type": "lifespan.shutdown"})
+        await self._settled(_Phase.STOPPED)
+        if self._failure is not None:
+            logger.error("the application failed to stop: %s", self._failure)
+
+    async def _settled(self, phase: _Phase) -> None:
+        while self._phase not in (phase, _Phase.STOPPED):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self._app(scope, self._inbox.get, self._send)
+        except Exception as error:
+            if self._phase is _Phase.STARTING:
+                logger.debug("the application takes no lifespan messages: %r", error)
+            else:
+                logger.exception("the application failed in its lifespan")
+        self._move(_Phase.STOPPED)
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "lifespan.startup.complete":
+            self._move(_Phase.STARTED)
+        elif kind == "lifespan.shutdown.complete":
+            self._move(_Phase.STOPPED)
+        elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
+            self._failure = message.get("message") or "it gave no reason"
+            self._move(_Phase.STOPPED)
+        else:
+            raise RuntimeError(f"{kind!r} is not a message a lifespan application sends")
+
+    def _move(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._changed.set()

@@ -1,0 +1,260 @@
+"""Listens, accepts, keeps time, shuts down: one server in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from plait.config import HttpVersions, ServerConfig
+from plait.drivers.aio import ServerDriver
+from plait.drivers.tls import server_context
+from plait.errors import PlaitError
+from plait.protocol.endpoint import ServerEndpoint
+from plait.protocol.exchange import Exchange
+from plait.protocol.negotiation import ALPN_H2, server_connection
+from plait.server.access_log import AccessLog
+from plait.server.asgi import Application, AsgiServer
+from plait.server.endpoints import Listener, listeners
+from plait.server.lifespan import Lifespan
+
+__all__ = ["Server", "serve"]
+
+logger = logging.getLogger("plait.server")
+
+#: Seconds between looks at the deadlines, and for a peer to answer the close of TLS.
+_TICK = 1.0
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(seconds: float) -> bytes:
+    """Write a time as the ``date`` field has it (RFC 9110 §5.6.7).
+
+    Args:
+        seconds: Since the epoch.
+    """
+    t = time.gmtime(seconds)
+    return (
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} "
+        f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"
+    ).encode()
+
+
+class Server:
+    """Serves one application.
+
+    Args:
+        app: An ASGI 3 application.
+        config: Where and how.
+
+    Attributes:
+        limits: What is taken from each client.
+        listening: The listeners with the ports they really have, once started.
+    """
+
+    def __init__(self, app: Application, config: ServerConfig) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.listening: list[Listener] = []
+        self._app = app
+        self._lifespan = Lifespan(app)
+        self._drivers: set[ServerDriver] = set()
+        self._sockets: list[asyncio.Server] = []
+        self._stop = asyncio.Event()
+        self._all_closed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, ready: Callable[[Server], None] | None = None) -> None:
+        """Serve until :meth:`stop` is called, then let what is in flight finish.
+
+        Args:
+            ready: Called once connections are accepted.
+
+        Raises:
+            ConfigError: A certificate, key or address is wrong.
+            PlaitError: The address is taken, or the application failed to start.
+        """
+        self._loop = asyncio.get_running_loop()
+        # All that the user can get wrong comes before the application runs.
+        prepared = [(one, self._context(one)) for one in listeners(self.config)]
+        await self._lifespan.start()
+        try:
+            log = AccessLog(self._loop) if self.config.access_log else None
+            self._asgi = AsgiServer(
+                self._app,
+                self._loop,
+                write_buffer=self.limits.write_buffer,
+                log=log,
+                state=self._lifespan.state,
+            )
+            self._tick()
+            for listener, context in prepared:
+                await self._listen(listener, context)
+            if ready is not None:
+                ready(self)
+            await self._stop.wait()
+            await self._drain()
+            if log is not None:
+                log.flush()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for listening in self._sockets:
+                listening.close()
+            await self._lifespan.stop()
+
+    def stop(self) -> None:
+        """Begin to shut down; called again, give up on what is in flight."""
+        if self._stop.is_set():
+            self._all_closed.set()
+        self._stop.set()
+
+    # -- listening -------------------------------------------------------------------------------
+
+    def _context(self, listener: Listener) -> ssl.SSLContext | None:
+        if listener.cert is None or listener.key is None:
+            return None
+        return server_context(listener.cert, listener.key, self.config.http, chain=listener.chain)
+
+    async def _listen(self, listener: Listener, context: ssl.SSLContext | None) -> None:
+        tls: dict[str, Any] = {}
+        if context is not None:
+            tls = {
+                "ssl": context,
+                "ssl_handshake_timeout": self.limits.handshake_timeout,
+                "ssl_shutdown_timeout": _TICK,
+            }
+        try:
+            server = await self._loop.create_server(
+                lambda: ServerDriver(self._loop, self),
+                listener.host,
+                listener.port,
+                backlog=listener.backlog,
+                **tls,
+            )
+        except (OSError, UnicodeError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            raise PlaitError(f"cannot listen on {listener.host} port {listener.port}: {reason}") from error
+        self._sockets.append(server)
+        self.listening.append(replace(listener, port=server.sockets[0].getsockname()[1]))
+
+    # -- what drivers ask (drivers.aio.Site) ------------------------------------------------------
+
+    def opened(self, driver: ServerDriver) -> None:
+        self._drivers.add(driver)
+
+    def closed(self, driver: ServerDriver) -> None:
+        self._drivers.discard(driver)
+        if not self._drivers and self._stop.is_set():
+            self._all_closed.set()
+
+    def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint | None:
+        versions = self.config.http
+        if protocol == ALPN_H2:
+            if versions is HttpVersions.HTTP_1:
+                protocol = "http/1.1"  # whose parser will say what it thinks of an HTTP/2 preface
+        elif versions is HttpVersions.HTTP_2:
+            return None
+        connection = server_connection(protocol, self.limits, scheme)
+        return ServerEndpoint(connection, self.limits, self._loop.time())
+
+    def start(self, exchange: Exchange, driver: ServerDriver) -> None:
+        self._asgi.start(exchange, driver)
+
+    # -- time and the end ------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._asgi.date = http_date(time.time())
+        now = self._loop.time()
+        for driver in list(self._drivers):
+            driver.expire(now)
+        self._timer = self._loop.call_later(_TICK, self._tick)
+
+    async def _drain(self) -> None:
+        """Let exchanges in flight finish, for as long as the grace period."""
+        for server in self._sockets:
+            server.close()
+        if not self._drivers:
+            return
+        for driver in list(self._drivers):
+            driver.shut_down()
+        try:
+            await asyncio.wait_for(self._all_closed.wait(), self.config.grace)
+        except TimeoutError:
+            logger.warning("%d connections were still busy after the grace period", len(self._drivers))
+        for task in list(self._asgi.tasks):
+            task.cancel()
+        for driver in list(self._drivers):
+            driver.abort("the server stopped")
+
+
+def serve(app: Application, config: ServerConfig) -> None:
+    """Serve an application until SIGINT or SIGTERM, on uvloop where it exists.
+
+    Args:
+        app: An ASGI 3 application.
+        config: Where and how.
+
+    Raises:
+        ConfigError: A certificate, key or address is wrong.
+        PlaitError: The address is taken, or the application failed to start.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(app, config))
+
+
+async def _serve(app: Application, config: ServerConfig) -> None:
+    server = Server(app, config)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_note)
+    for name in ("SIGINT", "SIGTERM"):
+        try:
+            loop.add_signal_handler(getattr(signal, name), server.stop)
+        except NotImplementedError:  # Windows: KeyboardInterrupt ends the loop instead
+            pass
+    await server.serve(_announce)
+
+
+def _announce(server: Server) -> None:
+    from plait.certificates import curl_line
+
+    versions = {
+        HttpVersions.AUTO: "HTTP/2 and HTTP/1.1",
+        HttpVersions.HTTP_1: "HTTP/1.1",
+        HttpVersions.HTTP_2: "HTTP/2",
+    }[server.config.http]
+    for listener in server.listening:
+        scheme = "https" if listener.tls else "http"
+        host = f"[{listener.host}]" if ":" in listener.host else listener.host
+        _say(f"serving {versions} on {scheme}://{host}:{listener.port} (Ctrl-C stops)")
+        if listener.development is not None:
+            _say(f"development certificate, signed by {listener.development.ca}; try:")
+            _say(f"  {curl_line(listener.development, listener.host, listener.port)}")
+
+
+def _say(line: str) -> None:
+    print(f"plait: {line}", file=sys.stderr, flush=True)
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the loop has to say; a client's failed handshake is no error of the server's."""
+    error = context.get("exception")
+    if isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)):
+        logger.debug("a connection failed: %s", error)
+    else:
+        loop.default_exception_handler(context)
