@@ -17,13 +17,13 @@ __all__ = ["command"]
 
 
 @click.command("bookstore")
-@server_options
 @click.option(
     "--catalogue",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Serve the books of this JSON file instead of the 3,000 that come with plait.",
 )
-def command(config: ServerConfig, catalogue: Path | None) -> None:
+@server_options
+def command(catalogue: Path | None, config: ServerConfig) -> None:
     """Serve a bookstore: the ids of its books at /, one book at /book?id=N, a page for browsers."""
     serve(create_app(bundled() if catalogue is None else load(catalogue)), config)
