@@ -1,0 +1,244 @@
+"""The crawlers that are compared: a small class each.
+
+The ``crawl`` method runs in a process of its own, whose start is part of what is measured. So this
+module imports nothing that a crawl does not need, and each contender imports its client when it starts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from typing import Any
+
+    from plait.client.sync_client import Client
+
+__all__ = ["EXTRAS", "STANDARD", "Contender", "Crawl", "contender_named"]
+
+
+class Crawl:
+    """One crawl: what to fetch, and what came of it.
+
+    Attributes:
+        base_url: The server, such as ``https://127.0.0.1:8443``.
+        cafile: A file with the authority to trust; None for the system's.
+        insecure: Take any certificate.
+        in_flight: How many requests the contenders that multiplex have under way.
+        received: Path, status, content and seconds of each response, in the order they were read.
+        connections: Connections opened.
+        bytes_sent: TCP payload sent, or None.
+        bytes_received: TCP payload received, or None.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.base_url: str = job["base_url"]
+        self.cafile: str | None = job["cafile"]
+        self.insecure: bool = job["insecure"]
+        self.in_flight: int = job["in_flight"]
+        self._index: dict[str, str] | None = job["index"]
+        self._paths: list[str] = job["paths"]
+        self.received: list[tuple[str, int, bytes, float]] = []
+        self.connections = 0
+        self.bytes_sent: int | None = None
+        self.bytes_received: int | None = None
+
+    def verify(self) -> bool | str | ssl.SSLContext:
+        """Say whom to trust, as clients take it in ``verify=``."""
+        if not self.insecure:
+            return self.cafile or True
+        import ssl
+
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def paths(self, get: Callable[[str], bytes]) -> list[str]:
+        """List what to fetch, asking the server's index for it where there is one.
+
+        Args:
+            get: Fetches one path and records it.
+        """
+        if self._index is None:
+            return self._paths
+        item = self._index["item"]
+        return [item.format(id) for id in json.loads(get(self._index["path"]))]
+
+
+class Contender:
+    """One way to crawl a server.
+
+    Attributes:
+        name: As ``--json`` spells it.
+        http: The version of HTTP it needs, "1" or "2".
+        requires: The package it needs beside plait; the extra of plait that installs it has its name.
+    """
+
+    name: str
+    http: str
+    requires: str | None = None
+
+    def title(self, in_flight: int) -> str:
+        """Name the contender for a table of at most 26 characters."""
+        raise NotImplementedError
+
+    def crawl(self, crawl: Crawl) -> None:
+        """Fetch all there is to fetch and record it."""
+        raise NotImplementedError
+
+
+class _PlaitContender(Contender):
+    """A way to use :class:`plait.Client`."""
+
+    connections = 1
+
+    def crawl(self, crawl: Crawl) -> None:
+        from plait.client.sync_client import Client
+
+        with Client(
+            crawl.base_url,
+            verify=crawl.verify(),
+            http=self.http,
+            max_connections=self.connections,
+            max_in_flight=crawl.in_flight,
+        ) as client:
+
+            def get(path: str) -> bytes:
+                response = client.get(path)
+                crawl.received.append((path, response.status, response.content, response.elapsed))
+                return response.content
+
+            self.fetch(client, crawl, crawl.paths(get))
+            statistics = client.statistics
+            crawl.connections = statistics.connections_opened
+            crawl.bytes_sent = statistics.bytes_sent
+            crawl.bytes_received = statistics.bytes_received
+
+    def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
+        """Fetch the paths; by default one after the other."""
+        received = crawl.received
+        for path in paths:
+            response = client.get(path)
+            received.append((path, response.status, response.content, response.elapsed))
+
+
+def _submit(client: Client, crawl: Crawl, paths: list[str]) -> None:
+    """Submit all the paths at once, and read them in the same order."""
+    received = crawl.received
+    pending = [client.submit("GET", path) for path in paths]
+    for path, exchange in zip(paths, pending, strict=True):
+        response = exchange.result()
+        received.append((path, response.status, response.content, response.elapsed))
+
+
+class Http1Serial(_PlaitContender):
+    """One request after the other on one connection: what most scripts do."""
+
+    name = "h1-serial"
+    http = "1"
+
+    def title(self, in_flight: int) -> str:
+        return "HTTP/1.1, 1 connection"
+
+
+class Http1Pool(_PlaitContender):
+    """Six connections, as browsers open to one origin."""
+
+    name = "h1-pool-6"
+    http = "1"
+    connections = 6
+
+    def title(self, in_flight: int) -> str:
+        return "HTTP/1.1, 6 connections"
+
+    def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
+        _submit(client, crawl, paths)
+
+
+class Http2Serial(_PlaitContender):
+    """One request after the other over HTTP/2: only the protocol changes."""
+
+    name = "h2-serial"
+    http = "2"
+
+    def title(self, in_flight: int) -> str:
+        return "HTTP/2, serial"
+
+
+class Http2Chunks(_PlaitContender):
+    """A chunk of requests is sent and read to its end before the next is sent."""
+
+    name = "h2-chunks"
+    http = "2"
+
+    def title(self, in_flight: int) -> str:
+        return f"HTTP/2, chunks of {in_flight}"
+
+    def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
+        for start in range(0, len(paths), crawl.in_flight):
+            _submit(client, crawl, paths[start : start + crawl.in_flight])
+
+
+class Http2Window(_PlaitContender):
+    """The next request is sent as soon as one of those under way is answered; the client bounds them."""
+
+    name = "h2-window"
+    http = "2"
+
+    def title(self, in_flight: int) -> str:
+        return f"HTTP/2, window of {in_flight}"
+
+    def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
+        _submit(client, crawl, paths)
+
+
+class RequestsSerial(Contender):
+    """One ``requests.Session``, one request after the other."""
+
+    name = "requests"
+    http = "1"
+    requires = "requests"
+
+    def title(self, in_flight: int) -> str:
+        return "requests, 1 connection"
+
+    def crawl(self, crawl: Crawl) -> None:
+        import requests
+
+        from plait.lab.wire import watch_urllib3
+
+        sockets = watch_urllib3()
+        # requests takes True, False or a file.
+        verify = not crawl.insecure and (crawl.cafile or True)
+        with requests.Session() as session:
+            # The environment may name proxies and authorities of its own; every contender must go
+            # the same way.
+            session.trust_env = False
+
+            def get(path: str) -> bytes:
+                sent = time.perf_counter()
+                response = session.get(crawl.base_url + path, verify=verify, allow_redirects=False)
+                seconds = time.perf_counter() - sent
+                crawl.received.append((path, response.status_code, response.content, seconds))
+                return response.content
+
+            for path in crawl.paths(get):
+                get(path)
+            crawl.connections = len(sockets)
+            crawl.bytes_sent, crawl.bytes_received = sockets.totals()
+
+
+STANDARD: tuple[Contender, ...] = (Http1Serial(), Http1Pool(), Http2Serial(), Http2Chunks(), Http2Window())
+"""In the order of the table; the first is what the others are compared with."""
+
+EXTRAS: tuple[Contender, ...] = (RequestsSerial(),)
+"""Those that ``--with`` adds, by their names."""
+
+
+def contender_named(name: str) -> Contender:
+    """Find a contender."""
+    return next(contender for contender in (*STANDARD, *EXTRAS) if contender.name == name)
