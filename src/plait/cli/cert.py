@@ -44,7 +44,7 @@ def command(names: tuple[str, ...], out: Path | None, force: bool) -> None:
     click.echo(
         f"{_DONE[made.change]}\n\n"
         f"authority    {made.ca}  (clients trust this one: {made.authority})\n"
-        f"certificate  {made.cert}  (until {made.not_after:%d %B %Y})\n"
+        f"certificate  {made.cert}  (until {made.not_after:%Y-%m-%d})\n"
         f"key          {made.key}\n"
         f"names        {' '.join(made.names)}\n\n"
         f"How to trust it:\n\n{trust_help(made)}",

@@ -69,7 +69,7 @@ def server_context(
                 joined.write_bytes(b"\n".join(parts) + b"\n")
                 context.load_cert_chain(joined, key, password=refuse_to_ask)
     except ssl.SSLError as error:
-        raise ConfigError(_reason(error, cert, key, certificates)) from error
+        raise ConfigError(_reason(error, cert, key, chain)) from error
     return context
 
 
@@ -133,17 +133,25 @@ def _check_key(path: Path) -> None:
         raise ConfigError(f"private key {path} holds no private key in PEM format")
 
 
-def _reason(error: ssl.SSLError, cert: Path, key: Path, certificates: list[bytes]) -> str:
-    """Say which of the two files OpenSSL refused, and why; its own words name neither."""
-    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+def _reason(error: ssl.SSLError, cert: Path, key: Path, chain: Path | None) -> str:
+    """Say which of the files OpenSSL refused, and why; its own words name none."""
+    # NO_CERTIFICATE_ASSIGNED: the certificate is for another kind of key, such as RSA and not EC.
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return f"private key {key} does not belong to certificate {cert}"
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
-            cadata=b"\n".join(certificates).decode("ascii", "replace")
-        )
-    except (ssl.SSLError, ValueError):
+    if _damaged(cert):
         return f"certificate {cert} is damaged"
-    words = (error.reason or str(error)).lower().replace("_", " ")
+    if chain and _damaged(chain):
+        return f"certificate chain {chain} is damaged"
+    words = (error.reason or "it is damaged").lower().replace("_", " ")
     if error.reason in ("EE_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "CA_KEY_TOO_SMALL"):
         return f"certificate {cert} is too weak for TLS today: {words}"
     return f"private key {key} cannot be used: {words}"
+
+
+def _damaged(path: Path) -> bool:
+    text = b"\n".join(_certificates(path, "certificate")).decode("latin-1")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, TypeError):  # TypeError: characters outside ASCII
+        return True
+    return False
