@@ -32,6 +32,7 @@ _VARY = (b"vary", b"accept")
 _ALLOW = (b"allow", b"GET, HEAD")
 
 _ID = re.compile(r"[1-9][0-9]*")
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110 §12.4.2
 
 
 class _Response:
@@ -140,6 +141,3 @@ def _weight(parameters: list[str]) -> float:
         if name == "q" and _QVALUE.fullmatch(value):
             return float(value)
     return 1.0
-
-
-_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110 §12.4.2
