@@ -151,7 +151,7 @@ def ensure(
         ConfigError: A name is not one, the directory cannot be used, or files are in the way that
             were not made here.
     """
-    where = default_directory() if directory is None else Path(directory)
+    where = default_directory() if directory is None else Path(directory).absolute()
     wanted = dict.fromkeys([*LOCAL_NAMES, *map(identity, names)])
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     try:

@@ -54,13 +54,13 @@ def command(names: tuple[str, ...], out: Path | None, force: bool) -> None:
 
 def trust_help(paths: certificates.CertificatePaths) -> str:
     """Explain how to make clients trust the authority, one client after the other."""
-    ca = shlex.quote(str(paths.ca.absolute()))
+    ca = shlex.quote(str(paths.ca))
     name = shlex.quote(paths.authority)
     return f"""\
 curl        {certificates.curl_line(paths, "localhost", 8443)}
-requests    requests.get(url, verify={str(paths.ca.absolute())!r})
+requests    requests.get(url, verify={str(paths.ca)!r})
             or for a whole process: export REQUESTS_CA_BUNDLE={ca}
-plait       plait.Client(url, verify={str(paths.ca.absolute())!r})
+plait       plait.Client(url, verify={str(paths.ca)!r})
 Chromium    certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n {name} -i {ca}
             (Linux; certutil is in libnss3-tools or nss-tools; elsewhere it asks the system)
 Debian      sudo install -m 644 {ca} /usr/local/share/ca-certificates/plait.crt && \
