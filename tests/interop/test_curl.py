@@ -145,7 +145,8 @@ def test_an_upload_nobody_reads_does_not_stop_the_next_request(
 ) -> None:
     done = curl(
         flag, "--data-binary", f"@{upload}", server.url("/ignored"),
-        "--next", "--silent", "--cacert", certificate.ca, flag, server.url("/bytes?n=3"), certificate=certificate,
+        "--next", "--silent", "--cacert", certificate.ca, flag, server.url("/bytes?n=3"),
+        certificate=certificate,
     )  # fmt: skip
 
     assert done.stdout == b"ignored\n\x00\x01\x02"
