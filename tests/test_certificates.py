@@ -71,6 +71,12 @@ def test_dates_stay_within_what_browsers_take(tmp_path: Path) -> None:
     assert authority.not_valid_after_utc == NOW + 3650 * DAY
 
 
+def test_trust_stores_list_the_authority_by_its_name(tmp_path: Path) -> None:
+    made = ensure(tmp_path)
+    assert loaded(made.ca).subject.rfc4514_string() == f"CN={made.authority},O=plait"
+    assert loaded(made.ca).issuer == loaded(made.ca).subject == loaded(made.cert).issuer
+
+
 def test_the_authority_issues_certificates_and_no_further_authorities(tmp_path: Path) -> None:
     extensions = loaded(ensure(tmp_path).ca).extensions
     constraints = extensions.get_extension_for_class(x509.BasicConstraints)

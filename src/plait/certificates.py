@@ -334,19 +334,29 @@ def _issue(
 
 
 def _make_authority(name: str, not_before: datetime, not_after: datetime) -> trustme.CA:
-    """Make an authority that ends; those of trustme last until the year 3000."""
+    """Make an authority that ends and has a common name, which trust stores list it by.
+
+    Those of trustme last until the year 3000 and have none.
+    """
     import trustme
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import NameOID
 
-    endless = trustme.CA(path_length=0, organization_name="plait", organization_unit_name=name)
+    endless = trustme.CA(path_length=0)
     template = x509.load_pem_x509_certificate(endless.cert_pem.bytes())
     pem = endless.private_key_pem.bytes()
     key = serialization.load_pem_private_key(pem, password=None)
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "plait"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
     builder = (
         x509.CertificateBuilder()
-        .subject_name(template.subject)
-        .issuer_name(template.issuer)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(template.public_key())
         .serial_number(template.serial_number)
         .not_valid_before(not_before)
