@@ -19,9 +19,10 @@ from plait.protocol.events import (
     StreamClosed,
     TrailersReceived,
 )
-from plait.protocol.h1_parser import ChunkedReader, ContentReader, HeadReader, LengthReader
+from plait.protocol.h1_content import ChunkedReader, ContentReader, LengthReader
+from plait.protocol.h1_parser import HeadReader
 
-__all__ = ["Framing", "H1Connection", "Sending", "field_line", "status_line"]
+__all__ = ["Framing", "H1Connection", "Sending", "field_line", "field_lines", "status_line"]
 
 
 class Sending(Enum):
@@ -41,7 +42,8 @@ class Framing(Enum):
     CLOSE = "close"
 
 
-_field_lines: dict[Field, bytes] = {}
+#: Encoded field lines met lately: most responses of a site share most of their fields.
+field_lines: dict[Field, bytes] = {}
 _FIELD_LINES_MAX = 4096
 _FIELD_VALUE_MAX = 256
 _status_lines = {
@@ -50,16 +52,14 @@ _status_lines = {
 
 
 def field_line(field: Field) -> bytes:
-    """Return one line of a field section; those met often are kept."""
-    line = _field_lines.get(field)
-    if line is None:
-        name, value = field
-        line = b"%b: %b\r\n" % (name, value)
-        # Secrets are no plain tuples (NeverIndexedHeader); they do not stay in memory.
-        if type(field) is tuple and len(value) <= _FIELD_VALUE_MAX:
-            if len(_field_lines) >= _FIELD_LINES_MAX:
-                _field_lines.clear()
-            _field_lines[field] = line
+    """Encode one line of a field section, and keep it in ``field_lines``."""
+    name, value = field
+    line = b"%b: %b\r\n" % (name, value)
+    # Secrets are no plain tuples (NeverIndexedHeader); they do not stay in memory.
+    if type(field) is tuple and len(value) <= _FIELD_VALUE_MAX:
+        if len(field_lines) >= _FIELD_LINES_MAX:
+            field_lines.clear()
+        field_lines[field] = line
     return line
 
 
@@ -76,7 +76,32 @@ class H1Connection:
         max_header_fields: Fields in a trailer section.
         max_header_size: Bytes of a trailer section.
         stream_window: Bytes of unread content one message may hold before ``wants_read`` is False.
+
+    Attributes:
+        http_version: ``"1.1"``, or for a server the version of the request being answered.
     """
+
+    __slots__ = (
+        "_active",
+        "_buffer",
+        "_closed",
+        "_events",
+        "_framing",
+        "_head",
+        "_keep_alive",
+        "_left",
+        "_max_header_fields",
+        "_max_header_size",
+        "_output",
+        "_queued",
+        "_reader",
+        "_sending",
+        "_shutting_down",
+        "_stream_id",
+        "_stream_window",
+        "_unacknowledged",
+        "http_version",
+    )
 
     def __init__(
         self, head: HeadReader, *, max_header_fields: int, max_header_size: int, stream_window: int

@@ -12,8 +12,9 @@ from plait.protocol.events import (
     InformationalResponseReceived,
     ResponseReceived,
 )
-from plait.protocol.h1 import Framing, H1Connection, Sending, field_line
-from plait.protocol.h1_parser import HeadReader, UntilCloseReader
+from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, field_lines
+from plait.protocol.h1_content import UntilCloseReader
+from plait.protocol.h1_parser import HeadReader
 
 __all__ = ["H1Client"]
 
@@ -29,6 +30,8 @@ class H1Client(H1Connection):
         max_header_size: Bytes of one response's field section.
         stream_window: Bytes of unread content one response may hold.
     """
+
+    __slots__ = ("_head_only", "_responded")
 
     def __init__(self, *, max_header_fields: int, max_header_size: int, stream_window: int) -> None:
         super().__init__(
@@ -78,7 +81,7 @@ class H1Client(H1Connection):
                 continue
             if name == b"content-length":
                 length = int(value)
-            lines.append(field_line(field))
+            lines.append(field_lines.get(field) or field_line(field))
         method = control[b":method"]
         if method == b"CONNECT":
             raise LocalProtocolError("an HTTP/1.1 connection opens no tunnels")

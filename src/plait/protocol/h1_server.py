@@ -13,8 +13,8 @@ from httptools import HttpRequestParser
 from plait.config import Limits
 from plait.errors import LocalProtocolError, RemoteProtocolError
 from plait.protocol.events import ErrorCode, Fields, RequestReceived
-from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, status_line
-from plait.protocol.h1_parser import HeadReader
+from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, field_lines, status_line
+from plait.protocol.h1_parser import EMPTY_LINE, HeadReader
 
 __all__ = ["H1Server"]
 
@@ -24,7 +24,6 @@ _HOST = re.compile(
 ).fullmatch
 #: RFC 9112 §3.2.2; the fragment that is no part of it was refused before.
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL).fullmatch
-_END_OF_HEAD = b"\r\n\r\n"
 #: Bytes of requests read ahead of the one being answered.
 _READ_AHEAD_MAX = 65_536
 #: Bytes of content read and thrown away after the response, to keep the connection.
@@ -38,6 +37,16 @@ class H1Server(H1Connection):
         limits: What is taken from one connection.
         scheme: ``b"https"`` or ``b"http"``, as the transport is; no request can say otherwise.
     """
+
+    __slots__ = (
+        "_awaits_continue",
+        "_discard",
+        "_eof",
+        "_good_host",
+        "_head_only",
+        "_max_pipelined",
+        "_scheme",
+    )
 
     def __init__(self, limits: Limits, scheme: bytes) -> None:
         super().__init__(
@@ -78,7 +87,7 @@ class H1Server(H1Connection):
             return self._unacknowledged < self._stream_window
         buffer = self._buffer
         return not buffer or (
-            len(buffer) < _READ_AHEAD_MAX and buffer.count(_END_OF_HEAD) < self._max_pipelined
+            len(buffer) < _READ_AHEAD_MAX and buffer.count(EMPTY_LINE) < self._max_pipelined
         )
 
     # -- receiving -------------------------------------------------------------------------------
@@ -107,8 +116,6 @@ class H1Server(H1Connection):
                         self._awaits_continue = False
                         if not self._read_content(self._reader):
                             break
-                        if self._sending is Sending.ENDED:
-                            self._close_stream(ErrorCode.NO_ERROR)
                     elif not self._throw_content_away():
                         break
                 elif self._active:
@@ -237,7 +244,7 @@ class H1Server(H1Connection):
                 if status == b"204":
                     continue  # RFC 9110 §8.6
                 length = int(field[1])
-            lines.append(field_line(field))
+            lines.append(field_lines.get(field) or field_line(field))
         left = 0
         if self._head_only or status == b"204" or status == b"304":
             framing = Framing.NONE
