@@ -22,13 +22,28 @@ from plait.protocol.events import (
 from plait.protocol.h1_content import ChunkedReader, ContentReader, LengthReader
 from plait.protocol.h1_parser import HeadReader
 
-__all__ = ["Framing", "H1Connection", "Sending", "field_line", "field_lines", "status_line"]
+__all__ = [
+    "Sending",
+    "TO_SEND",
+    "CONTENT",
+    "ENDED",
+    "Framing",
+    "NONE",
+    "LENGTH",
+    "CHUNKED",
+    "CLOSE",
+    "NO_ERROR",
+    "H1Connection",
+    "field_line",
+    "field_lines",
+    "status_line",
+]
 
 
 class Sending(Enum):
     """How far this end's message has come."""
 
-    HEAD = "head"  # still to be sent
+    TO_SEND = "to send"  # its head is still to come
     CONTENT = "content"  # the head is sent, content follows
     ENDED = "ended"
 
@@ -40,6 +55,12 @@ class Framing(Enum):
     LENGTH = "length"
     CHUNKED = "chunked"
     CLOSE = "close"
+
+
+# Python 3.11 looks up members of an enum slowly, and these are looked at several times an exchange.
+TO_SEND, CONTENT, ENDED = Sending
+NONE, LENGTH, CHUNKED, CLOSE = Framing
+NO_ERROR = ErrorCode.NO_ERROR
 
 
 #: Encoded field lines met lately: most responses of a site share most of their fields.
@@ -121,9 +142,9 @@ class H1Connection:
         self._stream_id = -1
         #: Whether an exchange is going on.
         self._active = False
-        self._sending = Sending.ENDED
-        self._framing = Framing.NONE
-        #: Content still to be sent under Framing.LENGTH.
+        self._sending = ENDED
+        self._framing = NONE
+        #: Content still to be sent under LENGTH.
         self._left = 0
         self._keep_alive = True
         self._shutting_down = False
@@ -207,28 +228,28 @@ class H1Connection:
             LocalProtocolError: No message on this stream is waiting for content, or there is more of
                 it than content-length said.
         """
-        if stream_id != self._stream_id or self._sending is not Sending.CONTENT:
+        if stream_id != self._stream_id or self._sending is not CONTENT:
             raise LocalProtocolError(f"no message on stream {stream_id} is waiting for content")
         framing = self._framing
-        if data and framing is not Framing.NONE:
-            if framing is Framing.LENGTH:
+        if data and framing is not NONE:
+            if framing is LENGTH:
                 if len(data) > self._left:
                     raise LocalProtocolError("the content is longer than its content-length")
                 self._left -= len(data)
                 self._output.append(data)
-            elif framing is Framing.CHUNKED:
+            elif framing is CHUNKED:
                 self._output += (b"%x\r\n" % len(data), data, b"\r\n")
             else:
                 self._output.append(data)
             self._queued += len(data)
         if end_stream:
-            if framing is Framing.CHUNKED:
+            if framing is CHUNKED:
                 self._output.append(b"0\r\n\r\n")
-            elif framing is Framing.LENGTH and self._left:
+            elif framing is LENGTH and self._left:
                 # The peer must not take what came for the whole (RFC 9112 §8).
                 self._fail(ErrorCode.INTERNAL_ERROR, b"The content was shorter than its content-length.")
                 return
-            self._sending = Sending.ENDED
+            self._sending = ENDED
             self._end_exchange()
 
     def queued_body_size(self, stream_id: int) -> int:
@@ -243,7 +264,7 @@ class H1Connection:
             raise LocalProtocolError(f"stream {stream_id} was never opened")
         if self._active and stream_id == self._stream_id:
             self._close_stream(error_code)
-            self._close(ErrorCode.NO_ERROR, b"The exchange was given up.")
+            self._close(NO_ERROR, b"The exchange was given up.")
 
     def terminate(self, error_code: int) -> None:
         """End the connection now; what was queued may still be written."""
@@ -251,14 +272,14 @@ class H1Connection:
 
     def _close_stream(self, error_code: int) -> None:
         self._active = False
-        self._sending = Sending.ENDED
+        self._sending = ENDED
         self._events.append(StreamClosed(self._stream_id, error_code, None))
 
     def _close(self, error_code: int, reason: bytes) -> None:
         if not self._closed:
             self._closed = True
             self._active = False
-            self._sending = Sending.ENDED
+            self._sending = ENDED
             self._reader = None
             self._buffer = b""
             self._head.stop()
@@ -278,7 +299,7 @@ class H1Connection:
         self._output += lines
         self._framing = framing
         self._left = left
-        self._sending = Sending.CONTENT
+        self._sending = CONTENT
         if end_stream:
             self.send_data(self._stream_id, b"", end_stream=True)
 

@@ -12,7 +12,16 @@ from plait.protocol.events import (
     InformationalResponseReceived,
     ResponseReceived,
 )
-from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, field_lines
+from plait.protocol.h1 import (
+    CHUNKED,
+    ENDED,
+    LENGTH,
+    NO_ERROR,
+    NONE,
+    H1Connection,
+    field_line,
+    field_lines,
+)
 from plait.protocol.h1_content import UntilCloseReader
 from plait.protocol.h1_parser import HeadReader
 
@@ -36,7 +45,10 @@ class H1Client(H1Connection):
     def __init__(self, *, max_header_fields: int, max_header_size: int, stream_window: int) -> None:
         super().__init__(
             HeadReader(
-                HttpResponseParser, max_fields=max_header_fields, max_size=max_header_size, max_target=0
+                HttpResponseParser,
+                max_fields=max_header_fields,
+                max_size=max_header_size,
+                max_target=max_header_size,  # a response has none
             ),
             max_header_fields=max_header_fields,
             max_header_size=max_header_size,
@@ -91,12 +103,12 @@ class H1Client(H1Connection):
             control.get(b":authority", b""),
         )
         if length is not None:
-            framing = Framing.LENGTH
+            framing = LENGTH
         elif not end_stream:
-            framing = Framing.CHUNKED
+            framing = CHUNKED
             lines.append(b"transfer-encoding: chunked\r\n")
         else:
-            framing = Framing.NONE
+            framing = NONE
             if method in _CONTENT_EXPECTED:
                 lines.append(b"content-length: 0\r\n")
         if self._shutting_down:
@@ -139,7 +151,7 @@ class H1Client(H1Connection):
                     self._begin_response()
         except RemoteProtocolError as error:
             # A response that is complete stays good, whatever follows it.
-            code = ErrorCode.NO_ERROR if self._responded else error.error_code
+            code = NO_ERROR if self._responded else error.error_code
             if self._active:
                 self._close_stream(code)
             self._close(error.error_code, str(error).encode())
@@ -172,18 +184,18 @@ class H1Client(H1Connection):
     def _end_response(self) -> None:
         self._responded = True
         # A server that closes takes no more of the request either.
-        if self._sending is Sending.ENDED or not self._keep_alive:
+        if self._sending is ENDED or not self._keep_alive:
             self._finish()
 
     def _finish(self) -> None:
-        self._close_stream(ErrorCode.NO_ERROR)
+        self._close_stream(NO_ERROR)
         if not self._keep_alive or self._shutting_down:
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close(NO_ERROR, b"")
 
     def receive_eof(self) -> None:
         """Take note that the server sends nothing more: the end of some responses, no end for others."""
         if not self._active:
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close(NO_ERROR, b"")
         elif self._responded:
             self._keep_alive = False
             self._finish()
@@ -202,4 +214,4 @@ class H1Client(H1Connection):
         """Close at once when idle, otherwise after the exchange going on."""
         self._shutting_down = True
         if not self._active:
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close(NO_ERROR, b"")

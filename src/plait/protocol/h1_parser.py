@@ -61,6 +61,7 @@ class HeadReader:
         "_parser_type",
         "_reusable",
         "_size",
+        "_surely_fits",
         "chunked",
         "complete",
         "content_length",
@@ -84,6 +85,8 @@ class HeadReader:
         self._max_fields = max_fields
         self._max_size = max_size
         self._max_target = max_target
+        #: A head no longer than this is within both limits on bytes.
+        self._surely_fits = min(max_size, max_target)
         #: A request parser stays in step over messages without content; any other message, which
         #: it would read on in a way of its own, is left to a new one.
         self._parser: Any = None
@@ -174,8 +177,9 @@ class HeadReader:
         if parser is None:
             parser = self._parser = self._parser_type(self)
         try:
-            if len(data) <= _SLICE:
-                self._size += len(data)
+            size = len(data)
+            if size <= _SLICE:
+                self._size += size
                 parser.feed_data(data)
             else:
                 for start in range(0, len(data), _SLICE):
@@ -189,7 +193,8 @@ class HeadReader:
             if not self.complete:
                 raise self._malformed(error) from None
             # The head is whole and only its framing displeased: _interpret refuses it in its words.
-        self._check_limits()
+        if self._size > self._surely_fits or len(self.fields) > self._max_fields:
+            self._check_limits()
 
     def _check_limits(self) -> None:
         if len(self.target) > self._max_target:
@@ -232,7 +237,7 @@ class HeadReader:
                     raise RemoteProtocolError("The request has two Host fields.")
                 self.host = value
             elif name == b"connection":
-                options += b"," + value
+                options = options + b"," + value if options else value
             elif name == b"content-length":
                 if self.content_length is not None or not value.isdigit():
                     raise RemoteProtocolError("Content-Length is not one number.")
@@ -251,11 +256,12 @@ class HeadReader:
             raise RemoteProtocolError("The message has both Transfer-Encoding and Content-Length.")
         if self.chunked or self.content_length:
             self._reusable = False
-        if options:
-            tokens = [token.strip(b" \t") for token in options.lower().split(b",")]
-            self.keep_alive = b"close" not in tokens and (version == "1.1" or b"keep-alive" in tokens)
+        options = options.lower()
+        if not options or options == b"keep-alive":
+            self.keep_alive = version == "1.1" or bool(options)
         else:
-            self.keep_alive = version == "1.1"
+            tokens = [token.strip(b" \t") for token in options.split(b",")]
+            self.keep_alive = b"close" not in tokens and (version == "1.1" or b"keep-alive" in tokens)
 
 
 def _wrong_version() -> RemoteProtocolError:

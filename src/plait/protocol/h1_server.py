@@ -13,7 +13,18 @@ from httptools import HttpRequestParser
 from plait.config import Limits
 from plait.errors import LocalProtocolError, RemoteProtocolError
 from plait.protocol.events import ErrorCode, Fields, RequestReceived
-from plait.protocol.h1 import Framing, H1Connection, Sending, field_line, field_lines, status_line
+from plait.protocol.h1 import (
+    CHUNKED,
+    CLOSE,
+    LENGTH,
+    NO_ERROR,
+    NONE,
+    TO_SEND,
+    H1Connection,
+    field_line,
+    field_lines,
+    status_line,
+)
 from plait.protocol.h1_parser import EMPTY_LINE, HeadReader
 
 __all__ = ["H1Server"]
@@ -106,7 +117,7 @@ class H1Server(H1Connection):
         if self._head.started or self._buffer:
             self._close(ErrorCode.CANCEL, b"The client closed the connection in the middle of a request.")
         else:
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close(NO_ERROR, b"")
 
     def _advance(self) -> None:
         try:
@@ -134,12 +145,12 @@ class H1Server(H1Connection):
         head = self._head
         method = head.method
         authority, target = self._control_data(method)
-        reader = self._content_reader()
+        reader = self._content_reader() if head.chunked or head.content_length else None
         self._reader = reader
         self._active = True
         self._stream_id += 2
         self._unacknowledged = 0
-        self._sending = Sending.HEAD
+        self._sending = TO_SEND
         self._head_only = method == b"HEAD"
         self._awaits_continue = head.expects_continue and reader is not None
         self._keep_alive = head.keep_alive and not self._shutting_down
@@ -192,13 +203,13 @@ class H1Server(H1Connection):
         if complete:
             self._reader = None
         elif self._discard < 0:
-            self._close(ErrorCode.NO_ERROR, b"The request was answered before its content had come.")
+            self._close(NO_ERROR, b"The request was answered before its content had come.")
         return complete
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         """Answer a malformed request, if it can still be answered, and close."""
         reason = str(error).encode()
-        begun = self._sending is not Sending.HEAD if self._active else self._reader is not None
+        begun = self._sending is not TO_SEND if self._active else self._reader is not None
         if not begun:
             lines = (
                 status_line(b"%d" % error.status_hint),
@@ -247,18 +258,18 @@ class H1Server(H1Connection):
             lines.append(field_lines.get(field) or field_line(field))
         left = 0
         if self._head_only or status == b"204" or status == b"304":
-            framing = Framing.NONE
+            framing = NONE
         elif length is not None:
-            framing = Framing.LENGTH
+            framing = LENGTH
             left = length
         elif end_stream:
-            framing = Framing.LENGTH
+            framing = LENGTH
             lines.append(b"content-length: 0\r\n")
         elif self.http_version == "1.1":
-            framing = Framing.CHUNKED
+            framing = CHUNKED
             lines.append(b"transfer-encoding: chunked\r\n")
         else:
-            framing = Framing.CLOSE
+            framing = CLOSE
             self._keep_alive = False
         if self._keep_alive and not self._stays_open(end_stream):
             self._keep_alive = False
@@ -269,7 +280,7 @@ class H1Server(H1Connection):
         self._queue_head(lines, framing, left, end_stream=end_stream)
 
     def _require_waiting(self, stream_id: int) -> None:
-        if stream_id != self._stream_id or self._sending is not Sending.HEAD:
+        if stream_id != self._stream_id or self._sending is not TO_SEND:
             raise LocalProtocolError(f"no request on stream {stream_id} is waiting for a response")
 
     def _stays_open(self, end_stream: bool) -> bool:
@@ -284,17 +295,17 @@ class H1Server(H1Connection):
     def _end_exchange(self) -> None:
         reader = self._reader
         if not self._keep_alive or self._shutting_down:
-            self._close_stream(ErrorCode.NO_ERROR)
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close_stream(NO_ERROR)
+            self._close(NO_ERROR, b"")
         elif reader is None:
-            self._close_stream(ErrorCode.NO_ERROR)
+            self._close_stream(NO_ERROR)
             if self._buffer or self._eof:
                 self._advance()
         else:
             # The content has no reader any more: a little is thrown away to keep the connection.
-            self._close_stream(ErrorCode.NO_ERROR)
+            self._close_stream(NO_ERROR)
             if reader.left is not None and reader.left > _DISCARD_MAX:
-                self._close(ErrorCode.NO_ERROR, b"The request was answered before its content had come.")
+                self._close(NO_ERROR, b"The request was answered before its content had come.")
             else:
                 self._discard = _DISCARD_MAX
 
@@ -302,4 +313,4 @@ class H1Server(H1Connection):
         """Close at once when idle, otherwise after the response to the request being received."""
         self._shutting_down = True
         if not self._active and (self._reader is not None or not (self._head.started or self._buffer)):
-            self._close(ErrorCode.NO_ERROR, b"")
+            self._close(NO_ERROR, b"")
