@@ -23,6 +23,11 @@ def h2load(server: RunningServer, *arguments: str) -> str:
     return done.stdout
 
 
+def without_colours(text: str) -> str:
+    """Remove the terminal colours that nghttp writes even into a pipe."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 def assert_all_succeeded(report: str, requests: int) -> None:
     """Check the two lines in which h2load says what became of every request."""
     expected = (
@@ -40,7 +45,7 @@ def test_nghttp_fetches_several_urls_over_one_connection(server: RunningServer) 
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    report = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    report = without_colours(done.stdout)
     assert "The negotiated protocol: h2" in report, report
     assert len(re.findall(r"recv \(stream_id=\d+\) :status: 200", report)) == len(urls), report
     assert report.count("; END_STREAM") >= len(urls), report
@@ -53,7 +58,23 @@ def test_nghttp_upgrades_by_prior_knowledge_without_tls(insecure_server: Running
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    assert ":status: 200" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert ":status: 200" in without_colours(done.stdout)
+
+
+def test_an_answer_to_an_upload_nobody_reads_arrives_before_the_reset(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    content = tmp_path / "content"
+    content.write_bytes(b"x" * 5_000_000)
+
+    done = subprocess.run(
+        [require_tool("nghttp"), "--verbose", "--null-out", f"--data={content}", server.url("/ignored")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    report = without_colours(done.stdout)
+    assert ":status: 200" in report, report
+    assert "recv DATA frame <length=8, flags=0x01" in report, report
 
 
 @pytest.mark.parametrize(
