@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from plait.config import Limits
 from plait.errors import LocalProtocolError
 
 __all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "CONNECTION_SPECIFIC"]
@@ -24,6 +25,12 @@ CONNECTION_SPECIFIC = frozenset(
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 §5.6.2
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search  # RFC 9110 §5.5
+
+#: What a request's head is judged by; all other fields pass through.
+_JUDGED = frozenset(
+    {b":method", b":path", b":authority", b":scheme", b"cookie", b"content-length", b"host", b"expect"}
+)
+_NO_HOST = (b"host", b"")
 
 #: Fields already found good: most responses of a site share most of their fields. None stands for a
 #: field that is dropped.
@@ -89,71 +96,53 @@ class RequestHead:
 
     __slots__ = ("authority", "content_length", "expects_continue", "fields", "method", "refusal", "target")
 
-    def __init__(
-        self,
-        headers: Iterable[Field],
-        *,
-        max_fields: int,
-        max_size: int,
-        max_target: int,
-    ) -> None:
+    def __init__(self, headers: Iterable[Field], limits: Limits) -> None:
         """Judge a received field section.
 
         Args:
             headers: Pseudo-fields and fields, names in lower-case, as the connection received them.
-            max_fields: Most fields accepted; cookie crumbs count one by one, before they are joined.
-            max_size: Most bytes accepted, counted as RFC 9113 §6.5.2 counts them.
-            max_target: Most bytes accepted in the target.
+            limits: ``max_header_fields``, where cookie crumbs count one by one, before they are
+                joined; ``max_header_size``, counted as RFC 9113 §6.5.2 counts; ``max_target_size``.
         """
-        self.refusal: tuple[int, str] | None = None
         method = target = authority = b""
         host: bytes | None = None
-        content_length: bytes | None = None
-        self.expects_continue = False
         crumbs: list[bytes] | None = None
-        fields: FieldSection = []
+        self.refusal: tuple[int, str] | None = None
+        self.expects_continue = False
+        self.content_length: int | None = None
+        fields: FieldSection = [_NO_HOST]
         append = fields.append
         size = count = 0
         for field in headers:
             name, value = field
-            size += len(name) + len(value) + 32
+            size += len(name) + len(value)
             count += 1
-            if name[0] == 58:  # ":"
-                if name == b":path":
-                    target = value
-                elif name == b":method":
-                    method = value
-                elif name == b":authority":
-                    authority = value
-                continue
-            if name == b"cookie":
+            if name not in _JUDGED:
+                append(field)
+            elif name == b":path":
+                target = value
+            elif name == b":method":
+                method = value
+            elif name == b":authority":
+                authority = value
+            elif name == b"cookie":
                 if crumbs is None:
                     crumbs = [value]
                     append(field)
                 else:
                     crumbs.append(value)
-                continue
-            if name == b"host":
+            elif name == b"content-length":
+                # The connections have refused what is not a number already (RFC 9110 §8.6).
+                self.content_length = int(value)
+                append(field)
+            elif name == b"host":
                 if host is not None and host != value:
                     self.refusal = (400, "the request names two hosts")
                 host = value
-                continue
-            if name == b"expect":
+            elif name == b"expect":
                 self.expects_continue = value.lower() == b"100-continue"
-            elif name == b"content-length":
-                content_length = value
-            append(field)
+                append(field)
 
-        if count > max_fields + 4:  # the pseudo-fields are free
-            self.refusal = (431, f"the request has more than {max_fields} fields")
-        if size > max_size:
-            self.refusal = (431, f"the request's field section is longer than {max_size} bytes")
-        if len(target) > max_target:
-            self.refusal = (414, f"the request target is longer than {max_target} bytes")
-        if crumbs is not None and len(crumbs) > 1:
-            # RFC 9113 §8.2.3: crumbs are joined before they leave HTTP/2.
-            index = next(i for i, (name, _) in enumerate(fields) if name == b"cookie")
-            fields[index] = (b"cookie", b"; ".join(crumbs))
         if host is not None:
             if authority and authority.lower() != host.lower():
                 # RFC 9113 §8.3.1: a request whose host and :authority differ is malformed.
@@ -161,12 +150,22 @@ class RequestHead:
             authority = authority or host
         if authority:
             # Where ASGI wants it: first, in place of any other.
-            fields.insert(0, (b"host", authority))
+            fields[0] = (b"host", authority)
+        else:
+            del fields[0]
+        if crumbs is not None and len(crumbs) > 1:
+            # RFC 9113 §8.2.3: crumbs are joined before they leave HTTP/2.
+            index = next(i for i, (name, _) in enumerate(fields) if name == b"cookie")
+            fields[index] = (b"cookie", b"; ".join(crumbs))
+        if count > limits.max_header_fields:
+            self.refusal = (431, f"the request has more than {limits.max_header_fields} fields")
+        if size + 32 * count > limits.max_header_size:
+            self.refusal = (431, f"the request's fields are more than {limits.max_header_size} bytes")
+        if len(target) > limits.max_target_size:
+            self.refusal = (414, f"the request target is longer than {limits.max_target_size} bytes")
+        if method == b"CONNECT":
+            self.refusal = (501, "this server opens no tunnels")
         self.method = method
         self.authority = authority
         self.target = target
         self.fields = fields
-        # The connections have refused what is not a number already (RFC 9110 §8.6).
-        self.content_length = None if content_length is None else int(content_length)
-        if method == b"CONNECT":
-            self.refusal = (501, "this server opens no tunnels")

@@ -16,7 +16,7 @@ import ssl
 from typing import Any, Protocol, cast
 
 from plait.config import Limits
-from plait.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ServerEndpoint
 from plait.protocol.exchange import Exchange
 from plait.protocol.negotiation import sniff
 
@@ -41,13 +41,14 @@ class AioDriver(asyncio.Protocol):
         transport: The transport, once there is one.
     """
 
-    __slots__ = ("_closing", "_flush_pending", "_full_since", "_loop", "endpoint", "transport")
+    __slots__ = ("_closing", "_flush_pending", "_full_since", "_loop", "_reading", "endpoint", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._flush_pending = False
         self._full_since: tuple[float, int] | None = None
         self._closing = False
+        self._reading = True
         self.endpoint: Endpoint | None = None
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
 
@@ -70,14 +71,25 @@ class AioDriver(asyncio.Protocol):
         """Write what the endpoint has, now."""
         endpoint = self.endpoint
         assert endpoint is not None
+        self._flush_pending = False
         while self._full_since is None or endpoint.closed:
             data = endpoint.data_to_send()
-            if not data:
+            if data:
+                self.transport.write(data)
+            if len(data) < PIECE:
                 break
-            self.transport.write(data)
-        self._flush_pending = False
         if endpoint.closed and not self._closing:
             self.close()
+
+    def read_on(self, wanted: bool) -> None:
+        """Read from the transport, or leave its bytes where they are."""
+        if wanted is not self._reading:
+            self._reading = wanted
+            if not self.transport.is_closing():
+                if wanted:
+                    self.transport.resume_reading()
+                else:
+                    self.transport.pause_reading()
 
     def close(self) -> None:
         """Close the transport once everything is written."""
@@ -226,12 +238,8 @@ class ServerDriver(AioDriver):
         for exchange in endpoint.take_accepted():
             self._site.start(exchange, self)
             self.request_flush()
-        if self._full_since is None and endpoint.connection.wants_read:
-            if not self.transport.is_reading():
-                self.transport.resume_reading()
-        elif self.transport.is_reading():
-            # A client that takes no bytes gets none read: else its frames would pile up answers.
-            self.transport.pause_reading()
+        # A client that takes no bytes gets none read: else its frames would pile up answers.
+        self.read_on(self._full_since is None and endpoint.connection.wants_read)
 
     def expire(self, now: float) -> None:
         """Act on deadlines that have passed.
@@ -281,11 +289,7 @@ class ClientDriver(AioDriver):
         endpoint = self.endpoint
         assert endpoint is not None
         # Never held back by a full transport, as the server does: two peers that did would both wait.
-        if endpoint.connection.wants_read:
-            if not self.transport.is_reading() and not self.transport.is_closing():
-                self.transport.resume_reading()
-        elif self.transport.is_reading():
-            self.transport.pause_reading()
+        self.read_on(endpoint.connection.wants_read)
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -18,8 +18,12 @@ from plait.protocol import events as ev
 from plait.protocol.connection import Connection
 from plait.protocol.events import ErrorCode, Fields, error_name
 from plait.protocol.exchange import Exchange, Half
+from plait.protocol.h2 import PIECE
 
-__all__ = ["Endpoint", "ServerEndpoint", "ClientEndpoint"]
+__all__ = ["PIECE", "ClientEndpoint", "Endpoint", "ServerEndpoint"]
+
+
+_ENDED, _CONTENT = Half.ENDED, Half.CONTENT
 
 
 def _ignore() -> None:
@@ -56,7 +60,11 @@ class Endpoint:
         self._route()
 
     def data_to_send(self) -> bytes:
-        """Return bytes to write now; call again until there are none."""
+        """Return bytes to write now.
+
+        A piece of ``PIECE`` bytes or more may not be all; a smaller one is, but for what its own
+        events lead to, for which ``on_output`` is called.
+        """
         data = self.connection.data_to_send()
         self._route()
         if self.waiting_to_write:
@@ -81,12 +89,12 @@ class Endpoint:
             self._end(ConnectionLost(reason))
 
     def _route(self) -> None:
+        # One pass: events that handlers lead to come with the output they ask for.
         handlers = self._handlers
-        while events := self.connection.events():
-            for event in events:
-                handler = handlers.get(type(event))
-                if handler is not None:
-                    handler(self, event)
+        for event in self.connection.events():
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(self, event)
 
     def _wake_writers(self) -> None:
         for exchange in [e for e in self.waiting_to_write if not e.queued]:
@@ -113,12 +121,17 @@ class Endpoint:
             if exchange.on_progress is not None:
                 exchange.on_progress()
 
-    def _on_stream_closed(self, event: ev.StreamClosed) -> Exchange | None:
+    def _on_stream_closed(self, event: ev.StreamClosed) -> None:
         exchange = self.exchanges.pop(event.stream_id, None)
         if exchange is not None:
-            self.waiting_to_write.discard(exchange)
-            exchange.close(exchange.end_of(event.error_code))
-        return exchange
+            self._close_exchange(exchange, event.error_code)
+
+    def _close_exchange(self, exchange: Exchange, error_code: int) -> None:
+        self.waiting_to_write.discard(exchange)
+        if error_code or exchange.received is not _ENDED:
+            exchange.close(exchange.end_of(error_code))
+        else:
+            exchange.close(None)
 
     def _on_connection_closed(self, event: ev.ConnectionClosed) -> None:
         reason = event.debug_data.decode("utf-8", "replace") or "the connection closed"
@@ -195,9 +208,8 @@ class ServerEndpoint(Endpoint):
 
     def data_to_send(self) -> bytes:
         data = super().data_to_send()
-        if len(data) > 1023:
-            # Whoever is sent a lot has a lot to acknowledge.
-            self._calm = min(self._calm + (len(data) >> 10), self.limits.max_control_frames)
+        # Whoever is sent a lot has a lot to acknowledge.
+        self._calm += len(data) >> 10
         return data
 
     def take_accepted(self) -> list[Exchange]:
@@ -233,9 +245,12 @@ class ServerEndpoint(Endpoint):
         if self.closed:
             return
         limits = self.limits
-        if now - self._calm_since >= 10:
+        renewed = now - self._calm_since >= 10
+        if renewed:
             self._calm_since = now
+        if renewed or self._calm > limits.max_control_frames:
             self._calm = limits.max_control_frames
+        if renewed or self._resets_left > 2 * limits.max_concurrent_streams:
             self._resets_left = 2 * limits.max_concurrent_streams
         if self.connection.receiving_head:
             if self._head_since is None:
@@ -284,25 +299,23 @@ class ServerEndpoint(Endpoint):
 
     def _on_request(self, event: ev.RequestReceived) -> None:
         limits = self.limits
+        most = limits.max_concurrent_streams
         stream_id = event.stream_id
         # Work that goes on after its stream was reset counts against the limit too.
-        if max(self.running, len(self.exchanges)) >= limits.max_concurrent_streams:
+        if self.running >= most or len(self.exchanges) >= most:
             self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
             return
         exchange = Exchange(self, stream_id)
-        exchange.request = RequestHead(
-            event.headers,
-            max_fields=limits.max_header_fields,
-            max_size=limits.max_header_size,
-            max_target=limits.max_target_size,
-        )
-        exchange.received = Half.ENDED if event.end_stream else Half.CONTENT
+        exchange.request = RequestHead(event.headers, limits)
+        exchange.received = _ENDED if event.end_stream else _CONTENT
         self.exchanges[stream_id] = exchange
         self._accepted.append(exchange)
         self.served += 1
 
-    def _on_stream_closed(self, event: ev.StreamClosed) -> Exchange | None:
-        exchange = super()._on_stream_closed(event)
+    def _on_stream_closed(self, event: ev.StreamClosed) -> None:
+        exchange = self.exchanges.pop(event.stream_id, None)
+        if exchange is not None:
+            self._close_exchange(exchange, event.error_code)
         if exchange is None or exchange.error is not None:
             # A reset by the client, or one it made us send, costs from a budget that served requests
             # earn back: honest aborts never run out of it, a flood of them does (CVE-2023-44487).
@@ -311,11 +324,11 @@ class ServerEndpoint(Endpoint):
                 if self._resets_left < 0:
                     self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
         else:
-            self._resets_left = min(self._resets_left + 1, 2 * self.limits.max_concurrent_streams)
-            self._calm = min(self._calm + 4, self.limits.max_control_frames)
+            # Kept within their limits by expire().
+            self._resets_left += 1
+            self._calm += 4
         if not self.exchanges:
             self._idle_since = self.now
-        return exchange
 
     def _on_control(self, event: ev.Event) -> None:
         """Count frames that make work and carry nothing (CVE-2019-9512, -9515, -9518)."""
@@ -331,7 +344,7 @@ class ServerEndpoint(Endpoint):
             exchange.waiting_since = self.now
         super()._on_data(event)
 
-    _handlers = {
+    _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
         **_COMMON,
         ev.DataReceived: _on_data,
         ev.RequestReceived: _on_request,
@@ -398,7 +411,7 @@ class ClientEndpoint(Endpoint):
                 if exchange.on_progress is not None:
                     exchange.on_progress()
 
-    _handlers = {
+    _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
         **_COMMON,
         ev.ResponseReceived: _on_response,
         ev.InformationalResponseReceived: _on_informational_response,

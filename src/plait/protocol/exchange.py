@@ -35,6 +35,8 @@ class Half(Enum):
     ENDED = "ended"  # the end of the message is through
 
 
+_HEAD, _CONTENT, _ENDED = Half
+
 #: Responses that never have content (RFC 9110 §6.4.1).
 _WITHOUT_CONTENT = frozenset({204, 304})
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
@@ -61,48 +63,29 @@ class Exchange:
         sent_bytes: Bytes of content handed over for sending.
     """
 
-    __slots__ = (
-        "_content",
-        "_head_only",
-        "_left",
-        "_whole",
-        "closed",
-        "endpoint",
-        "error",
-        "fields",
-        "interim_responses",
-        "on_progress",
-        "received",
-        "request",
-        "sent",
-        "sent_bytes",
-        "stalled",
-        "status",
-        "stream_id",
-        "trailers",
-        "waiting_since",
-    )
+    # Class attributes, not slots: most exchanges never set most of them, and creating one is on the
+    # hot path.
+    request: RequestHead | None = None
+    status = 0
+    fields: FieldSection = []  # noqa: RUF012 - replaced, never changed
+    interim_responses = 0
+    trailers: FieldSection | None = None
+    received = Half.HEAD
+    sent = Half.HEAD
+    closed = False
+    error: PlaitError | None = None
+    on_progress: Callable[[], None] | None = None
+    waiting_since: float | None = None
+    stalled: tuple[int, float] | None = None
+    sent_bytes = 0
+    _content: bytes | bytearray = b""
+    _whole = False
+    _head_only = False
+    _left: int | None = None
 
     def __init__(self, endpoint: Endpoint, stream_id: int) -> None:
         self.endpoint = endpoint
         self.stream_id = stream_id
-        self.request: RequestHead | None = None
-        self.status = 0
-        self.fields: FieldSection = []
-        self.interim_responses = 0
-        self.trailers: FieldSection | None = None
-        self.received = Half.HEAD
-        self.sent = Half.HEAD
-        self.closed = False
-        self.error: PlaitError | None = None
-        self.on_progress: Callable[[], None] | None = None
-        self.waiting_since: float | None = None
-        self.stalled: tuple[int, float] | None = None
-        self.sent_bytes = 0
-        self._content: bytes | bytearray = b""
-        self._whole = False
-        self._head_only = False
-        self._left: int | None = None
 
     # -- receiving -------------------------------------------------------------------------------
 
@@ -121,7 +104,7 @@ class Exchange:
             if not self._whole:
                 self._credit(len(content))
             return content if type(content) is bytes else bytes(content)
-        if self.received is Half.ENDED:
+        if self.received is _ENDED:
             return b""
         if self.error is not None:
             raise self.error
@@ -151,7 +134,7 @@ class Exchange:
             if self._whole:
                 self._credit(len(data))
         if end_stream:
-            self.received = Half.ENDED
+            self.received = _ENDED
 
     def _credit(self, amount: int) -> None:
         endpoint = self.endpoint
@@ -162,7 +145,7 @@ class Exchange:
 
     def send_informational_response(self, status: int, fields: FieldSection) -> None:
         """Send an interim response (RFC 9110 §15.2) before the final one."""
-        if self.closed or self.sent is not Half.HEAD:
+        if self.closed or self.sent is not _HEAD:
             return
         try:
             self.endpoint.connection.send_informational_response(self.stream_id, [_STATUS[status], *fields])
@@ -170,12 +153,20 @@ class Exchange:
             self._engine_refused(error)
         self.endpoint.on_output()
 
-    def send_response(self, status: int, fields: FieldSection, *, end_stream: bool = False) -> None:
+    def send_response(
+        self,
+        status: int,
+        fields: FieldSection,
+        *,
+        content_length: int | None = None,
+        end_stream: bool = False,
+    ) -> None:
         """Send the final response's head.
 
         Args:
             status: From 200 to 599.
             fields: A validated field section (:func:`plait.fields.outbound_fields`).
+            content_length: What its content-length says, in bytes; the content is held to it.
             end_stream: Whether there is no content.
 
         Raises:
@@ -184,30 +175,30 @@ class Exchange:
         """
         if self.closed:
             raise self._gone()
-        if self.sent is not Half.HEAD:
+        if self.sent is not _HEAD:
             raise LocalProtocolError("the response has begun already")
         if not 200 <= status <= 599:
             raise LocalProtocolError(f"{status} is not the status of a final response")
-        if (self.request is not None and self.request.method == b"HEAD") or status in _WITHOUT_CONTENT:
-            # RFC 9110 §6.4.1, §9.3.2: whatever the application sends as content is dropped.
+        if self.sends_no_content(status):
             self._head_only = end_stream = True
             if status == 204:
                 fields = [field for field in fields if field[0] != b"content-length"]
-        elif not end_stream:
-            for name, value in fields:
-                if name == b"content-length":
-                    if not value.isdigit():
-                        raise LocalProtocolError(f"content-length {value!r} is not a number")
-                    self._left = int(value)
-                    break
+        elif content_length is not None:
+            self._left = content_length
+            if end_stream and content_length:
+                raise LocalProtocolError("the content is shorter than its content-length")
         try:
             self.endpoint.connection.send_response(
                 self.stream_id, [_STATUS[status], *fields], end_stream=end_stream
             )
         except EngineError as error:
             self._engine_refused(error)
-        self.sent = Half.ENDED if end_stream else Half.CONTENT
+        self.sent = _ENDED if end_stream else _CONTENT
         self.endpoint.on_output()
+
+    def sends_no_content(self, status: int) -> bool:
+        """Whether what the application sends as content is dropped (RFC 9110 §6.4.1, §9.3.2)."""
+        return status in _WITHOUT_CONTENT or (self.request is not None and self.request.method == b"HEAD")
 
     def send_data(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send content.
@@ -221,7 +212,7 @@ class Exchange:
             return
         if self.closed:
             raise self._gone()
-        if self.sent is not Half.CONTENT:
+        if self.sent is not _CONTENT:
             raise LocalProtocolError("content can be sent only between the head and the end")
         left = self._left
         if left is not None:
@@ -238,7 +229,32 @@ class Exchange:
         except EngineError as error:
             self._engine_refused(error)
         if end_stream:
-            self.sent = Half.ENDED
+            self.sent = _ENDED
+        self.endpoint.on_output()
+
+    def send_whole_response(self, status: int, fields: FieldSection, content: bytes) -> None:
+        """Send a response in one go.
+
+        Args:
+            status: From 200 to 599.
+            fields: A validated field section; a content-length in it is the content's.
+            content: All of it.
+
+        Raises:
+            LocalProtocolError: The response began already, or the status is no final one.
+            ExchangeError: The exchange has ended.
+        """
+        if not content or self.closed or self.sent is not _HEAD or self.sends_no_content(status):
+            self.send_response(status, fields, end_stream=True)
+            return
+        connection = self.endpoint.connection
+        try:
+            connection.send_response(self.stream_id, [_STATUS[status], *fields], end_stream=False)
+            connection.send_data(self.stream_id, content, end_stream=True)
+        except EngineError as error:
+            self._engine_refused(error)
+        self.sent = _ENDED
+        self.sent_bytes = len(content)
         self.endpoint.on_output()
 
     @property
@@ -281,7 +297,7 @@ class Exchange:
 
     def end_of(self, error_code: int) -> PlaitError | None:
         """Say what a stream closed with ``error_code`` means for this exchange."""
-        if error_code == ErrorCode.NO_ERROR and self.received is Half.ENDED:
+        if error_code == ErrorCode.NO_ERROR and self.received is _ENDED:
             # RFC 9113 §8.1: RST_STREAM(NO_ERROR) after a complete response is no failure.
             return None
         return ExchangeReset(

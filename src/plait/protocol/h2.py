@@ -25,7 +25,7 @@ from plait.protocol.events import (
     StreamClosed,
 )
 
-__all__ = ["H2Connection", "PREFACE"]
+__all__ = ["H2Connection", "PIECE", "PREFACE"]
 
 #: What a client sends first (RFC 9113 §3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -40,8 +40,10 @@ _LAST_STREAM = 2**31 - 1
 #: Streams beyond the advertised limit that the engine tolerates, so that plait refuses them one by
 #: one (RFC 9113 §5.1.2) where the engine would end the connection.
 _SLACK = 1000
-#: Queued content beyond which output is taken in pieces, so that no single write is huge.
-_PIECE = 262_144
+#: Queued content beyond which output is taken in pieces of this size, so that no write is huge.
+PIECE = 262_144
+#: Events that change what this module keeps account of; a server counts no streams here.
+_NOTED = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
 
 
 class H2Connection:
@@ -86,6 +88,7 @@ class H2Connection:
             Setting.MAX_HEADER_LIST_SIZE: max_header_size,
         }
         self._server = role is Role.SERVER
+        self._noted = _NOTED if self._server else _NOTED | {StreamClosed}
         if self._server:
             # RFC 9218 §2.1: say at once that RFC 7540's priority tree is not used here.
             settings[Setting.NO_RFC7540_PRIORITIES] = 1
@@ -182,8 +185,11 @@ class H2Connection:
 
     def _note(self, events: list[Event]) -> None:
         """Keep the books that the engine does not keep for us."""
+        noted = self._noted
         for event in events:
             kind = type(event)
+            if kind not in noted:
+                continue
             if kind is StreamClosed:
                 self._open -= 1
             elif kind is SettingsReceived:
@@ -231,19 +237,20 @@ class H2Connection:
     # -- bytes out -------------------------------------------------------------------------------
 
     def data_to_send(self) -> bytes:
-        if self._output:
-            output, self._output = b"".join(self._output), []
-            return output
-        if self._closed:
-            return b""
-        try:
+        data = b""
+        if not self._closed:
             engine = self._engine
-            if engine.queued_body_size() > _PIECE:
-                return engine.data_to_send(_PIECE)
-            return engine.data_to_send()
-        except NGH2Error as error:
-            self._fail(error)
-            return self.data_to_send()
+            try:
+                if engine.queued_body_size() > PIECE:
+                    data = engine.data_to_send(PIECE)
+                else:
+                    data = engine.data_to_send()
+            except NGH2Error as error:
+                self._fail(error)
+        if self._output:
+            data = b"".join((*self._output, data))
+            self._output.clear()
+        return data
 
     def send_request(self, fields: Fields, *, end_stream: bool) -> int:
         try:

@@ -32,6 +32,10 @@ logger = logging.getLogger("plait.server")
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
+_HEAD, _ENDED = Half.HEAD, Half.ENDED
+_WITHOUT_LENGTH = (204, 304)
+
+
 class ClientDisconnected(PlaitError, OSError):
     """What ``send()`` raises when the client is gone (ASGI www specification 2.4)."""
 
@@ -136,16 +140,16 @@ class HttpBridge:
         ended: Whether the application has completed its response.
     """
 
-    __slots__ = ("_asgi", "_fields", "_request_read", "_waiters", "ended", "exchange", "status")
+    # Class attributes rather than slots, as in Exchange.
+    status = 0
+    ended = False
+    _fields: FieldSection | None = None
+    _request_read = False
+    _waiters: list[asyncio.Future[None]] | None = None
 
     def __init__(self, asgi: AsgiServer, exchange: Exchange) -> None:
         self._asgi = asgi
         self.exchange = exchange
-        self.status = 0
-        self.ended = False
-        self._fields: FieldSection | None = None
-        self._request_read = False
-        self._waiters: list[asyncio.Future[None]] | None = None
 
     # -- receive ---------------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class HttpBridge:
                 except ExchangeError:
                     break
                 if content is not None:
-                    more = exchange.received is not Half.ENDED
+                    more = exchange.received is not _ENDED
                     self._request_read = not more
                     return {"type": "http.request", "body": content, "more_body": more}
                 exchange.waiting_since = exchange.endpoint.now  # type: ignore[attr-defined]
@@ -208,14 +212,16 @@ class HttpBridge:
             if exchange.closed:
                 raise ClientDisconnected("the client is gone")
             try:
-                if exchange.sent is Half.HEAD:
-                    self._send_head(len(content), more)
                 if more:
+                    if exchange.sent is _HEAD:
+                        self._send_head()
                     if content:
                         exchange.send_data(content)
                 else:
                     self.ended = True
-                    if exchange.sent is not Half.ENDED:
+                    if exchange.sent is _HEAD:
+                        self._send_whole(content)
+                    elif exchange.sent is not _ENDED:
                         exchange.send_data(content, end_stream=True)
                     if self._waiters:
                         self._wake()
@@ -237,22 +243,37 @@ class HttpBridge:
         else:
             raise RuntimeError(f"{kind!r} is not a message an http application sends")
 
-    def _send_head(self, size: int, more: bool) -> None:
+    def _head(self) -> tuple[FieldSection, int | None]:
+        """Complete the response's field section; return it and the content-length it has."""
         fields = self._fields
         if fields is None:
             raise RuntimeError("http.response.body came before http.response.start")
-        dated = sized = False
-        for name, _ in fields:
+        dated = False
+        length: int | None = None
+        for name, value in fields:
             if name == b"date":
                 dated = True
             elif name == b"content-length":
-                sized = True
+                if not value.isdigit() or (length is not None and length != int(value)):
+                    raise RuntimeError(f"content-length {value!r} is not the one length of the content")
+                length = int(value)
         if not dated:
             fields.append((b"date", self._asgi.date))
-        if not sized and not more and self.status not in (204, 304):
-            # The whole content is known, so the client may as well be told its length.
-            fields.append((b"content-length", b"%d" % size))
-        self.exchange.send_response(self.status, fields, end_stream=not more and not size)
+        return fields, length
+
+    def _send_head(self) -> None:
+        fields, length = self._head()
+        self.exchange.send_response(self.status, fields, content_length=length)
+
+    def _send_whole(self, content: bytes) -> None:
+        fields, length = self._head()
+        if length is None:
+            if self.status not in _WITHOUT_LENGTH:
+                # All of the content is known, so the client may as well be told its length.
+                fields.append((b"content-length", b"%d" % len(content)))
+        elif length != len(content) and not self.exchange.sends_no_content(self.status):
+            raise LocalProtocolError(f"content of {len(content)} bytes, and a content-length of {length}")
+        self.exchange.send_whole_response(self.status, fields, content)
 
     async def _room(self) -> None:
         """Wait until the queued content has left for the client."""
@@ -273,9 +294,7 @@ class HttpBridge:
         self.status = status
         self.ended = True
         try:
-            self._send_head(len(content), False)
-            if self.exchange.sent is not Half.ENDED:
-                self.exchange.send_data(content, end_stream=True)
+            self._send_whole(content)
         except (ExchangeError, LocalProtocolError):
             pass  # the client is gone
 
@@ -285,5 +304,5 @@ class HttpBridge:
         Before its response began this is a 500; after it, nothing that could look complete:
         ``finished`` resets the stream, and HTTP/1.1 closes the connection.
         """
-        if not self.exchange.closed and self.exchange.sent is Half.HEAD:
+        if not self.exchange.closed and self.exchange.sent is _HEAD:
             self.answer(500, "Internal Server Error")

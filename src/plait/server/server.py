@@ -17,7 +17,6 @@ from plait.drivers.aio import ServerDriver
 from plait.drivers.tls import server_context
 from plait.errors import PlaitError
 from plait.protocol.endpoint import ServerEndpoint
-from plait.protocol.exchange import Exchange
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.server.access_log import AccessLog
 from plait.server.asgi import Application, AsgiServer
@@ -94,6 +93,7 @@ class Server:
                 log=log,
                 state=self._lifespan.state,
             )
+            self.start = self._asgi.start
             self._tick()
             for listener, context in prepared:
                 await self._listen(listener, context)
@@ -164,9 +164,6 @@ class Server:
             return None
         connection = server_connection(protocol, self.limits, scheme)
         return ServerEndpoint(connection, self.limits, self._loop.time())
-
-    def start(self, exchange: Exchange, driver: ServerDriver) -> None:
-        self._asgi.start(exchange, driver)
 
     # -- time and the end ------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from contextvars import copy_context
 from typing import Any
 
@@ -20,27 +20,44 @@ if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
 
 else:
-    from asyncio.tasks import _PyTask, _register_task
+    from asyncio.tasks import _enter_task, _leave_task, _PyTask, _register_task
 
-    class _task(_PyTask):
+    def _once(value: object) -> Generator[object, None, None]:
+        yield value
+
+    class _task(_PyTask):  # noqa: N801 - stands in for the function above
         """asyncio's own task, with its first step taken in the constructor.
 
         Python 3.12 has this built in (``eager_start``); 3.11 gets no more than security fixes, so
         what is used of asyncio's insides here no longer changes.
         """
 
+        _name = "plait-exchange"
+        _num_cancels_requested = 0
+        _must_cancel = False
+        _fut_waiter = None
+
         def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
             self._loop = loop
-            self._callbacks: list[Any] = []
-            self._name = "plait-exchange"
-            self._num_cancels_requested = 0
-            self._must_cancel = False
-            self._fut_waiter = None
             self._coro = coroutine
-            self._context = copy_context()
-            self._context.run(self._Task__step)
-            if not self.done():
-                _register_task(self)
+            self._callbacks: list[Any] = []
+            self._context = context = copy_context()
+            _enter_task(loop, self)
+            try:
+                awaited = context.run(coroutine.send, None)
+            except (StopIteration, asyncio.CancelledError):
+                self._state = "FINISHED"
+                return
+            finally:
+                _leave_task(loop, self)
+            # It waits. Let the inherited step find what for, and take over from here.
+            self._coro = _once(awaited)
+            _register_task(self)
+            context.run(self._Task__step)
+            self._coro = coroutine
+
+        def __del__(self) -> None:
+            """Do without the inherited look for tasks nobody awaited: the server holds its tasks."""
 
 
 def start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
