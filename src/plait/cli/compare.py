@@ -14,13 +14,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from plait.bookstore.generate import bundled
 from plait.errors import ConfigError, PlaitError
 from plait.lab import report
 from plait.lab.bookstore_server import running_bookstore
 from plait.lab.comparison import choose_contenders, compare
 from plait.lab.contenders import Contender
 from plait.lab.samples import Record
-from plait.lab.scenarios import BOOKSTORE_INDEX, Scenario, index_scenario, paths_scenario, read_paths
+from plait.lab.scenarios import Scenario, bookstore_scenario, paths_scenario, read_paths
 from plait.lab.target import Target, is_loopback, parse_target, spoken_versions
 
 __all__ = ["command"]
@@ -109,10 +110,7 @@ def command(
     with _terminable(), _writable(json_file):
         if url is None:
             with running_bookstore() as (target, pid):
-                versions = spoken_versions(target)
-                record = run(
-                    target, index_scenario("bookstore", target, BOOKSTORE_INDEX, versions), versions, pid
-                )
+                record = run(target, bookstore_scenario(bundled()), frozenset("12"), pid)
         else:
             assert paths is not None
             to_fetch = read_paths(paths)

@@ -31,8 +31,8 @@ class _Column(NamedTuple):
 
 
 _COST = (
-    _Column("user s", lambda run: run.user, ".3f"),
-    _Column("system s", lambda run: run.system, ".3f"),
+    _Column("user", lambda run: run.user, ".3f"),
+    _Column("system", lambda run: run.system, ".3f"),
     _Column("CPU %", lambda run: run.cpu_percent, ".0f"),
     _Column("peak MiB", lambda run: run.peak_memory / 2**20, ".1f"),
 )
@@ -45,7 +45,7 @@ _EXCHANGES = (
     _Column(
         "recv KiB", lambda run: None if run.bytes_received is None else run.bytes_received / 1024, ",.1f"
     ),
-    _Column("server CPU s", lambda run: None if run.server is None else run.server.total, ".3f"),
+    _Column("server CPU", lambda run: None if run.server is None else run.server.total, ".3f"),
 )
 
 
@@ -59,9 +59,10 @@ def render(record: Record) -> RenderableType:
     runs = len({sample.block for sample in record.samples})
     environment = record.environment
     head = (
-        f"{record.scenario}: {record.requests:,} requests a crawl, median of {runs} "
-        f"{'run' if runs == 1 else 'runs'} in random order, seed {record.seed}\n"
-        f"plait {environment.plait}, {environment.python}, {environment.kernel}, {environment.cpu_count} CPUs"
+        f"{record.scenario}: {record.requests:,} requests a crawl; times in seconds, "
+        f"medians of {runs} {'run' if runs == 1 else 'runs'} in random order, seed {record.seed}\n"
+        f"plait {environment.plait}, {environment.python}, {environment.kernel}, "
+        f"{environment.cpu_count} CPUs\n"
     )
     failures = [
         f"{contender.title} failed in {len(reasons)} of {runs} runs and is timed in the others: {reasons[0]}"
@@ -73,14 +74,17 @@ def render(record: Record) -> RenderableType:
     return Group(
         Text(head),
         _cost_table(record),
+        Text(),
         _exchange_table(record),
+        Text(),
         *(Text(failure, style="red") for failure in failures),
         Text(conclusion(record)),
     )
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    # One space between the columns, so that eighty hold them.
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, justify="right" if table.columns else "left", no_wrap=True)
     return table
@@ -88,7 +92,7 @@ def _table(*headings: str) -> Table:
 
 def _cost_table(record: Record) -> Table:
     table = _table(
-        "", *(column.heading for column in _COST[:3]), "elapsed s", "min-max s", "ratio", _COST[3].heading
+        "", *(column.heading for column in _COST[:3]), "elapsed", "min-max", "ratio", _COST[3].heading
     )
     first = _elapsed(record, record.contenders[0])
     for contender in record.contenders:

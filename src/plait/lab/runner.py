@@ -115,7 +115,10 @@ def crawl_once(
             return f"was not done after {time_limit:g} seconds and was killed"
         if status:
             return _death(status, stderr.read())
-        result: dict[str, Any] = json.loads(stdout.read())
+        try:
+            result: dict[str, Any] = json.loads(stdout.read())
+        except ValueError:
+            return "ended without a result"
     failure: str | None = result["failure"] or scenario.fault(result["received"])
     if failure:
         return failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plait.bookstore.catalogue import Catalogue
 from plait.errors import ConfigError, PlaitError
 from plait.lab.crawler import digest
 from plait.lab.target import Target, fetch
 
-__all__ = ["BOOKSTORE_INDEX", "Index", "Scenario", "index_scenario", "paths_scenario", "read_paths"]
+__all__ = ["Index", "Scenario", "bookstore_scenario", "paths_scenario", "read_paths"]
 
 # A path and perhaps a query (RFC 9112 §3.2.1), as it goes over the wire: visible ASCII without "#".
 _PATH = re.compile(r"/[!\"$-~]*")
@@ -31,9 +31,6 @@ class Index:
 
     path: str
     item: str
-
-
-BOOKSTORE_INDEX = Index(path="/", item="/book?id={}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,37 +113,31 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:59] + "…")
 
 
+def bookstore_scenario(catalogue: Catalogue) -> Scenario:
+    """Prepare the crawl of a bookstore: its ids first, then each book.
+
+    Args:
+        catalogue: The books it serves; what the crawlers receive is compared with them, and not with
+            another answer of the same server.
+    """
+    contents = {"/": catalogue.ids_json} | {f"/book?id={book.id}": book.json for book in catalogue}
+    return Scenario(
+        name="bookstore",
+        index=Index(path="/", item="/book?id={}"),
+        paths=tuple(contents),
+        expected={path: digest(200, content) for path, content in contents.items()},
+    )
+
+
 def paths_scenario(target: Target, paths: Sequence[str], versions: frozenset[str]) -> Scenario:
     """Prepare the crawl of given paths, fetching each once to know what to expect.
 
     Raises:
         PlaitError: The server fails, or answers one of them with an error.
     """
-    expected = _expected(target, list(dict.fromkeys(paths)), versions)
-    return Scenario(name=target.base_url, index=None, paths=tuple(paths), expected=expected)
-
-
-def index_scenario(name: str, target: Target, index: Index, versions: frozenset[str]) -> Scenario:
-    """Prepare a crawl that begins at an index, fetching everything once to know what to expect.
-
-    Raises:
-        PlaitError: The server fails, or the index is not a JSON array of ids.
-    """
-    _, _, content = next(fetch(target, [index.path], versions))
-    try:
-        ids = json.loads(content)
-        if not isinstance(ids, list) or not all(isinstance(id, int | str) for id in ids):
-            raise ValueError("it is no array of ids")
-    except ValueError as error:
-        raise PlaitError(f"{target.base_url}{index.path} does not list ids as JSON: {error}") from error
-    paths = (index.path, *(index.item.format(id) for id in ids))
-    return Scenario(name=name, index=index, paths=paths, expected=_expected(target, paths, versions))
-
-
-def _expected(target: Target, paths: Sequence[str], versions: frozenset[str]) -> dict[str, str]:
     expected = {}
-    for path, status, content in fetch(target, paths, versions):
+    for path, status, content in fetch(target, dict.fromkeys(paths), versions):
         if status >= 400:
             raise PlaitError(f"{target.base_url}{path} answers {status}: there is nothing to compare")
         expected[path] = digest(status, content)
-    return expected
+    return Scenario(name=target.base_url, index=None, paths=tuple(paths), expected=expected)

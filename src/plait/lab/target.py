@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -74,14 +75,15 @@ def parse_target(url: str, *, cafile: Path | None = None, insecure: bool = False
     """Read the URL of a server.
 
     Raises:
-        ConfigError: It is not ``http://`` or ``https://``, a host and perhaps a port.
+        ConfigError: It is not ``http://`` or ``https://``, a host and perhaps a port; or the file holds
+            no certificate.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigError(f"{url!r} is not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[!-~]+", url):
         raise ConfigError(f"{url!r} is not the URL of a server such as https://localhost:8443")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ConfigError(
@@ -90,7 +92,9 @@ def parse_target(url: str, *, cafile: Path | None = None, insecure: bool = False
     if parts.scheme == "http" and (cafile or insecure):
         raise ConfigError(f"{url} is not encrypted, so there is no certificate for --cacert or --insecure")
     default = 443 if parts.scheme == "https" else 80
-    return Target(scheme=parts.scheme, host=host, port=port or default, cafile=cafile, insecure=insecure)
+    target = Target(scheme=parts.scheme, host=host, port=port or default, cafile=cafile, insecure=insecure)
+    target.tls_context()  # so that a file of no use is refused before anything is asked of the network
+    return target
 
 
 def is_loopback(target: Target) -> bool:

@@ -50,7 +50,8 @@ def _count(sock: socket.socket) -> tuple[int, int] | None:
     if len(info) < _OFFSET + _BYTES.size:
         return None
     acked, received = _BYTES.unpack_from(info, _OFFSET)
-    return acked, received
+    # RFC 4898 counts octets by sequence number, and the SYN has one.
+    return acked - 1, received
 
 
 def watch_urllib3() -> WatchedSockets:
