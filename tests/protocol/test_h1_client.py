@@ -375,6 +375,7 @@ def test_a_reset_closes_the_connection() -> None:
     assert closed.error_code == ErrorCode.CANCEL
     assert isinstance(ended, ConnectionClosed)
     assert connection.closed
+    assert not connection.wants_read
 
 
 # -- both ends --------------------------------------------------------------------------------------

@@ -360,6 +360,14 @@ def test_as_many_fields_as_allowed_are_taken() -> None:
     assert record.output.startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_long_head_within_the_limits_is_taken() -> None:
+    fields = b"Cookie: " + b"a" * 60_000 + b"\r\nX: y\r\n"
+    record = run_server(server(), [b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n" + GET])
+    first, second = record.of(RequestReceived)
+    assert first.headers[-1] == (b"x", b"y")
+    assert second.headers[-1] == (b"host", b"a.example")
+
+
 def test_a_huge_head_in_one_piece_is_refused() -> None:
     record = run_server(server(), [b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 1_000_000])
     assert record.output.startswith(b"HTTP/1.1 431 ")

@@ -111,8 +111,6 @@ class H1Client(H1Connection):
             framing = NONE
             if method in _CONTENT_EXPECTED:
                 lines.append(b"content-length: 0\r\n")
-        if self._shutting_down:
-            lines.append(b"connection: close\r\n")
         self._active = True
         self._stream_id += 2
         self._responded = False

@@ -46,7 +46,7 @@ class HeadReader:
         target: The request target as received.
         fields: The fields in the order received, names in lower-case.
         version: ``"1.0"`` or ``"1.1"``.
-        host: The value of ``Host``, or None.
+        host: The value of ``Host``, two of them as a list, or None.
         content_length: The value of ``Content-Length``, or None.
         chunked: Whether the content is chunked.
         keep_alive: Whether the sender keeps the connection open afterwards (RFC 9112 §9.3).
@@ -233,9 +233,8 @@ class HeadReader:
             if name not in _FRAMING_FIELDS:
                 continue
             if name == b"host":
-                if self.host is not None:
-                    raise RemoteProtocolError("The request has two Host fields.")
-                self.host = value
+                # Two are one list (RFC 9110 §5.3), which no server takes for a host.
+                self.host = value if self.host is None else self.host + b", " + value
             elif name == b"connection":
                 options = options + b"," + value if options else value
             elif name == b"content-length":
