@@ -127,11 +127,14 @@ class Endpoint:
             self._close_exchange(exchange, event.error_code)
 
     def _close_exchange(self, exchange: Exchange, error_code: int) -> None:
-        self.waiting_to_write.discard(exchange)
+        if self.waiting_to_write:
+            self.waiting_to_write.discard(exchange)
         if error_code or exchange.received is not _ENDED:
             exchange.close(exchange.end_of(error_code))
         else:
-            exchange.close(None)
+            exchange.closed = True
+            if exchange.on_progress is not None:
+                exchange.on_progress()
 
     def _on_connection_closed(self, event: ev.ConnectionClosed) -> None:
         reason = event.debug_data.decode("utf-8", "replace") or "the connection closed"
@@ -222,7 +225,8 @@ class ServerEndpoint(Endpoint):
     def finished(self, exchange: Exchange) -> None:
         """Take note that the application is done with an exchange, well or not."""
         self.running -= 1
-        exchange.release()
+        if exchange.buffered:
+            exchange.release()
         if not exchange.closed:
             if exchange.sent is not Half.ENDED:
                 exchange.abandon(ErrorCode.INTERNAL_ERROR)

@@ -25,7 +25,7 @@ else:
     def _once(value: object) -> Generator[object, None, None]:
         yield value
 
-    class _task(_PyTask):  # noqa: N801 - stands in for the function above
+    class _task(_PyTask):
         """asyncio's own task, with its first step taken in the constructor.
 
         Python 3.12 has this built in (``eager_start``); 3.11 gets no more than security fixes, so
@@ -51,10 +51,13 @@ else:
             finally:
                 _leave_task(loop, self)
             # It waits. Let the inherited step find what for, and take over from here.
-            self._coro = _once(awaited)
+            self._coro = _once(awaited)  # type: ignore[assignment]
             _register_task(self)
+            cancelled, self._must_cancel = self._must_cancel, False
             context.run(self._Task__step)
             self._coro = coroutine
+            if cancelled and not (self._fut_waiter is not None and self._fut_waiter.cancel()):
+                self._must_cancel = True
 
         def __del__(self) -> None:
             """Do without the inherited look for tasks nobody awaited: the server holds its tasks."""
