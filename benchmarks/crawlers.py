@@ -1,0 +1,159 @@
+"""The clients that are measured: each fetches every book, in a process of its own.
+
+``python -m benchmarks.crawlers NAME URL CA`` prints how many books came and a digest of them all, so
+that nobody is fast by losing some. A crawler imports its library itself: start-up is part of the cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+
+__all__ = ["CRAWLERS"]
+
+IN_FLIGHT = 100
+
+
+def plait_client(url: str, ca: str) -> list[bytes]:
+    """Fetch with the blocking client of plait."""
+    import plait
+
+    with plait.Client(url, verify=ca) as client:
+        ids = client.get("/").json()
+        pending = [client.submit("GET", f"/book?id={id}") for id in ids]
+        return [one.result().content for one in pending]
+
+
+def plait_async_client(url: str, ca: str) -> list[bytes]:
+    """Fetch with the asyncio client of plait."""
+    import asyncio
+
+    import plait
+
+    async def crawl() -> list[bytes]:
+        async with plait.AsyncClient(url, verify=ca) as client:
+            ids = (await client.get("/")).json()
+            answers = await asyncio.gather(*(client.get(f"/book?id={id}") for id in ids))
+            return [answer.content for answer in answers]
+
+    return asyncio.run(crawl())
+
+
+def requests_serial(url: str, ca: str) -> list[bytes]:
+    """Fetch one after the other over HTTP/1.1, as the original experiment did."""
+    import requests
+
+    with requests.Session() as session:
+        # Not session.verify: a CA bundle named by the environment would win over it.
+        ids = session.get(f"{url}/", verify=ca).json()
+        return [session.get(f"{url}/book?id={id}", verify=ca).content for id in ids]
+
+
+def httpx_http2(url: str, ca: str) -> list[bytes]:
+    """Fetch with httpx over HTTP/2."""
+    import asyncio
+    import ssl
+
+    import httpx
+
+    async def crawl() -> list[bytes]:
+        context = ssl.create_default_context(cafile=ca)
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        async with httpx.AsyncClient(http2=True, verify=context, base_url=url, timeout=60) as client:
+
+            async def fetch(path: str) -> bytes:
+                async with slots:
+                    return (await client.get(path)).content
+
+            ids = json.loads(await fetch("/"))
+            return await asyncio.gather(*(fetch(f"/book?id={id}") for id in ids))
+
+    return asyncio.run(crawl())
+
+
+def primp_http2(url: str, ca: str) -> list[bytes]:
+    """Fetch with primp, whose core is written in Rust, over HTTP/2."""
+    import asyncio
+
+    import primp
+
+    async def crawl() -> list[bytes]:
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        client = primp.AsyncClient(ca_cert_file=ca, http2_only=True, timeout=60)
+
+        async def fetch(path: str) -> bytes:
+            async with slots:
+                return (await client.get(url + path)).content
+
+        ids = json.loads(await fetch("/"))
+        return await asyncio.gather(*(fetch(f"/book?id={id}") for id in ids))
+
+    return asyncio.run(crawl())
+
+
+def pycurl_multi(url: str, ca: str) -> list[bytes]:
+    """Fetch with libcurl's multi interface over one HTTP/2 connection."""
+    from io import BytesIO
+
+    import pycurl
+
+    multi = pycurl.CurlMulti()
+    multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+    multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
+    easy_handles = []
+    for _ in range(IN_FLIGHT):
+        easy = pycurl.Curl()
+        easy.setopt(pycurl.CAINFO, ca)
+        easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        easy.setopt(pycurl.PIPEWAIT, 1)
+        easy_handles.append(easy)
+
+    def fetch(paths: list[str]) -> list[bytes]:
+        buffers = [BytesIO() for _ in paths]
+        waiting = list(zip(paths, buffers, strict=True))[::-1]
+        idle = list(easy_handles)
+        unfinished = len(paths)
+        while unfinished:
+            while idle and waiting:
+                path, buffer = waiting.pop()
+                easy = idle.pop()
+                easy.setopt(pycurl.URL, url + path)
+                easy.setopt(pycurl.WRITEDATA, buffer)
+                multi.add_handle(easy)
+            multi.perform()
+            queued, done, failed = multi.info_read()
+            assert not failed, failed
+            for easy in done:
+                multi.remove_handle(easy)
+                idle.append(easy)
+            unfinished -= len(done)
+            if unfinished and not queued and not (idle and waiting):
+                milliseconds = multi.timeout()  # 0 where libcurl holds decrypted bytes, -1 for no limit
+                multi.select(1.0 if milliseconds < 0 else milliseconds / 1e3)
+        return [buffer.getvalue() for buffer in buffers]
+
+    ids = json.loads(fetch(["/"])[0])
+    return fetch([f"/book?id={id}" for id in ids])
+
+
+CRAWLERS: dict[str, Callable[[str, str], list[bytes]]] = {
+    "plait.Client": plait_client,
+    "plait.AsyncClient": plait_async_client,
+    "pycurl": pycurl_multi,
+    "primp": primp_http2,
+    "httpx": httpx_http2,
+    "requests, serial": requests_serial,
+}
+
+
+def main() -> None:
+    """Crawl as one of the crawlers and print what came."""
+    name, url, ca = sys.argv[1:]
+    books = CRAWLERS[name](url, ca)
+    print(len(books), hashlib.sha256(b"".join(books)).hexdigest())
+
+
+if __name__ == "__main__":
+    main()
