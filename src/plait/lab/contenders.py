@@ -11,7 +11,6 @@ import time
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
     from typing import Any
 
@@ -46,16 +45,10 @@ class Crawl:
         self.bytes_sent: int | None = None
         self.bytes_received: int | None = None
 
-    def verify(self) -> bool | str | ssl.SSLContext:
-        """Say whom to trust, as clients take it in ``verify=``."""
-        if not self.insecure:
-            return self.cafile or True
-        import ssl
-
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+    @property
+    def verify(self) -> bool | str:
+        """Whom to trust, as clients take it in ``verify=``."""
+        return not self.insecure and (self.cafile or True)
 
     def paths(self, get: Callable[[str], bytes]) -> list[str]:
         """List what to fetch, asking the server's index for it where there is one.
@@ -101,7 +94,7 @@ class _PlaitContender(Contender):
 
         with Client(
             crawl.base_url,
-            verify=crawl.verify(),
+            verify=crawl.verify,
             http=self.http,
             max_connections=self.connections,
             max_in_flight=crawl.in_flight,
@@ -212,8 +205,6 @@ class RequestsSerial(Contender):
         from plait.lab.wire import watch_urllib3
 
         sockets = watch_urllib3()
-        # requests takes True, False or a file.
-        verify = not crawl.insecure and (crawl.cafile or True)
         with requests.Session() as session:
             # The environment may name proxies and authorities of its own; every contender must go
             # the same way.
@@ -221,7 +212,7 @@ class RequestsSerial(Contender):
 
             def get(path: str) -> bytes:
                 sent = time.perf_counter()
-                response = session.get(crawl.base_url + path, verify=verify, allow_redirects=False)
+                response = session.get(crawl.base_url + path, verify=crawl.verify, allow_redirects=False)
                 seconds = time.perf_counter() - sent
                 crawl.received.append((path, response.status_code, response.content, seconds))
                 return response.content

@@ -134,41 +134,48 @@ def _elapsed(record: Record, contender: ContenderInfo) -> list[float]:
 
 
 def conclusion(record: Record) -> str:
-    """Say what was found, one thing at a time.
+    """Say what was found, one thing a line.
 
     One HTTP/1.1 connection against a window of HTTP/2 streams changes two things: the protocol, and
-    how many requests are under way. So the two comparisons that change one thing stand beside it.
+    how many requests are under way. So the comparisons that change one thing stand beside it.
     """
-    elapsed = {contender.name: _elapsed(record, contender) for contender in record.contenders}
-    where = (
-        "On this one machine, over loopback and so with no network in between,"
-        if record.loopback
-        else f"From this one machine to {record.base_url}, over whatever network lay in between meanwhile,"
-    )
-    pairs = [
-        ("h2-window", "h1-serial", "{} against one HTTP/1.1 connection, which changes two things at once: "
-         "the protocol, and how many requests are under way"),
-        ("h2-serial", "h1-serial", "with the protocol alone changed, one request at a time, {}"),
-        ("h1-pool-6", "h1-serial", "with HTTP/1.1 kept but on 6 connections, {}"),
-        ("h2-window", "h1-pool-6", "between the two that have many requests under way, {}"),
-    ]  # fmt: skip
-    titles = {contender.name: contender.title for contender in record.contenders}
     found = [
-        frame.format(_verdict(titles[name], elapsed[name], titles[other], elapsed[other]))
-        for name, other, frame in pairs
-        if elapsed.get(name) and elapsed.get(other)
+        frame.format(_verdict(record, name, other))
+        for name, other, frame in _QUESTIONS
+        if record.measurements(name) and record.measurements(other)
     ]
+    where = (
+        "On this one machine, over loopback and so with no network in between"
+        if record.loopback
+        else f"From this one machine to {record.base_url}, over whatever network lay in between meanwhile"
+    )
     if not found:
-        return f"{where} nothing can be said: too few contenders finished."
-    return f"{where} {'; '.join(found)}."
+        return f"{where}, nothing can be said: too few crawlers finished."
+    return "\n- ".join([f"{where}:", *found])
 
 
-def _verdict(name: str, runs: Sequence[float], other: str, other_runs: Sequence[float]) -> str:
-    mine, theirs = stats.median(runs), stats.median(other_runs)
-    times = f"{mine:.3f} s against {theirs:.3f} s"
-    if len(runs) == 1 or len(other_runs) == 1:
-        return f"{name} took {times} of {other}, one run that shows no spread"
-    if stats.spread(runs).overlaps(stats.spread(other_runs)):
-        return f"{name} and {other} do not differ clearly ({times}, their ranges overlap)"
-    factor = f"{theirs / mine:.1f} times quicker" if mine < theirs else f"{mine / theirs:.1f} times slower"
-    return f"{name} was {factor} than {other} ({times})"
+_QUESTIONS = (
+    (
+        "h2-window",
+        "h1-serial",
+        "{} That changes two things at once: the protocol, and how many requests are under way.",
+    ),
+    ("h2-serial", "h1-serial", "The protocol alone, one request at a time: {}"),
+    ("h1-pool-6", "h1-serial", "More requests under way, without HTTP/2: {}"),
+    ("h2-window", "h1-pool-6", "Many requests under way in both: {}"),
+)
+"""Who is compared with whom, and how the answer is put."""
+
+
+def _verdict(record: Record, name: str, other: str) -> str:
+    titles = {contender.name: contender.title for contender in record.contenders}
+    mine = [run.elapsed for run in record.measurements(name)]
+    theirs = [run.elapsed for run in record.measurements(other)]
+    took, base = stats.median(mine), stats.median(theirs)
+    times = f"{took:.3f} s against {base:.3f} s"
+    if len(mine) == 1 or len(theirs) == 1:
+        return f"{titles[name]} took {times} of {titles[other]}; one run does not tell how far to trust that."
+    if stats.spread(mine).overlaps(stats.spread(theirs)):
+        return f"{titles[name]} and {titles[other]} do not differ clearly ({times}; their ranges overlap)."
+    factor = f"{base / took:.1f} times quicker" if took < base else f"{took / base:.1f} times slower"
+    return f"{titles[name]} was {factor} than {titles[other]} ({times})."

@@ -141,11 +141,11 @@ def fetch(target: Target, paths: Iterable[str], versions: frozenset[str]) -> Ite
     if "1" not in versions:
         from plait.client.sync_client import Client
 
-        verify = target.tls_context() if target.scheme == "https" else True
+        verify = not target.insecure and (target.cafile or True)
         with Client(target.base_url, verify=verify, http="2") as client:
             for path in paths:
-                response = client.get(path)
-                yield path, response.status, response.content
+                answer = client.get(path)
+                yield path, answer.status, answer.content
         return
     connection = (
         http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
