@@ -1,0 +1,48 @@
+"""Serve any Python web app over HTTP/2, and fetch with real multiplexing.
+
+The public names are imported when they are first used: a program that only fetches pays for neither
+the server nor asyncio.
+"""
+
+from __future__ import annotations
+
+from plait._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plait.client.async_client import AsyncClient
+    from plait.client.messages import Headers, Response
+    from plait.client.sync_client import Client, Pending
+    from plait.config import ClientConfig, HttpVersions
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientConfig",
+    "Headers",
+    "HttpVersions",
+    "Pending",
+    "Response",
+    "__version__",
+]
+
+_HOMES = {
+    "AsyncClient": "plait.client.async_client",
+    "Client": "plait.client.sync_client",
+    "ClientConfig": "plait.config",
+    "Headers": "plait.client.messages",
+    "HttpVersions": "plait.config",
+    "Pending": "plait.client.sync_client",
+    "Response": "plait.client.messages",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'plait' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,193 @@
+"""What both clients share: options, the pool, and what follows when something happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from plait.client.messages import RequestMaker
+from plait.client.pool import Link, Pool
+from plait.config import ClientConfig, HttpVersions
+from plait.drivers.tls import client_context
+from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
+from plait.protocol.endpoint import ClientEndpoint
+from plait.protocol.events import Role
+from plait.protocol.h2 import H2Connection
+from plait.urls import Origin
+
+__all__ = ["ClientCore", "Statistics", "Verify"]
+
+Verify = bool | str | os.PathLike[str] | ssl.SSLContext
+
+#: HTTP/2 in ALPN (RFC 9113 §3.2); negotiation.py, which has it too, imports the server's side.
+_ALPN_H2 = "h2"
+
+
+class Statistics(NamedTuple):
+    """What a client has done so far.
+
+    Attributes:
+        connections_opened: Connections that came to be.
+        exchanges: Requests sent, replays counted again.
+        bytes_sent: Bytes handed to TCP, TLS included; None where the system does not tell.
+        bytes_received: Bytes taken from TCP, TLS included; None where the system does not tell.
+    """
+
+    connections_opened: int
+    exchanges: int
+    bytes_sent: int | None
+    bytes_received: int | None
+
+
+class ClientCore:
+    """What both clients share: options, the pool, and what follows when something happens.
+
+    Args:
+        base_url: The URL that relative ones continue, or None.
+        verify: See :func:`plait.drivers.tls.client_context`.
+        config: Options; ``options`` override them.
+        options: Fields of :class:`~plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
+            ``"2"``.
+        clock: Tells the time, in seconds.
+
+    Attributes:
+        config: The options.
+        maker: Makes requests.
+        pool: The connections.
+        clock: Tells the time, in seconds.
+        exchanges: Requests sent so far.
+        connections_opened: Connections that came to be so far.
+        needs_connection: Called with an origin when a request waits for a connection to it.
+        closed: Whether the client was closed.
+
+    Raises:
+        ConfigError: An option is wrong.
+        LocalProtocolError: The base URL is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        verify: Verify,
+        config: ClientConfig | None,
+        options: dict[str, Any],
+        clock: Callable[[], float],
+    ) -> None:
+        if isinstance(http := options.get("http"), str):
+            try:
+                options["http"] = HttpVersions(http)
+            except ValueError:
+                raise ConfigError(f'http must be "auto", "1" or "2", not {http!r}') from None
+        if config is None:
+            config = ClientConfig(**options)
+        elif options:
+            config = dataclasses.replace(config, **options)
+        self.config = config
+        self.maker = RequestMaker(base_url)
+        self.pool = Pool(max_connections=config.max_connections, keep_alive=config.keep_alive)
+        self.clock = clock
+        self.exchanges = 0
+        self.connections_opened = 0
+        self.closed = False
+        self.needs_connection: Callable[[Origin], None] = lambda origin: None
+        self._verify = verify
+        # A file of authorities is read at once, so that a wrong path is known before any request;
+        # the system's authorities take long to read, and plain HTTP needs none.
+        self._context = None if verify is True else client_context(verify, config.http)
+
+    def context_for(self, origin: Origin) -> ssl.SSLContext | None:
+        """Return the TLS context for an origin, None for plain HTTP."""
+        if origin.scheme == "http":
+            return None
+        if self._context is None:
+            self._context = client_context(self._verify, self.config.http)
+        return self._context
+
+    def make_endpoint(self, origin: Origin, protocol: str | None) -> ClientEndpoint:
+        """Make the endpoint of a new connection.
+
+        Args:
+            origin: Where it leads.
+            protocol: What ALPN selected, or None.
+
+        Raises:
+            ConnectFailed: HTTP/2 is demanded and the server does not speak it.
+        """
+        config = self.config
+        http = config.http
+        if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
+            raise ConnectFailed(f"{origin} does not speak HTTP/2")
+        if protocol == _ALPN_H2 or http is HttpVersions.HTTP_2:
+            return ClientEndpoint(
+                H2Connection(
+                    Role.CLIENT,
+                    max_concurrent_streams=config.max_in_flight,
+                    max_header_fields=config.max_header_fields,
+                    max_header_size=config.max_header_size,
+                    stream_window=config.stream_window,
+                    connection_window=config.connection_window,
+                )
+            )
+        from plait.protocol.h1_client import H1Client
+
+        return ClientEndpoint(
+            H1Client(
+                max_header_fields=config.max_header_fields,
+                max_header_size=config.max_header_size,
+                stream_window=config.stream_window,
+            )
+        )
+
+    def opened(self, link: Link) -> None:
+        """Take note of a new connection, and use it."""
+        self.connections_opened += 1
+        self.pool.opened(link)
+        self.assign(link.origin)
+
+    def failed(self, origin: Origin, error: PlaitError) -> None:
+        """Take note that a connection could not be opened."""
+        for ticket in self.pool.failed(origin, error):
+            ticket.refused(error)
+
+    def settle(self, link: Link) -> None:
+        """Do what follows after anything happened on a connection."""
+        if self.pool.settle(link, self.clock()):
+            link.endpoint.shut_down()
+        self.assign(link.origin)
+
+    def assign(self, origin: Origin) -> None:
+        """Send the requests that connections have room for now; see to further connections."""
+        while pairs := self.pool.assign(origin):
+            for ticket, link in pairs:
+                ticket.granted(link)
+        self.needs_connection(origin)
+
+    def expire_idle(self) -> None:
+        """Shut connections down that have been idle for too long."""
+        for link in self.pool.expired(self.clock()):
+            link.endpoint.shut_down()
+
+    def close(self) -> None:
+        """End every request that waits, and shut every connection down."""
+        self.closed = True
+        for ticket in self.pool.clear():
+            ticket.refused(ClientClosed("the client was closed"))
+        for link in self.pool.links:
+            for exchange in list(link.endpoint.exchanges.values()):
+                exchange.abandon()
+                exchange.error = ClientClosed("the client was closed")
+                if exchange.on_progress is not None:
+                    exchange.on_progress()
+            link.endpoint.shut_down()
+
+    def check_open(self) -> None:
+        """Raise if the client was closed.
+
+        Raises:
+            ClientClosed: It was.
+        """
+        if self.closed:
+            raise ClientClosed("the client was closed")

@@ -1,0 +1,304 @@
+"""What goes into a client and what comes out: requests, responses and their field sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from plait import urls
+from plait._version import __version__
+from plait.errors import LocalProtocolError
+from plait.fields import Field, FieldSection, outbound_fields
+from plait.urls import Origin, Params
+
+__all__ = ["Content", "Headers", "HeaderInput", "Request", "RequestMaker", "Response"]
+
+Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
+HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
+
+#: Methods whose effect is the same however often they arrive (RFC 9110 §9.2.2).
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_STANDARD_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE).search
+_DEFAULT_FIELDS: FieldSection = [(b"accept", b"*/*"), (b"user-agent", b"plait/" + __version__.encode())]
+#: Bytes read at once from a file that is sent.
+_PIECE = 65_536
+
+
+class Headers(Mapping[str, str]):
+    """A field section: names without regard to case, and every name as often as it came.
+
+    Args:
+        fields: Pairs of name and value, as they came.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self._fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
+
+    def __getitem__(self, name: str) -> str:
+        """Return a field's value, joined with commas when it came more than once (RFC 9110 §5.2)."""
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of a field, in order; Set-Cookie makes sense in this way only."""
+        name = name.lower()
+        return [value for known, value in self._fields if known == name]
+
+    def raw(self) -> list[tuple[str, str]]:
+        """Return all fields in the order they came, names in lower-case."""
+        return list(self._fields)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self._fields))
+
+    def __len__(self) -> int:
+        return len(dict(self._fields))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+
+class Request:
+    """One request, validated and ready to be sent, as often as its content allows.
+
+    Attributes:
+        origin: Where it goes.
+        fields: Its field section, pseudo-fields first.
+        content: ``b""``, bytes, or an iterable that yields them once.
+        length: Bytes of content its field section announces, or None.
+        idempotent: Whether sending it twice does what sending it once does.
+    """
+
+    __slots__ = ("content", "fields", "idempotent", "length", "origin")
+
+    def __init__(
+        self,
+        origin: Origin,
+        fields: FieldSection,
+        content: bytes | Iterable[bytes] | AsyncIterable[bytes],
+        length: int | None,
+        idempotent: bool,
+    ) -> None:
+        self.origin = origin
+        self.fields = fields
+        self.content = content
+        self.length = length
+        self.idempotent = idempotent
+
+    @property
+    def replayable(self) -> bool:
+        """Whether its content can be sent again."""
+        return type(self.content) is bytes
+
+
+class RequestMaker:
+    """Makes requests out of what the caller of a client says; refuses what HTTP cannot carry.
+
+    Args:
+        base_url: The URL that relative ones continue, or None.
+
+    Raises:
+        LocalProtocolError: The base URL is no http or https URL.
+    """
+
+    def __init__(self, base_url: str | None) -> None:
+        self._base: urls.Url | None = None
+        self._prefix = ""
+        if base_url is not None:
+            self._base = urls.parse(base_url)
+            self._prefix = self._base.target.partition("?")[0].rstrip("/")
+        #: What requests of one method to one authority begin with.
+        self._starts: dict[tuple[str, str, bytes], tuple[FieldSection, bool]] = {}
+
+    def resolve(self, url: str) -> urls.Url:
+        """Return an absolute URL for what a caller wrote.
+
+        Args:
+            url: An absolute URL, or a path that continues the base URL's.
+
+        Raises:
+            LocalProtocolError: It is neither.
+        """
+        base = self._base
+        if base is None or "://" in url.partition("?")[0]:
+            return urls.parse(url)
+        if url.startswith("//"):
+            raise LocalProtocolError(f"{url!r} names a host without a scheme")
+        absolute = f"{base.origin.scheme}://{base.authority.decode()}{self._prefix}"
+        if not url:
+            return urls.parse(absolute)
+        return urls.parse(absolute + url if url[0] in "/?" else f"{absolute}/{url}")
+
+    def make(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: HeaderInput | None = None,
+        content: Content | None = None,
+        json: Any = None,
+    ) -> Request:
+        """Make a request.
+
+        Raises:
+            LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
+        """
+        where = self.resolve(url)
+        target = where.target
+        if params is not None and (added := urls.query(params)):
+            target = f"{target}{'&' if '?' in target else '?'}{added}"
+        key = (method, where.origin.scheme, where.authority)
+        start = self._starts.get(key)
+        if start is None:
+            start = self._starts[key] = _start(*key)
+        fields = [*start[0], (b":path", target.encode("ascii"))]
+        if headers is None and content is None and json is None:
+            fields += _DEFAULT_FIELDS
+            return Request(where.origin, fields, b"", None, start[1])
+        return _with_content(where.origin, fields, start[1], headers, content, json)
+
+
+def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
+    if not isinstance(method, str) or not _METHOD(method):
+        raise LocalProtocolError(f"{method!r} is not a method")
+    name = (method.upper() if method.upper() in _STANDARD_METHODS else method).encode()
+    if name == b"CONNECT":
+        raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
+    fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
+    return fields, name in _IDEMPOTENT
+
+
+def _with_content(
+    origin: Origin,
+    fields: FieldSection,
+    idempotent: bool,
+    headers: HeaderInput | None,
+    content: Content | None,
+    json: Any,
+) -> Request:
+    given = _encode(headers) if headers is not None else []
+    names = {name for name, _ in given}
+    for name, value in given:
+        if name == b"host":
+            # RFC 9113 §8.3.1: one name for the server, in :authority.
+            fields[2] = (b":authority", value)
+            given = [field for field in given if field[0] != b"host"]
+            break
+    if json is not None:
+        if content is not None:
+            raise LocalProtocolError("a request has content or json, not both")
+        from json import dumps
+
+        content = dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        if b"content-type" not in names:
+            given.append((b"content-type", b"application/json"))
+    body, length = _body(content)
+    if b"content-length" in names:
+        announced = [value for name, value in given if name == b"content-length"]
+        if len(announced) > 1 or not announced[0].isdigit():
+            raise LocalProtocolError(f"content-length {b', '.join(announced).decode()!r} is not a number")
+        if length is not None and length != int(announced[0]):
+            raise LocalProtocolError(f"the content has {length} bytes, not {announced[0].decode()}")
+        length = int(announced[0])
+    elif length is not None:
+        given.append((b"content-length", b"%d" % length))
+    fields += [field for field in _DEFAULT_FIELDS if field[0] not in names]
+    fields += given
+    return Request(origin, fields, body, length, idempotent)
+
+
+def _encode(headers: HeaderInput) -> FieldSection:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"{error.object!r} is not text that a field can carry") from None
+    except (AttributeError, TypeError, ValueError):
+        raise LocalProtocolError("headers must be pairs of name and value, both str") from None
+    return outbound_fields(encoded)
+
+
+def _body(content: Content | None) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
+    """Return content in one of the forms a request holds, and its length where that is known."""
+    if content is None:
+        return b"", None
+    if isinstance(content, str):
+        content = content.encode()
+    if isinstance(content, bytes | bytearray | memoryview):
+        content = bytes(content)
+        return content, len(content)
+    read: Callable[[int], bytes] | None = getattr(content, "read", None)
+    if read is not None:
+        # Iterating over a file would yield its lines.
+        return iter(lambda: read(_PIECE), b""), None
+    if isinstance(content, Iterable | AsyncIterable):
+        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), None
+    raise LocalProtocolError(f"content must be bytes, str or an iterable, not {type(content).__name__}")
+
+
+class Response:
+    """A response, complete.
+
+    Attributes:
+        status: The status code.
+        content: The content, as it came.
+        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        elapsed: Seconds from the request to the end of the response.
+    """
+
+    __slots__ = ("_fields", "_headers", "content", "elapsed", "http_version", "status")
+
+    def __init__(
+        self, status: int, fields: FieldSection, content: bytes, http_version: str, elapsed: float
+    ) -> None:
+        self.status = status
+        self.content = content
+        self.http_version = http_version
+        self.elapsed = elapsed
+        self._fields = fields
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The field section."""
+        if self._headers is None:
+            self._headers = Headers(self._fields)
+        return self._headers
+
+    @property
+    def text(self) -> str:
+        """The content as text, in the charset that content-type names, or else UTF-8."""
+        return decode_text(self.content, self.headers)
+
+    def json(self) -> Any:
+        """Return the content, parsed as JSON.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        from json import loads
+
+        return loads(self.content)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}, {len(self.content)} bytes, {self.http_version}>"
+
+
+def decode_text(content: bytes, headers: Headers) -> str:
+    """Decode content in the charset that its field section names, or else as UTF-8."""
+    match = _CHARSET(headers.get("content-type", ""))
+    try:
+        return content.decode(match[1] if match else "utf-8", "replace")
+    except LookupError:
+        return content.decode("utf-8", "replace")

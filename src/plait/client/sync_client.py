@@ -1,0 +1,524 @@
+"""The client for threads that wait: runs the flows on the blocking driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from plait.client.calls import Call
+from plait.client.core import ClientCore, Statistics, Verify
+from plait.client.flow import VERSIONS, Flow, fetch, head, read
+from plait.client.messages import Content, HeaderInput, Headers, Request, Response
+from plait.client.pool import Link
+from plait.config import ClientConfig
+from plait.drivers.blocking import BlockingDriver, Sleeper
+from plait.drivers.transport import Transport, resolve
+from plait.errors import (
+    ClientClosed,
+    LocalProtocolError,
+    PlaitError,
+    PoolTimeout,
+    ReadTimeout,
+    Timeout,
+    WriteTimeout,
+)
+from plait.protocol.exchange import Exchange, Half
+from plait.urls import Origin, Params
+
+__all__ = ["Client", "Connection", "Pending", "ResponseStream"]
+
+#: Requests submitted one after another before they are written although nobody waits yet.
+_BATCH = 32
+
+
+class Pending(Call):
+    """A request on its way; its result is there when the response is.
+
+    Attributes:
+        done: Whether there is a response or an error.
+    """
+
+    __slots__ = ("_client", "deadline", "request", "timeout")
+
+    def __init__(self, client: Client, flow: Flow[Any], request: Request, timeout: float | None) -> None:
+        super().__init__(client._core, flow)
+        self._client = client
+        self.request = request
+        self.timeout = timeout
+        self.deadline = None if timeout is None else self.touched + timeout
+
+    def result(self, timeout: float | None = None) -> Response:
+        """Wait for the response.
+
+        Args:
+            timeout: Seconds to wait; the request goes on after that, and can be waited for again.
+
+        Raises:
+            Timeout: It did not come in time.
+            PlaitError: There is no response, and will not be.
+        """
+        if not self.done:
+            self._client._wait(self, timeout)
+        if self.error is not None:
+            raise self.error
+        response: Response = self.value
+        return response
+
+    def cancel(self) -> None:
+        """Give the request up, if it is not done."""
+        with self._client._driver.lock:
+            if not self.done:
+                self.give_up(ClientClosed("the request was cancelled"))
+                self._client._driver.flush()
+
+
+class ResponseStream:
+    """A response whose content is read while it arrives; a context manager.
+
+    Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
+
+    Attributes:
+        status: The status code.
+        headers: The field section.
+        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+    """
+
+    def __init__(self, client: Client, request: Request, timeout: float | None) -> None:
+        self._client = client
+        self._call = Pending(client, head(request, monotonic), request, timeout)
+        self._exchange: Exchange | None = None
+        self.status = 0
+        self.headers = Headers(())
+        self.http_version = ""
+
+    def __enter__(self) -> Self:
+        self._client._start(self._call)
+        try:
+            exchange: Exchange = self._client._finish(self._call)[0]
+        except BaseException:
+            self.close()
+            raise
+        self._exchange = exchange
+        self.status = exchange.status
+        self.headers = Headers(exchange.fields)
+        self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """Yield the content in pieces, as it arrives.
+
+        Raises:
+            PlaitError: The exchange ended before its content.
+        """
+        while piece := self._read():
+            yield piece
+
+    def read(self) -> bytes:
+        """Return the content, or what is left of it.
+
+        Raises:
+            PlaitError: The exchange ended before its content.
+        """
+        return b"".join(self.iter_bytes())
+
+    def _read(self) -> bytes:
+        exchange = self._exchange
+        if exchange is None:
+            raise LocalProtocolError("the response is read inside its with block")
+        client = self._client
+        with client._driver.lock:
+            if self._call.error is None:
+                self._call.then(read(exchange))
+        piece: bytes = client._finish(self._call)
+        return piece
+
+    def close(self) -> None:
+        """End the exchange, if it has not ended."""
+        self._exchange = None
+        with self._client._driver.lock:
+            self._call.give_up(ClientClosed("the response was closed"))
+            self._client._driver.flush()
+
+
+class Connection:
+    """Requests by number, as the old ``hyper`` library had them.
+
+    All requests can be sent before the first response is read; numbers count 1, 3, 5 … as the streams
+    of a connection do.
+
+    Args:
+        client: The client, which needs a base URL.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._pending: dict[int, Pending] = {}
+        self._next = 1
+
+    def request(
+        self, method: str, path: str, *, headers: HeaderInput | None = None, content: Content | None = None
+    ) -> int:
+        """Send a request, and return the number by which to ask for its response."""
+        number = self._next
+        self._pending[number] = self._client.submit(method, path, headers=headers, content=content)
+        self._next += 2
+        return number
+
+    def get_response(self, stream_id: int) -> Response:
+        """Wait for the response to a request, once.
+
+        Raises:
+            LocalProtocolError: There is no such request, or its response was taken already.
+            PlaitError: There is no response, and will not be.
+        """
+        try:
+            pending = self._pending.pop(stream_id)
+        except KeyError:
+            raise LocalProtocolError(f"no response is awaited on stream {stream_id}") from None
+        return pending.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for pending in self._pending.values():
+            pending.cancel()
+        self._pending.clear()
+
+
+class Client:
+    """An HTTP client for programs that wait: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
+
+    A client may be used by many threads at once. It has no threads of its own: requests travel while
+    somebody waits for one.
+
+    Args:
+        base_url: The URL that relative ones continue.
+        verify: True checks certificates against the system's authorities, a path against those in
+            that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
+        config: Options; ``options`` override them.
+        options: Fields of :class:`plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
+            ``"2"``. Over plain ``http://`` URLs, ``"2"`` means HTTP/2 with prior knowledge.
+
+    Raises:
+        ConfigError: An option is wrong.
+        LocalProtocolError: The base URL is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        verify: Verify = True,
+        config: ClientConfig | None = None,
+        **options: Any,
+    ) -> None:
+        self._core = ClientCore(base_url, verify, config, options, monotonic)
+        self._core.needs_connection = self._needs_connection
+        self._driver = BlockingDriver(self._on_change)
+        #: Origins to look up and connect to, by the next thread that waits for one of them.
+        self._to_connect: set[Origin] = set()
+        self._unwritten = 0
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: HeaderInput | None = None,
+        content: Content | None = None,
+        json: Any = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """Send a request and wait for its response.
+
+        Args:
+            method: The method.
+            url: An absolute URL, or one that continues the base URL.
+            params: Parameters, added to the URL's query.
+            headers: Fields, names and values as str.
+            content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes.
+            json: Content, sent as JSON.
+            timeout: Seconds in all, after which the request is given up.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+            ConnectFailed: There is no connection.
+            ExchangeError: The exchange broke; ``unprocessed`` tells whether it may have had an effect.
+            Timeout: It took too long.
+        """
+        return self._submit(
+            method, url, params=params, headers=headers, content=content, json=json, timeout=timeout
+        ).result()
+
+    def get(self, url: str, **options: Any) -> Response:
+        """Send a GET request; see :meth:`request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Any) -> Response:
+        """Send a HEAD request; see :meth:`request`."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Any) -> Response:
+        """Send an OPTIONS request; see :meth:`request`."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Any) -> Response:
+        """Send a POST request; see :meth:`request`."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> Response:
+        """Send a PUT request; see :meth:`request`."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> Response:
+        """Send a PATCH request; see :meth:`request`."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> Response:
+        """Send a DELETE request; see :meth:`request`."""
+        return self.request("DELETE", url, **options)
+
+    def submit(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: HeaderInput | None = None,
+        content: Content | None = None,
+        json: Any = None,
+        timeout: float | None = None,
+    ) -> Pending:
+        """Send a request without waiting; as many as you like, they share the connection.
+
+        As many travel at once as the server and ``max_in_flight`` allow, the others wait in order.
+        Arguments are those of :meth:`request`.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        pending = self._submit(
+            method, url, params=params, headers=headers, content=content, json=json, timeout=timeout
+        )
+        self._unwritten += 1
+        if self._unwritten >= _BATCH or content is not None:
+            self._unwritten = 0
+            with self._driver.lock:
+                self._driver.flush()
+        return pending
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: HeaderInput | None = None,
+        content: Content | None = None,
+        json: Any = None,
+        timeout: float | None = None,
+    ) -> ResponseStream:
+        """Return a context manager that sends a request and reads its response piece by piece.
+
+        Arguments are those of :meth:`request`.
+        """
+        request = self._core.maker.make(
+            method, url, params=params, headers=headers, content=content, json=json
+        )
+        return ResponseStream(self, request, timeout)
+
+    def connection(self) -> Connection:
+        """Return an object that sends requests and gives responses by number."""
+        return Connection(self)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What this client has done so far."""
+        core, driver = self._core, self._driver
+        with driver.lock:
+            return Statistics(
+                core.connections_opened, core.exchanges, driver.bytes_sent, driver.bytes_received
+            )
+
+    def close(self) -> None:
+        """End every request that is not done, and close every connection."""
+        with self._driver.lock:
+            if not self._core.closed:
+                self._core.close()
+                self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- running calls ---------------------------------------------------------------------------
+
+    def _submit(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None,
+        headers: HeaderInput | None,
+        content: Content | None,
+        json: Any,
+        timeout: float | None,
+    ) -> Pending:
+        request = self._core.maker.make(
+            method, url, params=params, headers=headers, content=content, json=json
+        )
+        pending = Pending(self, fetch(request, monotonic), request, timeout)
+        self._start(pending)
+        return pending
+
+    def _start(self, call: Pending) -> None:
+        core = self._core
+        with self._driver.lock:
+            core.check_open()
+            for link in core.pool.idle_links(call.request.origin):
+                # Nobody has looked since: the server may have closed it, or said that it will.
+                link.transport.receive()
+            core.expire_idle()
+            call.start()
+
+    def _finish(self, call: Pending) -> Any:
+        """Wait for the end of a call's flow and return what it returned."""
+        if not call.done:
+            self._wait(call, None)
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    def _wait(self, call: Pending, seconds: float | None) -> None:
+        """Wait until a call is done; see to it that it gets there.
+
+        Raises:
+            Timeout: So many seconds have passed.
+        """
+        driver = self._driver
+        began = monotonic()
+        patience = None if seconds is None else began + seconds
+
+        def arrived() -> bool:
+            return call.done or (call.upload is not None and call.upload.wants_piece)
+
+        def sleep(sleeper: Sleeper | None) -> None:
+            call.on_change = None if sleeper is None else sleeper.wake
+
+        with driver.lock:
+            try:
+                while not call.done:
+                    if call.upload is not None and call.upload.wants_piece:
+                        self._pull(call)
+                        continue
+                    if call.request.origin in self._to_connect:
+                        self._connect(call.request.origin)
+                    deadline = self._deadline(call, began)
+                    driver.turn(deadline if patience is None else min(deadline, patience), arrived, sleep)
+                    if not call.done:
+                        now = monotonic()
+                        if now >= self._deadline(call, began):
+                            call.give_up(self._timeout(call, now))
+                            driver.flush()
+                        elif patience is not None and now >= patience:
+                            raise Timeout(f"no response within {seconds:g} seconds; it is still on its way")
+            finally:
+                driver.hand_over()
+
+    def _deadline(self, call: Pending, began: float) -> float:
+        """Say when a call is given up if nothing more happens."""
+        config = self._core.config
+        limit = config.pool_timeout if call.origin is not None else config.read_timeout
+        deadline = max(call.touched, began) + limit
+        return deadline if call.deadline is None else min(deadline, call.deadline)
+
+    def _timeout(self, call: Pending, now: float) -> Timeout:
+        if call.origin is not None:
+            return PoolTimeout(f"no connection to {call.origin} had room in time")
+        if call.deadline is not None and now >= call.deadline:
+            return ReadTimeout(f"no response within {call.timeout:g} seconds")
+        limit = self._core.config.read_timeout
+        if call.exchange is not None and (call.exchange.sent is not Half.ENDED or call.exchange.queued):
+            return WriteTimeout(f"the server took nothing for {limit:g} seconds")
+        return ReadTimeout(f"the server sent nothing for {limit:g} seconds")
+
+    def _pull(self, call: Pending) -> None:
+        """Take the next piece of a request's content, which may take its time."""
+        upload = call.upload
+        assert upload is not None
+        upload.wants_piece = False
+        source: Any = upload.source
+        lock = self._driver.lock
+        failure: Exception | None = None
+        lock.release()
+        try:
+            piece = next(source, None)
+        except Exception as error:
+            failure = error
+        finally:
+            lock.acquire()
+        try:
+            if failure is not None:
+                raise failure
+            call.give(piece)
+        except Exception as error:
+            call.give_up(error)
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _needs_connection(self, origin: Origin) -> None:
+        if self._core.pool.wanted(origin):
+            self._to_connect.add(origin)
+
+    def _connect(self, origin: Origin) -> None:
+        """Begin to open the connections that an origin wants."""
+        core, driver = self._core, self._driver
+        self._to_connect.discard(origin)
+        count = core.pool.wanted(origin)
+        for _ in range(count):
+            core.pool.opening(origin)
+        driver.flush()
+        failure: PlaitError | None = None
+        driver.lock.release()
+        try:
+            tls = core.context_for(origin)
+            addresses = resolve(origin.host, origin.port)
+        except PlaitError as error:
+            failure = error
+        finally:
+            driver.lock.acquire()
+
+        def failed(error: PlaitError) -> None:
+            core.failed(origin, error)
+
+        def opened(transport: Transport, protocol: str | None) -> None:
+            endpoint = core.make_endpoint(origin, protocol)
+            transport.context = link = Link(origin, endpoint, transport, monotonic())
+            transport.adopt(endpoint)
+            core.opened(link)
+
+        for _ in range(count):
+            if failure is not None:
+                failed(failure)
+            else:
+                driver.open(origin.host, addresses, tls, core.config.connect_timeout, opened, failed)
+
+    def _on_change(self, transport: Transport) -> None:
+        self._core.settle(transport.context)

@@ -1,0 +1,240 @@
+"""Moves bytes between sockets and endpoints for threads that wait; keeps time; knows no HTTP.
+
+Leader and followers: there is no helper thread. Of the threads that wait for something, one leads: it
+polls all sockets and handles what arrives, for everybody. The others sleep until theirs has come, or
+until the leader leaves and hands over to one of them. So a single thread multiplexes by itself, and
+many threads share one connection.
+
+Rules:
+
+1. One lock covers every endpoint, every TLS object and every call. It is released while a thread
+   sleeps, and while the leader polls, and at no other time; nothing is done under it that can block.
+2. Output is gathered and written when somebody is about to wait.
+3. A socket that takes no more bytes is polled for reading and writing both: two peers that only wrote
+   would wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import ssl
+from collections.abc import Callable, Sequence
+from threading import Lock
+from time import monotonic
+
+from plait.drivers.transport import BUFFER, READ, Address, Transport
+from plait.errors import PlaitError
+
+__all__ = ["BlockingDriver", "Sleeper"]
+
+
+class Sleeper:
+    """A thread that waits for something while another leads."""
+
+    __slots__ = ("_lock", "_woken")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+        self._woken = False
+
+    def wake(self) -> None:
+        """Wake it (under the driver's lock)."""
+        if not self._woken:
+            self._woken = True
+            self._lock.release()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until woken, at most for so many seconds."""
+        self._lock.acquire(timeout=seconds)
+
+
+class BlockingDriver:
+    """All transports of a client, and the threads that wait for them.
+
+    Every method is called under ``lock``.
+
+    Args:
+        on_change: Called with a transport after bytes arrived, were written or will no more arrive.
+
+    Attributes:
+        lock: What covers everything here.
+        now: The time when something was last looked at, in seconds of the monotonic clock.
+        dirty: Transports with output.
+        received: Room for bytes from a socket.
+        decrypted: Room for bytes that TLS gave.
+        bytes_sent: Bytes sent by transports that are gone.
+        bytes_received: Bytes received by transports that are gone.
+    """
+
+    def __init__(self, on_change: Callable[[Transport], None]) -> None:
+        self.lock = Lock()
+        self.on_change = on_change
+        self.now = monotonic()
+        self.dirty: list[Transport] = []
+        self.received = memoryview(bytearray(BUFFER))
+        self.decrypted = memoryview(bytearray(BUFFER))
+        self._transports: dict[int, Transport] = {}
+        self._connecting: set[Transport] = set()
+        self._poll = select.poll()
+        self._leading = False
+        self._sleepers: list[Sleeper] = []
+        # Wakes the leader when another thread changes what there is to poll for.
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_out, False)
+        os.set_blocking(self._wake_in, False)
+        self._poll.register(self._wake_out, READ)
+        self._gone_sent = 0
+        self._gone_received = 0
+        self._closed = False
+
+    def open(
+        self,
+        host: str,
+        addresses: Sequence[Address],
+        tls: ssl.SSLContext | None,
+        timeout: float,
+        on_open: Callable[[Transport, str | None], None],
+        on_failed: Callable[[PlaitError], None],
+    ) -> None:
+        """Begin to connect; the threads that wait bring it to an end.
+
+        Args:
+            host: The name the certificate must have.
+            addresses: Where to try, in order.
+            tls: The TLS context, or None.
+            timeout: Seconds until it is given up.
+            on_open: Called with the transport and what ALPN selected; it must ``adopt`` an endpoint.
+            on_failed: Called with the reason.
+        """
+        Transport(self, host, addresses, tls, monotonic() + timeout, on_open, on_failed)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def turn(
+        self, deadline: float, arrived: Callable[[], bool], sleep: Callable[[Sleeper | None], None]
+    ) -> None:
+        """Let something happen: write, then wait once, as the leader or as a follower.
+
+        Args:
+            deadline: When to come back at the latest.
+            arrived: Whether what the caller waits for is there already.
+            sleep: Called with this thread's sleeper, None after it slept.
+        """
+        self.flush()
+        if arrived():
+            return
+        if self._leading:
+            self._follow(deadline, sleep)
+        else:
+            self._lead(deadline)
+
+    def _follow(self, deadline: float, sleep: Callable[[Sleeper | None], None]) -> None:
+        sleeper = Sleeper()
+        self._sleepers.append(sleeper)
+        sleep(sleeper)
+        seconds = max(0.0, deadline - monotonic())
+        self.lock.release()
+        try:
+            sleeper.sleep(seconds)
+        finally:
+            self.lock.acquire()
+            self._sleepers.remove(sleeper)
+            sleep(None)
+
+    def _lead(self, deadline: float) -> None:
+        for transport in self._connecting:
+            deadline = min(deadline, transport.deadline)
+        milliseconds = max(0.0, (deadline - monotonic()) * 1000 + 1)
+        self._leading = True
+        self.lock.release()
+        try:
+            ready = self._poll.poll(milliseconds)
+        finally:
+            self.lock.acquire()
+            self._leading = False
+        self.now = monotonic()
+        transports = self._transports
+        for fd, events in ready:
+            if (found := transports.get(fd)) is not None:
+                found.handle(events)
+            elif fd == self._wake_out:
+                os.read(self._wake_out, 4096)
+        if self._connecting:
+            for transport in list(self._connecting):
+                transport.expire(self.now)
+
+    def hand_over(self) -> None:
+        """Let another thread lead, if this one stops waiting and nobody does."""
+        if not self._leading:
+            if self._sleepers:
+                self._sleepers[0].wake()
+            if self._closed:
+                self._close_pipe()
+
+    def flush(self) -> None:
+        """Write what there is to write."""
+        while self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for transport in dirty:
+                transport.flush()
+                if transport.endpoint is not None:
+                    self.on_change(transport)
+
+    # -- for transports --------------------------------------------------------------------------
+
+    def register(self, fd: int, transport: Transport) -> None:
+        self._transports[fd] = transport
+        self._connecting.add(transport)
+
+    def poll_for(self, fd: int, events: int) -> None:
+        self._poll.register(fd, events)
+        if self._leading:
+            self._wake_leader()
+
+    def forget(self, fd: int) -> None:
+        self._transports.pop(fd, None)
+        self._poll.unregister(fd)
+        if self._leading:
+            self._wake_leader()
+
+    def connected(self, transport: Transport) -> None:
+        self._connecting.discard(transport)
+
+    def transport_closed(self, transport: Transport) -> None:
+        self._connecting.discard(transport)
+        self._gone_sent += transport.bytes_sent
+        self._gone_received += transport.bytes_received
+
+    def _wake_leader(self) -> None:
+        try:
+            os.write(self._wake_in, b"\0")
+        except BlockingIOError:
+            pass  # it has been woken often enough
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    @property
+    def bytes_sent(self) -> int:
+        return self._gone_sent + sum(transport.bytes_sent for transport in self._transports.values())
+
+    @property
+    def bytes_received(self) -> int:
+        return self._gone_received + sum(transport.bytes_received for transport in self._transports.values())
+
+    def close(self) -> None:
+        """Write what can be written at once, and close every socket."""
+        self.flush()
+        for transport in list(self._transports.values()):
+            transport.drop()
+        self._closed = True
+        if self._leading:
+            self._wake_leader()
+        self.hand_over()
+
+    def _close_pipe(self) -> None:
+        if self._wake_out >= 0:
+            os.close(self._wake_out)
+            os.close(self._wake_in)
+            self._wake_out = self._wake_in = -1

@@ -1,0 +1,168 @@
+"""URLs (RFC 3986) as a client needs them: an origin to connect to and a target to ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from plait.errors import LocalProtocolError
+
+__all__ = ["Origin", "Params", "Url", "parse", "query"]
+
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+ParamValue = str | bytes | int | float | None
+Params = Mapping[str, "ParamValue | Iterable[ParamValue]"] | Iterable[tuple[str, ParamValue]]
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)", re.DOTALL).match
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::([0-9]*))?").fullmatch
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]").fullmatch
+_PLAIN_TARGET = re.compile(r"[!$-;=?-Z\[\]_a-z~]*").fullmatch
+_UNSAFE = re.compile(r"[^!$-;=?-Z\[\]_a-z~]").sub
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+
+#: Origins met before: a client asks the same few again and again.
+_origins: dict[tuple[str, str], tuple[Origin, bytes]] = {}
+_ORIGINS_MAX = 1024
+
+
+class Origin(NamedTuple):
+    """A scheme, a host and a port (RFC 9110 §4.3.1).
+
+    Attributes:
+        scheme: ``"https"`` or ``"http"``.
+        host: A name in lower-case, or an address without brackets.
+        port: The port, the scheme's own when the URL named none.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class Url(NamedTuple):
+    """A URL, taken apart.
+
+    Attributes:
+        origin: Where to connect to.
+        authority: What the request calls the origin (RFC 9113 §8.3.1), without a default port.
+        target: Path and query, never empty.
+    """
+
+    origin: Origin
+    authority: bytes
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.origin.scheme}://{self.authority.decode()}{self.target}"
+
+
+def parse(url: str) -> Url:
+    """Take an absolute URL apart.
+
+    Characters that a URL cannot hold but people write, such as spaces and letters beyond ASCII, are
+    percent-encoded as UTF-8; a fragment is dropped.
+
+    Args:
+        url: An http or https URL.
+
+    Raises:
+        LocalProtocolError: It is no such URL.
+    """
+    match = _URL(url)
+    if match is None:
+        raise LocalProtocolError(f"{url!r} is not a URL such as https://example.com/path")
+    scheme, netloc, target = match.groups()
+    known = _origins.get((scheme, netloc))
+    if known is None:
+        known = _origin(scheme, netloc, url)
+        if len(_origins) >= _ORIGINS_MAX:
+            _origins.clear()
+        _origins[scheme, netloc] = known
+    if not target or target[0] == "?":
+        target = "/" + target
+    if not _PLAIN_TARGET(target):
+        target = _escape(target, url)
+    return Url(known[0], known[1], target)
+
+
+def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
+    scheme = scheme.lower()
+    if scheme not in DEFAULT_PORTS:
+        raise LocalProtocolError(f"{url!r} has the scheme {scheme}, and only http and https are spoken here")
+    if "@" in netloc:
+        # RFC 9110 §4.2.4: credentials in URLs are deprecated, and leak into logs.
+        host = netloc.rpartition("@")[2]
+        raise LocalProtocolError(f"the URL for {host!r} holds credentials; send them in a field instead")
+    match = _AUTHORITY(netloc)
+    if match is None:
+        raise LocalProtocolError(f"{netloc!r} is not a host and port" if netloc else f"{url!r} names no host")
+    host, port_text = match.groups()
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError as error:
+            raise LocalProtocolError(f"{host!r} is not a host name: {error}") from error
+    if not _HOST(host):
+        raise LocalProtocolError(f"{host!r} is not a host name")
+    host = host.lower()
+    port = int(port_text) if port_text else DEFAULT_PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise LocalProtocolError(f"port {port} is not from 1 to 65535")
+    authority = host if port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
+    return Origin(scheme, host.strip("[]"), port), authority.encode()
+
+
+def _escape(target: str, url: str) -> str:
+    if _CONTROL(target):
+        raise LocalProtocolError(f"the URL {url!r} holds a control character")
+    from urllib.parse import quote
+
+    return _UNSAFE(lambda match: match[0] if match[0] == "%" else quote(match[0], safe=""), target)
+
+
+def query(params: Params) -> str:
+    """Encode parameters as a query (application/x-www-form-urlencoded, spaces as ``%20``).
+
+    Args:
+        params: Names and values, as a mapping or as pairs. A list as value repeats the name; None
+            leaves the parameter out; numbers and booleans are written as Python writes them,
+            booleans in lower-case.
+
+    Raises:
+        LocalProtocolError: A value is of another type.
+    """
+    parts: list[str] = []
+    pairs = params.items() if isinstance(params, Mapping) else params
+    for name, value in pairs:
+        if type(value) is int:
+            parts.append(f"{_quote(name)}={value}")
+        elif isinstance(value, str | bytes | int | float) or value is None:
+            if value is not None:
+                parts.append(f"{_quote(name)}={_quote(value)}")
+        else:
+            try:
+                parts += (f"{_quote(name)}={_quote(item)}" for item in value if item is not None)
+            except TypeError:
+                raise LocalProtocolError(f"the parameter {name!r} has the value {value!r}") from None
+    return "&".join(parts)
+
+
+def _quote(value: str | bytes | int | float) -> str:
+    if type(value) is str and _UNRESERVED(value):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        value = str(value)
+    if not isinstance(value, str | bytes):
+        raise TypeError
+    from urllib.parse import quote
+
+    return quote(value, safe="")
