@@ -42,16 +42,19 @@ class Lifespan:
         self._phase = _Phase.STARTING
         self._changed = asyncio.Event()
         self._failure: str | None = None
+        self._foreign = False
         self._task: asyncio.Task[None] | None = None
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
         """Send ``lifespan.startup`` and wait for the answer.
 
-        An application that raises at once is one without lifespan, as the specification says.
+        An application that raises before it takes the message, or answers with a message of another
+        protocol, is one without lifespan, as the specification says.
 
         Raises:
-            LifespanFailed: The application answered ``lifespan.startup.failed``.
+            LifespanFailed: The application answered ``lifespan.startup.failed``, or took the
+                message and raised.
         """
         self._inbox.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="plait-lifespan")
@@ -83,10 +86,13 @@ class Lifespan:
         try:
             await self._app(scope, self._inbox.get, self._send)
         except Exception as error:
-            if self._phase is _Phase.STARTING:
-                logger.debug("the application takes no lifespan messages: %r", error)
-            else:
+            if self._phase is not _Phase.STARTING:
                 logger.exception("the application failed in its lifespan")
+            elif self._inbox.empty() and not self._foreign:
+                logger.debug("the application failed to start", exc_info=True)
+                self._failure = f"{type(error).__name__}: {error}"
+            else:
+                logger.debug("the application takes no lifespan messages: %r", error)
         self._move(_Phase.STOPPED)
 
     async def _send(self, message: Message) -> None:
@@ -96,9 +102,13 @@ class Lifespan:
         elif kind == "lifespan.shutdown.complete":
             self._move(_Phase.STOPPED)
         elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
-            self._failure = message.get("message") or "it gave no reason"
+            # Frameworks put a whole traceback there; its last line is the reason.
+            lines = str(message.get("message", "")).split("\n")
+            logger.debug("%s", "\n".join(lines))
+            self._failure = next((line for line in reversed(lines) if line.strip()), "it gave no reason")
             self._move(_Phase.STOPPED)
         else:
+            self._foreign = True
             raise RuntimeError(f"{kind!r} is not a message a lifespan application sends")
 
     def _move(self, phase: _Phase) -> None:

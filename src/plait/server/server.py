@@ -8,10 +8,11 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from plait.certificates import Change, curl_line
 from plait.config import HttpVersions, ServerConfig
 from plait.drivers.aio import ServerDriver
 from plait.drivers.tls import server_context
@@ -67,6 +68,7 @@ class Server:
         self._drivers: set[ServerDriver] = set()
         self._sockets: list[asyncio.Server] = []
         self._stop = asyncio.Event()
+        self._give_up = asyncio.Event()
         self._all_closed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,7 +85,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         # All that the user can get wrong comes before the application runs.
         prepared = [(one, self._context(one)) for one in listeners(self.config)]
-        await self._lifespan.start()
+        if not await _unless(self._stop, self._lifespan.start()):
+            return
         try:
             log = AccessLog(self._loop) if self.config.access_log else None
             self._asgi = AsgiServer(
@@ -108,12 +111,12 @@ class Server:
                 self._timer.cancel()
             for listening in self._sockets:
                 listening.close()
-            await self._lifespan.stop()
+            await _unless(self._give_up, self._lifespan.stop())
 
     def stop(self) -> None:
         """Begin to shut down; called again, give up on what is in flight."""
         if self._stop.is_set():
-            self._all_closed.set()
+            self._give_up.set()
         self._stop.set()
 
     # -- listening -------------------------------------------------------------------------------
@@ -183,13 +186,28 @@ class Server:
         for driver in list(self._drivers):
             driver.shut_down()
         try:
-            await asyncio.wait_for(self._all_closed.wait(), self.config.grace)
+            async with asyncio.timeout(self.config.grace):
+                await _unless(self._give_up, self._all_closed.wait())
         except TimeoutError:
             logger.warning("%d connections were still busy after the grace period", len(self._drivers))
         for task in list(self._asgi.tasks):
             task.cancel()
         for driver in list(self._drivers):
             driver.abort("the server stopped")
+
+
+async def _unless(event: asyncio.Event, coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Run a coroutine to its end, unless the event comes first; return whether it ended."""
+    task = asyncio.ensure_future(coroutine)
+    interrupt = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((task, interrupt), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        return task.done()
+    finally:
+        task.cancel()
+        interrupt.cancel()
 
 
 def serve(app: Application, config: ServerConfig) -> None:
@@ -228,8 +246,6 @@ async def _serve(app: Application, config: ServerConfig) -> None:
 
 
 def _announce(server: Server) -> None:
-    from plait.certificates import curl_line
-
     versions = {
         HttpVersions.AUTO: "HTTP/2 and HTTP/1.1",
         HttpVersions.HTTP_1: "HTTP/1.1",
@@ -240,6 +256,8 @@ def _announce(server: Server) -> None:
         host = f"[{listener.host}]" if ":" in listener.host else listener.host
         _say(f"serving {versions} on {scheme}://{host}:{listener.port} (Ctrl-C stops)")
         if listener.development is not None:
+            if listener.development.change is Change.AUTHORITY_RENEWED:
+                _say("the certificate authority was near its end and was renewed: it has to be trusted anew")
             _say(f"development certificate, signed by {listener.development.ca}; try:")
             _say(f"  {curl_line(listener.development, listener.host, listener.port)}")
 
