@@ -206,8 +206,6 @@ class ServerEndpoint(Endpoint):
         self.now = now
         self.connection.receive_data(data)
         self._route()
-        if self.waiting_to_write:
-            self._wake_writers()
 
     def data_to_send(self) -> bytes:
         data = super().data_to_send()
@@ -231,9 +229,17 @@ class ServerEndpoint(Endpoint):
             if exchange.sent is not Half.ENDED:
                 exchange.abandon(ErrorCode.INTERNAL_ERROR)
             elif exchange.received is not Half.ENDED:
-                # RFC 9113 §8.1: the response is complete, the rest of the request is not wanted.
-                self.connection.reset_stream(exchange.stream_id, ErrorCode.NO_ERROR)
+                # RFC 9113 §8.1: the response is complete, the rest of the request is not wanted. The
+                # reset that says so takes what is still queued with it, so the response goes first.
+                exchange.on_progress = lambda: self._stop_upload(exchange)
+                self.waiting_to_write.add(exchange)
                 self.on_output()
+
+    def _stop_upload(self, exchange: Exchange) -> None:
+        """Reset a stream whose response has left; until then throw away what arrives on it."""
+        exchange.release()
+        if exchange not in self.waiting_to_write and exchange.received is not _ENDED:
+            exchange.abandon(ErrorCode.NO_ERROR)
 
     # -- deadlines -------------------------------------------------------------------------------
 
@@ -371,8 +377,6 @@ class ClientEndpoint(Endpoint):
         """Take bytes from the transport."""
         self.connection.receive_data(data)
         self._route()
-        if self.waiting_to_write:
-            self._wake_writers()
 
     @property
     def capacity(self) -> int:
