@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from plait.client.sync_client import Client
+    from plait import Client, Pending
 
 __all__ = ["EXTRAS", "STANDARD", "Contender", "Crawl", "contender_named"]
 
@@ -90,7 +91,7 @@ class _PlaitContender(Contender):
     connections = 1
 
     def crawl(self, crawl: Crawl) -> None:
-        from plait.client.sync_client import Client
+        from plait import Client
 
         with Client(
             crawl.base_url,
@@ -119,13 +120,29 @@ class _PlaitContender(Contender):
             received.append((path, response.status, response.content, response.elapsed))
 
 
-def _submit(client: Client, crawl: Crawl, paths: list[str]) -> None:
-    """Submit all the paths at once, and read them in the same order."""
+def _submit(client: Client, crawl: Crawl, paths: list[str], ahead: int) -> None:
+    """Submit the paths and read them in the same order.
+
+    Args:
+        client: Decides how many of those submitted travel at once.
+        crawl: Takes the responses.
+        paths: What to fetch.
+        ahead: How many may be submitted and not read.
+    """
     received = crawl.received
-    pending = [client.submit("GET", path) for path in paths]
-    for path, exchange in zip(paths, pending, strict=True):
+    pending: deque[tuple[str, Pending]] = deque()
+
+    def read_one() -> None:
+        path, exchange = pending.popleft()
         response = exchange.result()
         received.append((path, response.status, response.content, response.elapsed))
+
+    for path in paths:
+        if len(pending) == ahead:
+            read_one()
+        pending.append((path, client.submit("GET", path)))
+    while pending:
+        read_one()
 
 
 class Http1Serial(_PlaitContender):
@@ -149,7 +166,7 @@ class Http1Pool(_PlaitContender):
         return "HTTP/1.1, 6 connections"
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
-        _submit(client, crawl, paths)
+        _submit(client, crawl, paths, 2 * self.connections)
 
 
 class Http2Serial(_PlaitContender):
@@ -173,7 +190,7 @@ class Http2Chunks(_PlaitContender):
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
         for start in range(0, len(paths), crawl.in_flight):
-            _submit(client, crawl, paths[start : start + crawl.in_flight])
+            _submit(client, crawl, paths[start : start + crawl.in_flight], crawl.in_flight)
 
 
 class Http2Window(_PlaitContender):
@@ -186,7 +203,8 @@ class Http2Window(_PlaitContender):
         return f"HTTP/2, window of {in_flight}"
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
-        _submit(client, crawl, paths)
+        # Twice the window, so that the next is at hand whichever of those under way is answered.
+        _submit(client, crawl, paths, 2 * crawl.in_flight)
 
 
 class RequestsSerial(Contender):
@@ -209,6 +227,8 @@ class RequestsSerial(Contender):
             # The environment may name proxies and authorities of its own; every contender must go
             # the same way.
             session.trust_env = False
+            # plait.Client asks for no compression.
+            session.headers["accept-encoding"] = "identity"
 
             def get(path: str) -> bytes:
                 sent = time.perf_counter()

@@ -16,6 +16,10 @@ from plait.lab.samples import ContenderInfo, Measurement, Record
 __all__ = ["conclusion", "render", "write"]
 
 
+FEWEST_RUNS = 4
+"""Runs of each that it takes for a verdict: with three, ranges lie apart by chance in one case of ten."""
+
+
 class _Column(NamedTuple):
     """One figure of a run, of which the table shows the median.
 
@@ -173,8 +177,8 @@ def _verdict(record: Record, name: str, other: str) -> str:
     theirs = [run.elapsed for run in record.measurements(other)]
     took, base = stats.median(mine), stats.median(theirs)
     times = f"{took:.3f} s against {base:.3f} s"
-    if len(mine) == 1 or len(theirs) == 1:
-        return f"{titles[name]} took {times} of {titles[other]}; one run does not tell how far to trust that."
+    if min(len(mine), len(theirs)) < FEWEST_RUNS:
+        return f"{titles[name]} took {times} of {titles[other]}; too few runs to call that a difference."
     if stats.spread(mine).overlaps(stats.spread(theirs)):
         return f"{titles[name]} and {titles[other]} do not differ clearly ({times}; their ranges overlap)."
     factor = f"{base / took:.1f} times quicker" if took < base else f"{took / base:.1f} times slower"
