@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -221,3 +222,27 @@ def test_a_bookstore_that_is_running_already_is_compared(certificate: Certificat
     assert ended.stderr == ""
     assert f"{url}: 300 requests a crawl" in ended.stdout
     assert "is not trusted" in the_sentence(untrusted, status=1)
+
+
+def test_a_server_elsewhere_gets_few_requests_at_a_time_unless_it_is_owned(tmp_path: Path) -> None:
+    (tmp_path / "paths").write_text("/book?id=1\n" * 20)
+    with serve_bookstore("--no-access-log", "--host", "0.0.0.0", certificate=None) as server:
+        url = f"http://{address_on_the_network()}:{server.port}"
+        polite = compare(url, "--paths", tmp_path / "paths", "--repeats", "1")
+        owned = compare(url, "--paths", tmp_path / "paths", "--repeats", "1", "--i-own-this")
+    assert "is not this machine: at most 6 requests at a time" in polite.stderr
+    assert "HTTP/2, window of 6 " in polite.stdout
+    assert "over whatever network lay in between" in polite.stdout
+    assert owned.stderr == ""
+    assert "HTTP/2, window of 100 " in owned.stdout
+
+
+def address_on_the_network() -> str:
+    """Find an address of this machine that is not loopback; nothing is sent for that."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine is on no network")
+        address: str = probe.getsockname()[0]
+        return address

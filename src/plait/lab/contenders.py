@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["EXTRAS", "STANDARD", "Contender", "Crawl", "contender_named"]
 
 
+AHEAD = 100
+"""Requests submitted beyond those that may travel, so that the next is at hand whichever is answered."""
+
+
 class Crawl:
     """One crawl: what to fetch, and what came of it.
 
@@ -166,7 +170,7 @@ class Http1Pool(_PlaitContender):
         return "HTTP/1.1, 6 connections"
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
-        _submit(client, crawl, paths, 2 * self.connections)
+        _submit(client, crawl, paths, AHEAD)
 
 
 class Http2Serial(_PlaitContender):
@@ -203,8 +207,7 @@ class Http2Window(_PlaitContender):
         return f"HTTP/2, window of {in_flight}"
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
-        # Twice the window, so that the next is at hand whichever of those under way is answered.
-        _submit(client, crawl, paths, 2 * crawl.in_flight)
+        _submit(client, crawl, paths, crawl.in_flight + AHEAD)
 
 
 class RequestsSerial(Contender):
