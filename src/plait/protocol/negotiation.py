@@ -46,6 +46,7 @@ def server_connection(protocol: str, limits: Limits, scheme: str) -> Connection:
         max_header_fields=limits.max_header_fields,
         max_header_size=limits.max_header_size,
         stream_window=limits.stream_window,
-        # Enough for every stream: one that nobody reads never holds up its siblings.
-        connection_window=limits.max_concurrent_streams * limits.stream_window,
+        # Enough for every stream, twice, since the engine gives credit back by half windows: a stream
+        # that nobody reads never holds up its siblings. RFC 9113 §6.9.1 sets the largest window.
+        connection_window=min(2 * limits.max_concurrent_streams * limits.stream_window, 2**31 - 1),
     )
