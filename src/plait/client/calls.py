@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 from plait.client.flow import Flow, NeedConnection, Send, Wait
 from plait.client.messages import Request
 from plait.client.pool import Link
-from plait.errors import ExchangeError, LocalProtocolError, PlaitError
-from plait.protocol.exchange import Exchange
-from plait.urls import Origin
+from plait.errors import (
+    ExchangeError,
+    LocalProtocolError,
+    PlaitError,
+    PoolTimeout,
+    ReadTimeout,
+    Timeout,
+    WriteTimeout,
+)
+from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
@@ -107,43 +114,54 @@ class Upload:
 class Call:
     """Runs the flows of one request, one after another.
 
+    Args:
+        core: What the client's calls have in common.
+        flow: The first flow; :meth:`start` begins it.
+        request: The request.
+
     Attributes:
+        request: The request.
         done: Whether the current flow has ended.
         value: What it returned.
         error: What it raised, or None.
-        origin: Where its request waits for a connection, or None.
+        queued: Whether its request waits for a connection.
         exchange: Its exchange, once there is one.
         upload: What sends the request's content, if there is any.
         touched: When something happened last, on the core's clock.
-        on_change: Called when the flow ended, or when the upload wants a piece, if set.
+        deadline: When the request is given up, whatever happens, or None.
+        watchers: Called when the flow has ended, and when the upload wants a piece.
     """
 
     __slots__ = (
         "_core",
         "_flow",
         "_ready",
+        "deadline",
         "done",
         "error",
         "exchange",
-        "on_change",
-        "origin",
+        "queued",
+        "request",
         "touched",
         "upload",
         "value",
+        "watchers",
     )
 
-    def __init__(self, core: ClientCore, flow: Flow[Any]) -> None:
+    def __init__(self, core: ClientCore, flow: Flow[Any], request: Request) -> None:
         self._core = core
         self._flow = flow
         self._ready: Callable[[Exchange], bool] | None = None
+        self.request = request
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
-        self.origin: Origin | None = None
+        self.queued = False
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
         self.touched = core.clock()
-        self.on_change: Callable[[], None] | None = None
+        self.deadline = None if request.timeout is None else self.touched + request.timeout
+        self.watchers: list[Callable[[], None]] | None = None
 
     def then(self, flow: Flow[Any]) -> None:
         """Begin the next flow, after the last has ended."""
@@ -166,7 +184,7 @@ class Call:
                     self.exchange = None
                     answer = self._core.pool.ask(need.origin, self)
                     if answer is None:
-                        self.origin = need.origin
+                        self.queued = True
                         self._core.needs_connection(need.origin)
                         return
                     self._core.exchanges += 1
@@ -176,7 +194,8 @@ class Call:
                     upload = Upload(need.exchange, need.request)
                     if upload.unfinished:
                         self.upload = upload
-                        self._look_for_piece()
+                        if upload.source is not None:
+                            self._core.needs_content(self, upload)
                 elif type(need) is Wait:
                     answer = None
                     exchange = need.exchange
@@ -204,14 +223,27 @@ class Call:
             except ExchangeError:
                 self.upload = None  # the stream is gone; the event that says why is on its way
             else:
-                self._look_for_piece()
+                if self.upload.wants_piece:
+                    self._changed()
         ready = self._ready
         if ready is not None and not self.done and ready(self.exchange):  # type: ignore[arg-type]
             self._advance(None)
 
-    def _look_for_piece(self) -> None:
-        if self.upload is not None and self.upload.wants_piece and self.on_change is not None:
-            self.on_change()
+    def _changed(self) -> None:
+        if self.watchers:
+            for watcher in self.watchers:
+                watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call somebody when the flow has ended, and when the upload wants a piece."""
+        if self.watchers is None:
+            self.watchers = []
+        self.watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Call this one no more."""
+        assert self.watchers is not None
+        self.watchers.remove(watcher)
 
     def give(self, piece: bytes | None) -> None:
         """Send the piece of content that the upload wanted, None at the end."""
@@ -224,25 +256,27 @@ class Call:
 
     def granted(self, link: Link) -> None:
         """Go on, on this connection (called for the pool)."""
-        self.origin = None
+        self.queued = False
         self.touched = self._core.clock()
         self._core.exchanges += 1
         self._advance(link)
 
     def refused(self, error: PlaitError) -> None:
         """End: there will be no connection (called for the pool)."""
-        self.origin = None
+        self.queued = False
         self._finish(None, error)
 
     def give_up(self, error: Exception) -> None:
         """End the call, and its exchange, from this side."""
-        if self.origin is not None:
-            self._core.pool.withdraw(self.origin, self)
-            self.origin = None
+        if self.queued:
+            self._core.pool.withdraw(self.request.origin, self)
+            self.queued = False
         if self.exchange is not None:
             self.exchange.on_progress = None
             self.exchange.abandon()
-        if not self.done:
+        if self.done:
+            self._changed()
+        else:
             self._finish(None, error)
 
     def _finish(self, value: Any, error: Exception | None) -> None:
@@ -252,5 +286,30 @@ class Call:
         self.error = error
         if error is not None and self.exchange is not None and not self.exchange.closed:
             self.exchange.abandon()
-        if self.on_change is not None:
-            self.on_change()
+        self._changed()
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def expires(self, began: float) -> float:
+        """Return when to give the call up, if nothing happens until then.
+
+        Args:
+            began: When somebody began to wait for it: time in which nobody did does not count.
+        """
+        config = self._core.config
+        expires = max(self.touched, began) + (config.pool_timeout if self.queued else config.read_timeout)
+        return expires if self.deadline is None else min(expires, self.deadline)
+
+    def expire(self, now: float) -> None:
+        """Give the call up: its time is over."""
+        exchange, config = self.exchange, self._core.config
+        error: Timeout
+        if self.queued:
+            error = PoolTimeout(f"no connection to {self.request.origin} had room in time")
+        elif self.deadline is not None and now >= self.deadline:
+            error = ReadTimeout(f"no complete response within {self.request.timeout:g} seconds")
+        elif exchange is not None and (exchange.sent is not Half.ENDED or exchange.queued):
+            error = WriteTimeout(f"the server took nothing for {config.read_timeout:g} seconds")
+        else:
+            error = ReadTimeout(f"the server sent nothing for {config.read_timeout:g} seconds")
+        self.give_up(error)

@@ -6,9 +6,10 @@ import dataclasses
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, Unpack
 
-from plait.client.messages import RequestMaker
+from plait.client.calls import Call, Upload
+from plait.client.messages import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.tls import client_context
@@ -18,7 +19,9 @@ from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
 from plait.urls import Origin
 
-__all__ = ["ClientCore", "Statistics", "Verify"]
+__all__ = ["ClientCore", "Methods", "Statistics", "Verify"]
+
+R = TypeVar("R")
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
@@ -42,6 +45,54 @@ class Statistics(NamedTuple):
     bytes_received: int | None
 
 
+class Methods(Generic[R]):
+    """A method for each method; ``R`` is what a request gives."""
+
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a request and wait for its response.
+
+        Args:
+            method: The method.
+            url: An absolute URL, or one that continues the base URL.
+            options: See :class:`~plait.client.messages.RequestOptions`.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+            ConnectFailed: There is no connection.
+            ExchangeError: The exchange broke; ``unprocessed`` tells whether it may have had an effect.
+            Timeout: It took too long.
+        """
+        raise NotImplementedError
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a GET request; see :meth:`request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a HEAD request; see :meth:`request`."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send an OPTIONS request; see :meth:`request`."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a POST request; see :meth:`request`."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PUT request; see :meth:`request`."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a PATCH request; see :meth:`request`."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Send a DELETE request; see :meth:`request`."""
+        return self.request("DELETE", url, **options)
+
+
 class ClientCore:
     """What both clients share: options, the pool, and what follows when something happens.
 
@@ -60,7 +111,8 @@ class ClientCore:
         clock: Tells the time, in seconds.
         exchanges: Requests sent so far.
         connections_opened: Connections that came to be so far.
-        needs_connection: Called with an origin when a request waits for a connection to it.
+        needs_connection: Called with an origin that may want another connection.
+        needs_content: Called with a call whose request's content comes from an iterable.
         closed: Whether the client was closed.
 
     Raises:
@@ -93,6 +145,7 @@ class ClientCore:
         self.connections_opened = 0
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
+        self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
         self._verify = verify
         # A file of authorities is read at once, so that a wrong path is known before any request;
         # the system's authorities take long to read, and plain HTTP needs none.
@@ -155,7 +208,7 @@ class ClientCore:
     def settle(self, link: Link) -> None:
         """Do what follows after anything happened on a connection."""
         if self.pool.settle(link, self.clock()):
-            link.endpoint.shut_down()
+            link.endpoint.terminate()
         self.assign(link.origin)
 
     def assign(self, origin: Origin) -> None:
@@ -166,12 +219,12 @@ class ClientCore:
         self.needs_connection(origin)
 
     def expire_idle(self) -> None:
-        """Shut connections down that have been idle for too long."""
+        """End connections that have been idle for too long."""
         for link in self.pool.expired(self.clock()):
-            link.endpoint.shut_down()
+            link.endpoint.terminate()
 
     def close(self) -> None:
-        """End every request that waits, and shut every connection down."""
+        """End every request, and every connection."""
         self.closed = True
         for ticket in self.pool.clear():
             ticket.refused(ClientClosed("the client was closed"))
@@ -181,7 +234,7 @@ class ClientCore:
                 exchange.error = ClientClosed("the client was closed")
                 if exchange.on_progress is not None:
                     exchange.on_progress()
-            link.endpoint.shut_down()
+            link.endpoint.terminate()
 
     def check_open(self) -> None:
         """Raise if the client was closed.

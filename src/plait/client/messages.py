@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from plait import urls
 from plait._version import __version__
@@ -12,7 +12,7 @@ from plait.errors import LocalProtocolError
 from plait.fields import Field, FieldSection, outbound_fields
 from plait.urls import Origin, Params
 
-__all__ = ["Content", "Headers", "HeaderInput", "Request", "RequestMaker", "Response"]
+__all__ = ["Content", "Headers", "HeaderInput", "Request", "RequestMaker", "RequestOptions", "Response"]
 
 Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
 HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -68,6 +68,25 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._fields!r})"
 
 
+class RequestOptions(TypedDict, total=False):
+    """What a request can be told, beside its method and URL.
+
+    Attributes:
+        params: Parameters, added to the URL's query.
+        headers: Fields, names and values as str.
+        content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
+            asynchronous client an asynchronous iterable, too.
+        json: Content, sent as JSON.
+        timeout: Seconds in all, after which the request is given up.
+    """
+
+    params: Params | None
+    headers: HeaderInput | None
+    content: Content | None
+    json: Any
+    timeout: float | None
+
+
 class Request:
     """One request, validated and ready to be sent, as often as its content allows.
 
@@ -77,9 +96,10 @@ class Request:
         content: ``b""``, bytes, or an iterable that yields them once.
         length: Bytes of content its field section announces, or None.
         idempotent: Whether sending it twice does what sending it once does.
+        timeout: Seconds it may take in all, or None.
     """
 
-    __slots__ = ("content", "fields", "idempotent", "length", "origin")
+    __slots__ = ("content", "fields", "idempotent", "length", "origin", "timeout")
 
     def __init__(
         self,
@@ -88,12 +108,14 @@ class Request:
         content: bytes | Iterable[bytes] | AsyncIterable[bytes],
         length: int | None,
         idempotent: bool,
+        timeout: float | None,
     ) -> None:
         self.origin = origin
         self.fields = fields
         self.content = content
         self.length = length
         self.idempotent = idempotent
+        self.timeout = timeout
 
     @property
     def replayable(self) -> bool:
@@ -148,8 +170,9 @@ class RequestMaker:
         headers: HeaderInput | None = None,
         content: Content | None = None,
         json: Any = None,
+        timeout: float | None = None,
     ) -> Request:
-        """Make a request.
+        """Make a request; see :class:`RequestOptions`.
 
         Raises:
             LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
@@ -165,8 +188,9 @@ class RequestMaker:
         fields = [*start[0], (b":path", target.encode("ascii"))]
         if headers is None and content is None and json is None:
             fields += _DEFAULT_FIELDS
-            return Request(where.origin, fields, b"", None, start[1])
-        return _with_content(where.origin, fields, start[1], headers, content, json)
+            return Request(where.origin, fields, b"", None, start[1], timeout)
+        body, length = _add_fields(fields, headers, content, json)
+        return Request(where.origin, fields, body, length, start[1], timeout)
 
 
 def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
@@ -179,14 +203,10 @@ def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bo
     return fields, name in _IDEMPOTENT
 
 
-def _with_content(
-    origin: Origin,
-    fields: FieldSection,
-    idempotent: bool,
-    headers: HeaderInput | None,
-    content: Content | None,
-    json: Any,
-) -> Request:
+def _add_fields(
+    fields: FieldSection, headers: HeaderInput | None, content: Content | None, json: Any
+) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
+    """Add a request's fields to its pseudo-fields; return its content and the length of it."""
     given = _encode(headers) if headers is not None else []
     names = {name for name, _ in given}
     for name, value in given:
@@ -215,7 +235,7 @@ def _with_content(
         given.append((b"content-length", b"%d" % length))
     fields += [field for field in _DEFAULT_FIELDS if field[0] not in names]
     fields += given
-    return Request(origin, fields, body, length, idempotent)
+    return body, length
 
 
 def _encode(headers: HeaderInput) -> FieldSection:

@@ -164,7 +164,7 @@ class Pool:
         """Look at a connection after something happened on it.
 
         Returns:
-            Whether to shut it down: it is of no further use, and nobody uses it.
+            Whether to end it: it is of no further use, and nobody uses it.
         """
         endpoint = link.endpoint
         if endpoint.closed:

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Statistics, Verify
+from plait.client.core import ClientCore, Methods, Statistics, Verify
 from plait.client.flow import VERSIONS, Flow, fetch, head, read
-from plait.client.messages import Content, HeaderInput, Headers, Request, Response
+from plait.client.messages import Headers, Request, RequestOptions, Response
 from plait.client.pool import Link
 from plait.config import ClientConfig
-from plait.drivers.blocking import BlockingDriver, Sleeper
+from plait.drivers.blocking import BlockingDriver
 from plait.drivers.transport import Transport, resolve
 from plait.errors import (
     ClientClosed,
     LocalProtocolError,
     PlaitError,
-    PoolTimeout,
-    ReadTimeout,
     Timeout,
-    WriteTimeout,
 )
-from plait.protocol.exchange import Exchange, Half
-from plait.urls import Origin, Params
+from plait.protocol.exchange import Exchange
+from plait.urls import Origin
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
 
@@ -40,14 +37,11 @@ class Pending(Call):
         done: Whether there is a response or an error.
     """
 
-    __slots__ = ("_client", "deadline", "request", "timeout")
+    __slots__ = ("_client",)
 
-    def __init__(self, client: Client, flow: Flow[Any], request: Request, timeout: float | None) -> None:
-        super().__init__(client._core, flow)
+    def __init__(self, client: Client, flow: Flow[Any], request: Request) -> None:
+        super().__init__(client._core, flow, request)
         self._client = client
-        self.request = request
-        self.timeout = timeout
-        self.deadline = None if timeout is None else self.touched + timeout
 
     def result(self, timeout: float | None = None) -> Response:
         """Wait for the response.
@@ -85,9 +79,9 @@ class ResponseStream:
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
     """
 
-    def __init__(self, client: Client, request: Request, timeout: float | None) -> None:
+    def __init__(self, client: Client, request: Request) -> None:
         self._client = client
-        self._call = Pending(client, head(request, monotonic), request, timeout)
+        self._call = Pending(client, head(request, monotonic), request)
         self._exchange: Exchange | None = None
         self.status = 0
         self.headers = Headers(())
@@ -162,12 +156,10 @@ class Connection:
         self._pending: dict[int, Pending] = {}
         self._next = 1
 
-    def request(
-        self, method: str, path: str, *, headers: HeaderInput | None = None, content: Content | None = None
-    ) -> int:
+    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> int:
         """Send a request, and return the number by which to ask for its response."""
         number = self._next
-        self._pending[number] = self._client.submit(method, path, headers=headers, content=content)
+        self._pending[number] = self._client.submit(method, path, **options)
         self._next += 2
         return number
 
@@ -195,7 +187,7 @@ class Connection:
         self._pending.clear()
 
 
-class Client:
+class Client(Methods[Response]):
     """An HTTP client for programs that wait: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
     A client may be used by many threads at once. It has no threads of its own: requests travel while
@@ -231,114 +223,35 @@ class Client:
 
     # -- requests --------------------------------------------------------------------------------
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Params | None = None,
-        headers: HeaderInput | None = None,
-        content: Content | None = None,
-        json: Any = None,
-        timeout: float | None = None,
-    ) -> Response:
-        """Send a request and wait for its response.
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        return self._submit(self._core.maker.make(method, url, **options)).result()
 
-        Args:
-            method: The method.
-            url: An absolute URL, or one that continues the base URL.
-            params: Parameters, added to the URL's query.
-            headers: Fields, names and values as str.
-            content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes.
-            json: Content, sent as JSON.
-            timeout: Seconds in all, after which the request is given up.
+    request.__doc__ = Methods.request.__doc__
 
-        Raises:
-            LocalProtocolError: HTTP cannot carry this; nothing was sent.
-            ConnectFailed: There is no connection.
-            ExchangeError: The exchange broke; ``unprocessed`` tells whether it may have had an effect.
-            Timeout: It took too long.
-        """
-        return self._submit(
-            method, url, params=params, headers=headers, content=content, json=json, timeout=timeout
-        ).result()
-
-    def get(self, url: str, **options: Any) -> Response:
-        """Send a GET request; see :meth:`request`."""
-        return self.request("GET", url, **options)
-
-    def head(self, url: str, **options: Any) -> Response:
-        """Send a HEAD request; see :meth:`request`."""
-        return self.request("HEAD", url, **options)
-
-    def options(self, url: str, **options: Any) -> Response:
-        """Send an OPTIONS request; see :meth:`request`."""
-        return self.request("OPTIONS", url, **options)
-
-    def post(self, url: str, **options: Any) -> Response:
-        """Send a POST request; see :meth:`request`."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Any) -> Response:
-        """Send a PUT request; see :meth:`request`."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Any) -> Response:
-        """Send a PATCH request; see :meth:`request`."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Any) -> Response:
-        """Send a DELETE request; see :meth:`request`."""
-        return self.request("DELETE", url, **options)
-
-    def submit(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Params | None = None,
-        headers: HeaderInput | None = None,
-        content: Content | None = None,
-        json: Any = None,
-        timeout: float | None = None,
-    ) -> Pending:
+    def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
         """Send a request without waiting; as many as you like, they share the connection.
 
         As many travel at once as the server and ``max_in_flight`` allow, the others wait in order.
-        Arguments are those of :meth:`request`.
+        They travel while somebody waits for one. Arguments are those of :meth:`request`.
 
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
-        pending = self._submit(
-            method, url, params=params, headers=headers, content=content, json=json, timeout=timeout
-        )
+        request = self._core.maker.make(method, url, **options)
+        pending = self._submit(request)
         self._unwritten += 1
-        if self._unwritten >= _BATCH or content is not None:
+        if self._unwritten >= _BATCH or request.content:
             self._unwritten = 0
             with self._driver.lock:
                 self._driver.flush()
         return pending
 
-    def stream(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Params | None = None,
-        headers: HeaderInput | None = None,
-        content: Content | None = None,
-        json: Any = None,
-        timeout: float | None = None,
-    ) -> ResponseStream:
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> ResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
 
         Arguments are those of :meth:`request`.
         """
-        request = self._core.maker.make(
-            method, url, params=params, headers=headers, content=content, json=json
-        )
-        return ResponseStream(self, request, timeout)
+        return ResponseStream(self, self._core.maker.make(method, url, **options))
 
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
@@ -370,21 +283,8 @@ class Client:
 
     # -- running calls ---------------------------------------------------------------------------
 
-    def _submit(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Params | None,
-        headers: HeaderInput | None,
-        content: Content | None,
-        json: Any,
-        timeout: float | None,
-    ) -> Pending:
-        request = self._core.maker.make(
-            method, url, params=params, headers=headers, content=content, json=json
-        )
-        pending = Pending(self, fetch(request, monotonic), request, timeout)
+    def _submit(self, request: Request) -> Pending:
+        pending = Pending(self, fetch(request, monotonic), request)
         self._start(pending)
         return pending
 
@@ -419,9 +319,6 @@ class Client:
         def arrived() -> bool:
             return call.done or (call.upload is not None and call.upload.wants_piece)
 
-        def sleep(sleeper: Sleeper | None) -> None:
-            call.on_change = None if sleeper is None else sleeper.wake
-
         with driver.lock:
             try:
                 while not call.done:
@@ -430,34 +327,17 @@ class Client:
                         continue
                     if call.request.origin in self._to_connect:
                         self._connect(call.request.origin)
-                    deadline = self._deadline(call, began)
-                    driver.turn(deadline if patience is None else min(deadline, patience), arrived, sleep)
+                    expires = call.expires(began)
+                    driver.turn(expires if patience is None else min(expires, patience), arrived, call)
                     if not call.done:
                         now = monotonic()
-                        if now >= self._deadline(call, began):
-                            call.give_up(self._timeout(call, now))
+                        if now >= call.expires(began):
+                            call.expire(now)
                             driver.flush()
                         elif patience is not None and now >= patience:
                             raise Timeout(f"no response within {seconds:g} seconds; it is still on its way")
             finally:
                 driver.hand_over()
-
-    def _deadline(self, call: Pending, began: float) -> float:
-        """Say when a call is given up if nothing more happens."""
-        config = self._core.config
-        limit = config.pool_timeout if call.origin is not None else config.read_timeout
-        deadline = max(call.touched, began) + limit
-        return deadline if call.deadline is None else min(deadline, call.deadline)
-
-    def _timeout(self, call: Pending, now: float) -> Timeout:
-        if call.origin is not None:
-            return PoolTimeout(f"no connection to {call.origin} had room in time")
-        if call.deadline is not None and now >= call.deadline:
-            return ReadTimeout(f"no response within {call.timeout:g} seconds")
-        limit = self._core.config.read_timeout
-        if call.exchange is not None and (call.exchange.sent is not Half.ENDED or call.exchange.queued):
-            return WriteTimeout(f"the server took nothing for {limit:g} seconds")
-        return ReadTimeout(f"the server sent nothing for {limit:g} seconds")
 
     def _pull(self, call: Pending) -> None:
         """Take the next piece of a request's content, which may take its time."""

@@ -22,14 +22,25 @@ import ssl
 from collections.abc import Callable, Sequence
 from threading import Lock
 from time import monotonic
+from typing import Protocol
 
 from plait.drivers.transport import BUFFER, READ, Address, Transport
 from plait.errors import PlaitError
 
-__all__ = ["BlockingDriver", "Sleeper"]
+__all__ = ["BlockingDriver", "Watched"]
 
 
-class Sleeper:
+class Watched(Protocol):
+    """Something that calls whoever waits for it."""
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call somebody when it has changed."""
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Call this one no more."""
+
+
+class _Sleeper:
     """A thread that waits for something while another leads."""
 
     __slots__ = ("_lock", "_woken")
@@ -79,7 +90,7 @@ class BlockingDriver:
         self._connecting: set[Transport] = set()
         self._poll = select.poll()
         self._leading = False
-        self._sleepers: list[Sleeper] = []
+        self._sleepers: list[_Sleeper] = []
         # Wakes the leader when another thread changes what there is to poll for.
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
@@ -112,28 +123,26 @@ class BlockingDriver:
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def turn(
-        self, deadline: float, arrived: Callable[[], bool], sleep: Callable[[Sleeper | None], None]
-    ) -> None:
+    def turn(self, deadline: float, arrived: Callable[[], bool], watched: Watched) -> None:
         """Let something happen: write, then wait once, as the leader or as a follower.
 
         Args:
             deadline: When to come back at the latest.
             arrived: Whether what the caller waits for is there already.
-            sleep: Called with this thread's sleeper, None after it slept.
+            watched: What wakes the caller when it is there.
         """
         self.flush()
         if arrived():
             return
         if self._leading:
-            self._follow(deadline, sleep)
+            self._follow(deadline, watched)
         else:
             self._lead(deadline)
 
-    def _follow(self, deadline: float, sleep: Callable[[Sleeper | None], None]) -> None:
-        sleeper = Sleeper()
+    def _follow(self, deadline: float, watched: Watched) -> None:
+        sleeper = _Sleeper()
         self._sleepers.append(sleeper)
-        sleep(sleeper)
+        watched.watch(sleeper.wake)
         seconds = max(0.0, deadline - monotonic())
         self.lock.release()
         try:
@@ -141,7 +150,7 @@ class BlockingDriver:
         finally:
             self.lock.acquire()
             self._sleepers.remove(sleeper)
-            sleep(None)
+            watched.unwatch(sleeper.wake)
 
     def _lead(self, deadline: float) -> None:
         for transport in self._connecting:

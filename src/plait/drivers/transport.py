@@ -22,7 +22,7 @@ from plait.protocol.endpoint import ClientEndpoint
 if TYPE_CHECKING:
     from plait.drivers.blocking import BlockingDriver
 
-__all__ = ["BUFFER", "READ", "WRITE", "Address", "Transport", "resolve"]
+__all__ = ["BUFFER", "READ", "WRITE", "Address", "Transport", "connect_failure", "resolve"]
 
 #: Bytes read from a socket at once, and gathered for it.
 BUFFER = 262_144
@@ -54,19 +54,26 @@ def resolve(host: str, port: int) -> Sequence[Address]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConnectFailed(f"{host} cannot be resolved: {reason}") from error
+        raise connect_failure(f"{host}:{port}", error) from error
 
 
-def _tls_failure(peer: str, error: ssl.SSLError) -> ConnectFailed:
-    """Say in a sentence why there is no TLS with a peer."""
+def connect_failure(peer: str, error: Exception) -> ConnectFailed:
+    """Say in a sentence why there is no connection.
+
+    Args:
+        peer: Host and port.
+        error: What went wrong.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message.rstrip(".")
-        return ConnectFailed(f"the certificate of {peer} is refused: {reason}")
-    if error.reason in _NOT_TLS:
-        return ConnectFailed(f"{peer} does not speak TLS")
-    words = (error.reason or str(error)).lower().replace("_", " ")
-    return ConnectFailed(f"no TLS with {peer}: {words}")
+        return ConnectFailed(f"the certificate of {peer} is refused: {error.verify_message.rstrip('.')}")
+    if isinstance(error, ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return ConnectFailed(f"{peer} does not speak TLS")
+        return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
+    code = getattr(error, "errno", None)
+    return ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
 
 
 class _State(Enum):
@@ -204,7 +211,7 @@ class Transport:
             self._write_handshake()
         except ssl.SSLError as error:
             self._write_handshake()  # the alert that tells the peer why
-            self._fail(_tls_failure(self._peer, error))
+            self._fail(connect_failure(self._peer, error))
         else:
             self._write_handshake()
             self._open(self._tls.selected_alpn_protocol())

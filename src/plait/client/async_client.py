@@ -1,0 +1,480 @@
+"""The client for asyncio: runs the flows on the asyncio driver."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from plait.client.calls import Call, Upload
+from plait.client.core import ClientCore, Methods, Statistics, Verify
+from plait.client.flow import VERSIONS, Flow, fetch, head, read
+from plait.client.messages import Headers, Request, RequestOptions, Response
+from plait.client.pool import Link
+from plait.config import ClientConfig
+from plait.drivers.aio import ClientDriver
+from plait.drivers.transport import connect_failure
+from plait.errors import ClientClosed, ConnectTimeout, LocalProtocolError, PlaitError
+from plait.protocol.exchange import Exchange
+from plait.urls import Origin
+
+__all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
+
+#: Where Linux puts the bytes acknowledged and received in its TCP_INFO, and the size of it.
+_ACKED, _RECEIVED, _INFO_SIZE = 120, 128, 136
+#: Seconds that connections have to write their last bytes when a client closes.
+_LINGER = 1.0
+#: Seconds between two looks at idle connections.
+_TICK = 1.0
+
+
+class AsyncPending(Call):
+    """A request on its way; awaiting it gives the response.
+
+    Cancelling the task that awaits it gives the request up, as with an ``asyncio.Task``.
+
+    Attributes:
+        done: Whether there is a response or an error.
+    """
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: AsyncClient, flow: Flow[Any], request: Request) -> None:
+        super().__init__(client._core, flow, request)
+        self._client = client
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        return self._client._finish(self).__await__()
+
+    async def result(self, timeout: float | None = None) -> Response:
+        """Wait for the response.
+
+        Args:
+            timeout: Seconds to wait; the request goes on after that, and can be waited for again.
+
+        Raises:
+            TimeoutError: It did not come in time.
+            PlaitError: There is no response, and will not be.
+        """
+        if timeout is None or self.done:
+            return await self
+        async with asyncio.timeout(timeout):
+            await self._client._wait(self, keep=True)
+        return await self
+
+    def cancel(self) -> None:
+        """Give the request up, if it is not done."""
+        if not self.done:
+            self.give_up(ClientClosed("the request was cancelled"))
+
+
+class AsyncResponseStream:
+    """A response whose content is read while it arrives; an asynchronous context manager.
+
+    Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
+
+    Attributes:
+        status: The status code.
+        headers: The field section.
+        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+    """
+
+    def __init__(self, client: AsyncClient, request: Request) -> None:
+        self._client = client
+        self._call = AsyncPending(client, head(request, monotonic), request)
+        self._exchange: Exchange | None = None
+        self.status = 0
+        self.headers = Headers(())
+        self.http_version = ""
+
+    async def __aenter__(self) -> Self:
+        self._client._start(self._call)
+        exchange: Exchange = (await self._client._finish(self._call))[0]
+        self._exchange = exchange
+        self.status = exchange.status
+        self.headers = Headers(exchange.fields)
+        self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exchange = None
+        self._call.give_up(ClientClosed("the response was closed"))
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the content in pieces, as it arrives.
+
+        Raises:
+            PlaitError: The exchange ended before its content.
+        """
+        while piece := await self._read():
+            yield piece
+
+    async def read(self) -> bytes:
+        """Return the content, or what is left of it.
+
+        Raises:
+            PlaitError: The exchange ended before its content.
+        """
+        return b"".join([piece async for piece in self.iter_bytes()])
+
+    async def _read(self) -> bytes:
+        exchange = self._exchange
+        if exchange is None:
+            raise LocalProtocolError("the response is read inside its async with block")
+        if self._call.error is None:
+            self._call.then(read(exchange))
+        piece: bytes = await self._client._finish(self._call)
+        return piece
+
+
+class AsyncConnection:
+    """Requests by number, as the old ``hyper`` library had them.
+
+    All requests can be sent before the first response is read; numbers count 1, 3, 5 … as the streams
+    of a connection do.
+
+    Args:
+        client: The client, which needs a base URL.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._pending: dict[int, AsyncPending] = {}
+        self._next = 1
+
+    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> int:
+        """Send a request, and return the number by which to ask for its response."""
+        number = self._next
+        self._pending[number] = self._client.submit(method, path, **options)
+        self._next += 2
+        return number
+
+    async def get_response(self, stream_id: int) -> Response:
+        """Wait for the response to a request, once.
+
+        Raises:
+            LocalProtocolError: There is no such request, or its response was taken already.
+            PlaitError: There is no response, and will not be.
+        """
+        try:
+            pending = self._pending.pop(stream_id)
+        except KeyError:
+            raise LocalProtocolError(f"no response is awaited on stream {stream_id}") from None
+        return await pending
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for pending in self._pending.values():
+            pending.cancel()
+        self._pending.clear()
+
+
+class _Driver(ClientDriver):
+    """Tells the client's core what happens on a connection."""
+
+    __slots__ = ("_client", "_origin", "error", "link", "lost")
+
+    def __init__(self, client: AsyncClient, origin: Origin) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self._client = client
+        self._origin = origin
+        self.link: Link | None = None
+        self.error: PlaitError | None = None
+        self.lost = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        try:
+            endpoint = self._client._core.make_endpoint(
+                self._origin, None if tls is None else tls.selected_alpn_protocol()
+            )
+        except PlaitError as error:
+            self.error = error
+            self.transport.abort()
+            return
+        self.adopt(endpoint)
+        self.link = Link(self._origin, endpoint, self, monotonic())
+        self._client._drivers.add(self)
+        self._client._core.opened(self.link)
+        self.request_flush()
+
+    def data_received(self, data: bytes) -> None:
+        endpoint = self.endpoint
+        if endpoint is None or endpoint.closed:
+            return
+        self._flush_pending = True
+        endpoint.receive_data(data)
+        self.flush()
+
+    def flush(self) -> None:
+        assert self.link is not None
+        core = self._client._core
+        core.settle(self.link)
+        super().flush()
+        # What was written may have made room, and what ends a connection may have been written.
+        core.settle(self.link)
+
+    def close(self) -> None:
+        self._client._count(self)
+        super().close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.link is not None:
+            self._client._drivers.discard(self)
+            self._client._core.settle(self.link)
+        self.lost.set_result(None)
+
+
+class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
+    """An HTTP client for asyncio: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
+
+    It belongs to the event loop in which it is first used.
+
+    Args:
+        base_url: The URL that relative ones continue.
+        verify: True checks certificates against the system's authorities, a path against those in
+            that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
+        config: Options; ``options`` override them.
+        options: Fields of :class:`plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
+            ``"2"``. Over plain ``http://`` URLs, ``"2"`` means HTTP/2 with prior knowledge.
+
+    Raises:
+        ConfigError: An option is wrong.
+        LocalProtocolError: The base URL is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        verify: Verify = True,
+        config: ClientConfig | None = None,
+        **options: Any,
+    ) -> None:
+        self._core = ClientCore(base_url, verify, config, options, monotonic)
+        self._core.needs_connection = self._needs_connection
+        self._core.needs_content = self._needs_content
+        self._drivers: set[_Driver] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ticking = False
+        self._bytes: tuple[int, int] | None = (0, 0)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        return await self.submit(method, url, **options)
+
+    request.__doc__ = Methods.request.__doc__
+
+    def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
+        """Send a request without waiting; as many as you like, they share the connection.
+
+        As many travel at once as the server and ``max_in_flight`` allow, the others wait in order.
+        Arguments are those of :meth:`request`.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        request = self._core.maker.make(method, url, **options)
+        pending = AsyncPending(self, fetch(request, monotonic), request)
+        self._start(pending)
+        return pending
+
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponseStream:
+        """Return a context manager that sends a request and reads its response piece by piece.
+
+        Arguments are those of :meth:`request`.
+        """
+        return AsyncResponseStream(self, self._core.maker.make(method, url, **options))
+
+    def connection(self) -> AsyncConnection:
+        """Return an object that sends requests and gives responses by number."""
+        return AsyncConnection(self)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What this client has done so far."""
+        total = self._bytes
+        for driver in self._drivers:
+            total = _add(total, _tcp_bytes(driver.transport))
+        sent, received = total if total is not None else (None, None)
+        return Statistics(self._core.connections_opened, self._core.exchanges, sent, received)
+
+    async def aclose(self) -> None:
+        """End every request that is not done, and close every connection."""
+        if self._core.closed:
+            return
+        self._core.close()
+        for task in self._tasks:
+            task.cancel()
+        drivers = list(self._drivers)
+        for driver in drivers:
+            driver.flush()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if drivers:
+            await asyncio.wait([driver.lost for driver in drivers], timeout=_LINGER)
+        for driver in list(self._drivers):
+            driver.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # -- running calls ---------------------------------------------------------------------------
+
+    def _start(self, call: AsyncPending) -> None:
+        self._core.check_open()
+        call.start()
+
+    async def _finish(self, call: AsyncPending) -> Any:
+        """Wait for the end of a call's flow and return what it returned."""
+        if not call.done:
+            await self._wait(call)
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    async def _wait(self, call: AsyncPending, *, keep: bool = False) -> None:
+        """Wait until a call is done.
+
+        Args:
+            call: The call.
+            keep: Whether it goes on when this task is cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        began = monotonic()
+        changed = asyncio.Event()
+        call.watch(changed.set)
+        try:
+            while not call.done:
+                changed.clear()
+                timer = loop.call_later(max(0.0, call.expires(began) - monotonic()), changed.set)
+                try:
+                    await changed.wait()
+                finally:
+                    timer.cancel()
+                now = monotonic()
+                if not call.done and now >= call.expires(began):
+                    call.expire(now)
+        except asyncio.CancelledError:
+            if not keep:
+                call.give_up(ClientClosed("the request was cancelled"))
+            raise
+        finally:
+            call.unwatch(changed.set)
+
+    def _needs_content(self, call: Call, upload: Upload) -> None:
+        self._spawn(self._feed(call, upload))
+
+    async def _feed(self, call: Call, upload: Upload) -> None:
+        """Pull a request's content from its iterable, as fast as the server takes it."""
+        changed = asyncio.Event()
+        call.watch(changed.set)
+        source = upload.source
+        assert source is not None
+        try:
+            async for piece in source if isinstance(source, AsyncIterable) else _as_async(source):
+                while not upload.wants_piece:
+                    changed.clear()
+                    await changed.wait()
+                    if call.upload is not upload or (call.exchange is not None and call.exchange.closed):
+                        return
+                call.give(piece)
+            call.give(None)
+        except Exception as error:
+            call.give_up(error)
+        finally:
+            call.unwatch(changed.set)
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _needs_connection(self, origin: Origin) -> None:
+        for _ in range(self._core.pool.wanted(origin)):
+            self._core.pool.opening(origin)
+            self._spawn(self._connect(origin))
+
+    async def _connect(self, origin: Origin) -> None:
+        core = self._core
+        loop = asyncio.get_running_loop()
+        peer = f"{origin.host}:{origin.port}"
+        error: PlaitError
+        driver = _Driver(self, origin)
+        try:
+            tls = core.context_for(origin)
+            async with asyncio.timeout(core.config.connect_timeout):
+                await loop.create_connection(
+                    lambda: driver,
+                    origin.host,
+                    origin.port,
+                    ssl=tls,
+                    server_hostname=origin.host if tls is not None else None,
+                )
+        except TimeoutError:
+            error = ConnectTimeout(f"no connection to {peer} in time")
+        except PlaitError as failure:
+            error = failure
+        except OSError as failure:
+            error = connect_failure(peer, failure)
+        else:
+            if driver.error is None:
+                if not self._ticking:
+                    self._ticking = True
+                    loop.call_later(_TICK, self._tick)
+                return
+            error = driver.error
+        core.failed(origin, error)
+
+    def _tick(self) -> None:
+        """Look for connections that have been idle for too long."""
+        self._core.expire_idle()
+        self._ticking = bool(self._drivers)
+        if self._ticking:
+            asyncio.get_running_loop().call_later(_TICK, self._tick)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _count(self, driver: _Driver) -> None:
+        """Keep what a connection that ends has moved."""
+        self._bytes = _add(self._bytes, _tcp_bytes(driver.transport))
+        self._drivers.discard(driver)
+
+
+async def _as_async(source: Any) -> AsyncIterator[bytes]:
+    for piece in source:
+        yield piece
+
+
+def _add(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
+    return None if one is None or other is None else (one[0] + other[0], one[1] + other[1])
+
+
+def _tcp_bytes(transport: asyncio.Transport) -> tuple[int, int] | None:
+    """Ask the kernel what a connection has sent and received, None where it does not tell."""
+    sock = transport.get_extra_info("socket")
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
+    except (AttributeError, OSError):
+        return None
+    if len(info) < _INFO_SIZE:
+        return None
+    acked = int.from_bytes(info[_ACKED:_RECEIVED], "little")
+    # The kernel counts the SYN.
+    return max(0, acked - 1), int.from_bytes(info[_RECEIVED:_INFO_SIZE], "little")
