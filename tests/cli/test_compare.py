@@ -150,7 +150,7 @@ def test_a_server_that_lies_to_the_crawlers_fails_them_untimed(paths: Path, tmp_
     assert [(sample["failure"], sample["measurement"]) for sample in written] == [(fault, None)] * 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_comparison_ends_its_crawler(
     paths: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from plait.bookstore.generate import bundled
 from plait.errors import ConfigError, PlaitError
-from plait.lab.crawler import digest
+from plait.lab.contenders import digest
 from plait.lab.scenarios import Scenario, bookstore_scenario, paths_scenario, read_paths
 from tests.support.small_server import small_server
 
@@ -97,7 +97,7 @@ def test_the_same_content_with_another_status_is_a_fault() -> None:
 
 def test_many_faults_are_counted_and_three_are_named() -> None:
     fault = a_scenario(*(f"/{n}" for n in range(2000))).fault([])
-    assert fault == "lost 2,000 of 2,000 responses (/0, /1, /2, …)"
+    assert fault == "lost 2,000 of 2,000 responses (/0, /1, /2, ...)"
 
 
 def test_the_bookstore_is_its_index_and_three_thousand_books() -> None:

@@ -8,6 +8,8 @@ import platform
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 
 from plait._version import __version__
 from plait.errors import ConfigError
@@ -83,7 +85,7 @@ def compare(
     return Record(
         started=started,
         command=command,
-        environment=_environment(),
+        environment=_environment(contenders),
         scenario=scenario.name,
         base_url=target.base_url,
         loopback=loopback,
@@ -97,12 +99,19 @@ def compare(
     )
 
 
-def _environment() -> Environment:
+def _environment(contenders: Sequence[Contender]) -> Environment:
     system = platform.uname()
+    packages = ["ngh2", "httptools", "uvloop", *(c.requires for c in contenders if c.requires)]
+    try:
+        congestion_control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    except OSError:
+        congestion_control = None
     return Environment(
         plait=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
         openssl=ssl.OPENSSL_VERSION,
+        packages={name: version(name) for name in packages if importlib.util.find_spec(name)},
+        congestion_control=congestion_control,
         kernel=f"{system.system} {system.release}",
         machine=system.machine,
         cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

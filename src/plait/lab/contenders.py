@@ -9,19 +9,25 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from hashlib import sha256
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from plait import Client, Pending
+    from plait.client.sync_client import Client, Pending
 
-__all__ = ["EXTRAS", "STANDARD", "Contender", "Crawl", "contender_named"]
+__all__ = ["EXTRAS", "STANDARD", "Contender", "Crawl", "contender_named", "digest"]
 
 
 AHEAD = 100
 """Requests submitted beyond those that may travel, so that the next is at hand whichever is answered."""
+
+
+def digest(status: int, content: bytes) -> str:
+    """Sum up a response in a few characters; two responses with the same digest are the same."""
+    return sha256(b"%d %b" % (status, content)).hexdigest()[:32]
 
 
 class Crawl:
@@ -32,7 +38,8 @@ class Crawl:
         cafile: A file with the authority to trust; None for the system's.
         insecure: Take any certificate.
         in_flight: How many requests the contenders that multiplex have under way.
-        received: Path, status, content and seconds of each response, in the order they were read.
+        received: Path and digest of each response, in the order they were read.
+        seconds: From sending each request until its content was complete, in the same order.
         connections: Connections opened.
         bytes_sent: TCP payload sent, or None.
         bytes_received: TCP payload received, or None.
@@ -45,10 +52,16 @@ class Crawl:
         self.in_flight: int = job["in_flight"]
         self._index: dict[str, str] | None = job["index"]
         self._paths: list[str] = job["paths"]
-        self.received: list[tuple[str, int, bytes, float]] = []
+        self.received: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
         self.connections = 0
         self.bytes_sent: int | None = None
         self.bytes_received: int | None = None
+
+    def receive(self, path: str, status: int, content: bytes, seconds: float) -> None:
+        """Record a response; its content is not kept, so that memory is what the client needs."""
+        self.received.append((path, digest(status, content)))
+        self.seconds.append(seconds)
 
     @property
     def verify(self) -> bool | str:
@@ -81,7 +94,7 @@ class Contender:
     requires: str | None = None
 
     def title(self, in_flight: int) -> str:
-        """Name the contender for a table of at most 26 characters."""
+        """Name the contender for a table, in at most 23 characters."""
         raise NotImplementedError
 
     def crawl(self, crawl: Crawl) -> None:
@@ -95,7 +108,7 @@ class _PlaitContender(Contender):
     connections = 1
 
     def crawl(self, crawl: Crawl) -> None:
-        from plait import Client
+        from plait.client.sync_client import Client
 
         with Client(
             crawl.base_url,
@@ -107,7 +120,7 @@ class _PlaitContender(Contender):
 
             def get(path: str) -> bytes:
                 response = client.get(path)
-                crawl.received.append((path, response.status, response.content, response.elapsed))
+                crawl.receive(path, response.status, response.content, response.elapsed)
                 return response.content
 
             self.fetch(client, crawl, crawl.paths(get))
@@ -118,10 +131,9 @@ class _PlaitContender(Contender):
 
     def fetch(self, client: Client, crawl: Crawl, paths: list[str]) -> None:
         """Fetch the paths; by default one after the other."""
-        received = crawl.received
         for path in paths:
             response = client.get(path)
-            received.append((path, response.status, response.content, response.elapsed))
+            crawl.receive(path, response.status, response.content, response.elapsed)
 
 
 def _submit(client: Client, crawl: Crawl, paths: list[str], ahead: int) -> None:
@@ -133,13 +145,12 @@ def _submit(client: Client, crawl: Crawl, paths: list[str], ahead: int) -> None:
         paths: What to fetch.
         ahead: How many may be submitted and not read.
     """
-    received = crawl.received
     pending: deque[tuple[str, Pending]] = deque()
 
     def read_one() -> None:
         path, exchange = pending.popleft()
         response = exchange.result()
-        received.append((path, response.status, response.content, response.elapsed))
+        crawl.receive(path, response.status, response.content, response.elapsed)
 
     for path in paths:
         if len(pending) == ahead:
@@ -237,7 +248,7 @@ class RequestsSerial(Contender):
                 sent = time.perf_counter()
                 response = session.get(crawl.base_url + path, verify=crawl.verify, allow_redirects=False)
                 seconds = time.perf_counter() - sent
-                crawl.received.append((path, response.status_code, response.content, seconds))
+                crawl.receive(path, response.status_code, response.content, seconds)
                 return response.content
 
             for path in crawl.paths(get):

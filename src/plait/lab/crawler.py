@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from hashlib import sha256
 
 from plait.lab.contenders import Crawl, contender_named
 
@@ -15,12 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["digest", "main"]
-
-
-def digest(status: int, content: bytes) -> str:
-    """Sum up a response in a few characters; two responses with the same digest are the same."""
-    return sha256(b"%d %b" % (status, content)).hexdigest()[:32]
+__all__ = ["main"]
 
 
 def main() -> None:
@@ -35,8 +29,8 @@ def main() -> None:
     else:
         result = {
             "failure": None,
-            "received": [(path, digest(status, content)) for path, status, content, _ in crawl.received],
-            "latencies": [round(seconds * 1e6) for *_, seconds in crawl.received],
+            "received": crawl.received,
+            "latencies": [round(seconds * 1e6) for seconds in crawl.seconds],
             "connections": crawl.connections,
             "bytes_sent": crawl.bytes_sent,
             "bytes_received": crawl.bytes_received,

@@ -121,7 +121,7 @@ def crawl_once(
             return "ended without a result"
     failure: str | None = result["failure"] or scenario.fault(result["received"])
     if failure:
-        return failure
+        return " ".join(failure.split())  # what libraries say may have many lines
     return Measurement(
         elapsed=elapsed,
         user=usage.ru_utime,

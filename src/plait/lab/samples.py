@@ -112,6 +112,8 @@ class Environment:
         plait: The version of plait.
         python: The version and implementation of Python.
         openssl: The version of the TLS library.
+        packages: The versions of the packages under the crawlers and the server, by name.
+        congestion_control: TCP's, None where the system does not tell.
         kernel: Name and release of the operating system's kernel.
         machine: The architecture of the processor.
         cpu_count: How many processors this process may use.
@@ -120,6 +122,8 @@ class Environment:
     plait: str
     python: str
     openssl: str
+    packages: dict[str, str]
+    congestion_control: str | None
     kernel: str
     machine: str
     cpu_count: int

@@ -11,7 +11,7 @@ from typing import Any
 
 from plait.bookstore.catalogue import Catalogue
 from plait.errors import ConfigError, PlaitError
-from plait.lab.crawler import digest
+from plait.lab.contenders import digest
 from plait.lab.target import Target, fetch
 
 __all__ = ["Index", "Scenario", "bookstore_scenario", "paths_scenario", "read_paths"]
@@ -77,7 +77,7 @@ class Scenario:
 
 
 def _several(paths: list[str], total: int) -> str:
-    shown = ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")
+    shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
     return f"{len(paths):,} of {total:,} responses ({shown})"
 
 

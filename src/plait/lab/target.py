@@ -139,7 +139,7 @@ def fetch(target: Target, paths: Iterable[str], versions: frozenset[str]) -> Ite
         PlaitError: The server broke off, or sent something that is not HTTP.
     """
     if "1" not in versions:
-        from plait import Client
+        from plait.client.sync_client import Client
 
         verify = not target.insecure and (target.cafile or True)
         with Client(target.base_url, verify=verify, http="2") as client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ __all__ = ["WatchedSockets", "watch_urllib3"]
 # struct tcp_info of <linux/tcp.h>: tcpi_bytes_acked and tcpi_bytes_received, u64 each.
 _OFFSET = 120
 _BYTES = struct.Struct("=QQ")
-_TCP_INFO = getattr(socket, "TCP_INFO", None)
 
 
 class WatchedSockets:
@@ -43,10 +43,9 @@ class WatchedSockets:
 
 
 def _count(sock: socket.socket) -> tuple[int, int] | None:
-    # Only Linux has this layout; other systems know neither the option nor the struct.
-    if _TCP_INFO is None:
+    if sys.platform != "linux":  # others have no such option, or another struct
         return None
-    info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 256)
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     if len(info) < _OFFSET + _BYTES.size:
         return None
     acked, received = _BYTES.unpack_from(info, _OFFSET)
