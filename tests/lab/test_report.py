@@ -92,6 +92,12 @@ def test_the_conclusion_keeps_apart_what_one_and_what_two_changes_did() -> None:
     assert "HTTP/2, window of 100 was 5.0 times quicker than HTTP/1.1, 6 connections" in found
 
 
+def test_another_client_is_a_third_change() -> None:
+    found = conclusion(record({"h2-chunks": runs(*[1.0] * 4), "requests": runs(*[9.0] * 4)}))
+    assert "HTTP/2, chunks of 100 was 9.0 times quicker than requests, 1 connection" in found
+    assert "That changes three things" in found
+
+
 def test_what_is_slower_is_called_slower() -> None:
     found = conclusion(record({"h1-serial": runs(*[1.0] * 4), "h2-serial": runs(*[3.0] * 4)}))
     assert (

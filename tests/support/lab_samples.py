@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from plait.lab.comparison import choose_contenders
+from plait.lab.contenders import EXTRAS, STANDARD
 from plait.lab.samples import ContenderInfo, Environment, Measurement, Record, Sample, ServerCpu
 
 __all__ = ["measurement", "record"]
@@ -33,7 +33,7 @@ def measurement(elapsed: float, **changes: object) -> Measurement:
 
 def record(runs: Mapping[str, Sequence[Measurement | str]], *, loopback: bool = True) -> Record:
     """Make a record of runs, given by contender: measured, or why they failed."""
-    titles = {contender.name: contender.title(100) for contender in choose_contenders([])}
+    titles = {contender.name: contender.title(100) for contender in (*STANDARD, *EXTRAS)}
     samples = tuple(
         Sample(
             block=block,
