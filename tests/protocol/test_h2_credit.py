@@ -10,7 +10,7 @@ from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, WindowUpda
 
 from plait.errors import ExchangeReset
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import Exchange
+from plait.protocol.exchange import Exchange, Half
 from tests.support.pairs import ClientPair, ServerPair, frames, request_fields
 
 SMALL = {"stream_window": 65_535, "max_concurrent_streams": 2}
@@ -98,6 +98,11 @@ def test_padding_is_credited_too(padding: int) -> None:
 
 def answer_unread(pair: ServerPair, exchange: Exchange) -> None:
     pair.answer(exchange, b"enough")
+    pair.move()
+    if exchange.received is not Half.ENDED:
+        pair.peer.send_data(exchange.stream_id, bytes(1000))
+        pair.after(3)
+        assert exchange.closed
 
 
 def fail(pair: ServerPair, exchange: Exchange) -> None:
