@@ -179,6 +179,7 @@ class ServerEndpoint(Endpoint):
         "_head_since",
         "_idle_since",
         "_resets_left",
+        "_unwanted",
         "limits",
         "now",
         "running",
@@ -191,6 +192,7 @@ class ServerEndpoint(Endpoint):
         self.running = 0
         self.served = 0
         self._accepted: list[Exchange] = []
+        self._unwanted: set[Exchange] = set()
         self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
         self._calm = limits.max_control_frames
@@ -209,6 +211,8 @@ class ServerEndpoint(Endpoint):
 
     def data_to_send(self) -> bytes:
         data = super().data_to_send()
+        if self._unwanted:
+            data += self._reset_unwanted()
         # Whoever is sent a lot has a lot to acknowledge.
         self._calm += len(data) >> 10
         return data
@@ -228,18 +232,25 @@ class ServerEndpoint(Endpoint):
         if not exchange.closed:
             if exchange.sent is not Half.ENDED:
                 exchange.abandon(ErrorCode.INTERNAL_ERROR)
-            elif exchange.received is not Half.ENDED:
-                # RFC 9113 §8.1: the response is complete, the rest of the request is not wanted. The
-                # reset that says so takes what is still queued with it, so the response goes first.
-                exchange.on_progress = lambda: self._stop_upload(exchange)
-                self.waiting_to_write.add(exchange)
+                self._resets_left += 1  # the application's fault, not the client's
+            elif exchange.received is not _ENDED:
+                exchange.on_progress = exchange.release
+                self._unwanted.add(exchange)
                 self.on_output()
 
-    def _stop_upload(self, exchange: Exchange) -> None:
-        """Reset a stream whose response has left; until then throw away what arrives on it."""
-        exchange.release()
-        if exchange not in self.waiting_to_write and exchange.received is not _ENDED:
+    def _reset_unwanted(self) -> bytes:
+        """Refuse the rest of requests whose response is complete (RFC 9113 §8.1); return the bytes.
+
+        The engine sends resets ahead of content, so the response must have left before. And it must
+        not have left long before: a client that reads the end of the response and not the reset
+        with it may wait for ever to send the rest (curl 7.88 does).
+        """
+        for exchange in [e for e in self._unwanted if e.closed or not e.queued]:
+            self._unwanted.discard(exchange)
             exchange.abandon(ErrorCode.NO_ERROR)
+        data = self.connection.data_to_send()
+        self._route()
+        return data
 
     # -- deadlines -------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _FRAME_HEADER = 9
 _DATA, _HEADERS, _CONTINUATION = 0x00, 0x01, 0x09
+_FIELD_FRAMES = frozenset({_HEADERS, _CONTINUATION})
 _END_HEADERS = 0x04
 _GOAWAY_FRAME = Struct(">BHBBIII")
 _WORD = Struct(">I").unpack_from
@@ -153,7 +154,7 @@ class H2Connection:
     def receiving_head(self) -> bool:
         """Whether a field section has begun to arrive and is not whole yet."""
         return self._header_block_open or (
-            self._frame_left > 0 and self._frame_type in (_HEADERS, _CONTINUATION)
+            self._frame_left > 0 and self._frame_type in _FIELD_FRAMES
         )
 
     # -- bytes in --------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class H2Connection:
                 kind = data[position + 3]
                 self._frame_type = kind
                 self._frame_stream = stream = _WORD(data, position + 5)[0] & _LAST_STREAM
-                if kind == _HEADERS or kind == _CONTINUATION:
+                if kind in _FIELD_FRAMES:
                     self._header_block_open = not data[position + 4] & _END_HEADERS
                     if stream > self._last_peer_stream:
                         self._last_peer_stream = stream
