@@ -254,6 +254,8 @@ class H2Connection:
         return data
 
     def send_request(self, fields: Fields, *, end_stream: bool) -> int:
+        if self._closed:
+            raise LocalProtocolError("no further request fits on this connection: it is closed")
         try:
             stream_id = self._engine.send_request(fields, end_stream=end_stream)
         except NGH2Error as error:
@@ -312,6 +314,8 @@ class H2Connection:
                 # then the GOAWAY with the true last stream, so that no request in flight is lost.
                 self._goaway_steps = 1
                 self._engine.send_shutdown_notice()
+                # The engine would send the PING first, and its answer would say nothing.
+                self._output.append(self._engine.data_to_send())
                 self._engine.ping()
             elif self._goaway_steps == 1:
                 self._final_goaway()
