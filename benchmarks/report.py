@@ -38,8 +38,13 @@ def print_figure(
         samples: What each contender took, round by round; less is better.
         targets: For some contenders, the least ratio to plait that the design asks for.
         plait: The row that the others are compared with.
+
+    Raises:
+        SystemExit: plait took no time that the clock could see.
     """
     base = statistics.median(samples[plait])
+    if not base:
+        raise SystemExit(f"{title}: too few requests for the clock; ask for more with --requests")
     print(title)
     print(f"  {'':<22}{'median':>10} {unit:<4}{'min - max':>19}   {'x plait':>8}   at least")
     for name, values in samples.items():

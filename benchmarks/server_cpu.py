@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,19 @@ LOADS = {
 SLOW = {"twisted"}
 
 
+def tool(name: str) -> str:
+    """Return the path of a program of nghttp2.
+
+    Raises:
+        SystemExit: It is not installed.
+    """
+    # Debian keeps servers in /usr/sbin, which is on root's PATH only.
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+    if path is None:
+        raise SystemExit(f"{name} is not installed; scripts/install-debian-packages installs it")
+    return path
+
+
 def granian(port: int, certificate: Certificate, documents: Path) -> list[str | Path]:
     """Return the command of Granian: one worker, as every server here has one."""
     return [
@@ -95,7 +109,7 @@ def twisted(port: int, certificate: Certificate, documents: Path) -> list[str | 
 def nghttpd(port: int, certificate: Certificate, documents: Path) -> list[str | Path]:
     """Return the command of nghttpd, which serves the content from a file: the floor, in C."""
     return [
-        "nghttpd",
+        tool("nghttpd"),
         "--address=127.0.0.1",
         f"--htdocs={documents}",
         str(port),
@@ -137,7 +151,7 @@ def load(server: RunningServer, options: tuple[str, ...], requests: int) -> None
     Raises:
         SystemExit: Some failed.
     """
-    command = ["h2load", *options, f"--requests={requests}", server.url("/hello")]
+    command = [tool("h2load"), *options, f"--requests={requests}", server.url("/hello")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if f" {requests} succeeded, 0 failed" not in done.stdout:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}\n{server.output()}")
@@ -158,6 +172,8 @@ def main() -> None:
     parser.add_argument("--load", choices=LOADS, action="append", help="one of the loads (default: all)")
     arguments = parser.parse_args()
 
+    if not Path("/proc/self/stat").exists():
+        raise SystemExit("the CPU time of a server is read from /proc, which Linux has")
     print_environment("plait", "granian", "twisted", "uvicorn")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plait-benchmark-")))

@@ -1,0 +1,34 @@
+"""The benchmarks run: in small, and whatever their figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.servers import ROOT
+from tests.support.tools import require_tool
+
+
+@pytest.mark.parametrize(
+    ("arguments", "figures", "tools"),
+    [
+        (["server_cpu", "--requests", "5000", "--rounds", "1"], 3, ["h2load", "nghttpd"]),
+        (["crawl", "--rounds", "1"], 2, []),
+        (["experiment", "--rounds", "1"], 2, []),
+    ],
+    ids=["server_cpu", "crawl", "experiment"],
+)
+def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools: list[str]) -> None:
+    for tool in tools:
+        require_tool(tool)
+    name, *options = arguments
+
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *options],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.count("x plait") == figures, done.stdout
