@@ -398,13 +398,11 @@ def test_an_application_that_stops_in_the_middle_resets_the_stream() -> None:
 
 
 def test_a_complete_response_to_an_unfinished_request_stops_the_upload() -> None:
-    """RFC 9113 §8.1: RST_STREAM with NO_ERROR after the complete response, and not at once."""
+    """RFC 9113 §8.1: RST_STREAM with NO_ERROR after the complete response."""
     pair = ServerPair()
     stream = pair.request(b"POST", content=b"a" * 1000, end_stream=False)
     pair.answer(pair.exchange_of(stream), b"enough")
     pair.move()
-    assert pair.messages[stream].ended
-    pair.after(3)
     message = pair.messages[stream]
     assert (message.content, message.ended, message.reset) == (b"enough", True, ErrorCode.NO_ERROR)
     assert pair.endpoint.exchanges == {}
@@ -420,10 +418,8 @@ def test_a_response_that_waits_for_credit_is_not_cut_off_by_the_end_of_an_upload
     pair.peer.send_data(stream, b"b" * 1000)
     pair.move()
     assert pair.messages[stream].content == b"twenty byt"
-    pair.after(3)
     pair.peer.increment_flow_control_window(10, stream)
     pair.move()
-    pair.after(3)
     message = pair.messages[stream]
     assert (message.content, message.ended, message.reset) == (
         b"twenty bytes of text",

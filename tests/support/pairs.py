@@ -88,7 +88,8 @@ class _Pair:
         written: Everything plait has sent.
         now: The time plait is told.
         credits: Whether the peer gives credit for content as it arrives.
-        goaways: Last stream and error code of each GOAWAY the peer received.
+        goaways: Last stream and error code of the first GOAWAY the peer received. From then on the peer
+            is deaf: ``h2`` takes no frame after it, whatever RFC 9113 §6.8 says.
     """
 
     endpoint: Endpoint
@@ -145,24 +146,33 @@ class _Pair:
         return bytes(taken)
 
     def _note(self, data: bytes) -> None:
-        for event in self.peer.receive_data(data):
-            match event:
-                case h2.events.ConnectionTerminated():
-                    self.goaways.append((event.last_stream_id, int(event.error_code)))
-                case h2.events.RequestReceived() | h2.events.ResponseReceived():
-                    self._message(event).head = list(event.headers)
-                case h2.events.InformationalResponseReceived():
-                    self._message(event).interim.append(list(event.headers))
-                case h2.events.DataReceived():
-                    self._message(event).content += event.data
-                    if self.credits and event.flow_controlled_length:
-                        self.peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                case h2.events.TrailersReceived():
-                    self._message(event).trailers = list(event.headers)
-                case h2.events.StreamEnded():
-                    self._message(event).ended = True
-                case h2.events.StreamReset():
-                    self._message(event).reset = int(event.error_code)
+        if data.startswith(PREFACE):
+            self.peer.receive_data(PREFACE)
+            data = data[len(PREFACE) :]
+        while data and not self.goaways:
+            size = 9 + int.from_bytes(data[:3], "big")
+            for event in self.peer.receive_data(data[:size]):
+                self._note_event(event)
+            data = data[size:]
+
+    def _note_event(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ConnectionTerminated():
+                self.goaways.append((event.last_stream_id, int(event.error_code)))
+            case h2.events.RequestReceived() | h2.events.ResponseReceived():
+                self._message(event).head = list(event.headers)
+            case h2.events.InformationalResponseReceived():
+                self._message(event).interim.append(list(event.headers))
+            case h2.events.DataReceived():
+                self._message(event).content += event.data
+                if self.credits and event.flow_controlled_length:
+                    self.peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.TrailersReceived():
+                self._message(event).trailers = list(event.headers)
+            case h2.events.StreamEnded():
+                self._message(event).ended = True
+            case h2.events.StreamReset():
+                self._message(event).reset = int(event.error_code)
 
     def _message(self, event: h2.events.Event) -> Message:
         return self.messages.setdefault(event.stream_id, Message())
