@@ -26,7 +26,7 @@ __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 #: Where Linux puts the bytes acknowledged and received in its TCP_INFO, and the size of it.
 _ACKED, _RECEIVED, _INFO_SIZE = 120, 128, 136
 #: Seconds that connections have to write their last bytes when a client closes.
-_LINGER = 1.0
+_LINGER = 0.25
 #: Seconds between two looks at idle connections.
 _TICK = 1.0
 
@@ -181,12 +181,13 @@ class AsyncConnection:
 class _Driver(ClientDriver):
     """Tells the client's core what happens on a connection."""
 
-    __slots__ = ("_client", "_origin", "error", "link", "lost")
+    __slots__ = ("_client", "_moved", "_origin", "error", "link", "lost")
 
     def __init__(self, client: AsyncClient, origin: Origin) -> None:
         super().__init__(asyncio.get_running_loop())
         self._client = client
         self._origin = origin
+        self._moved: tuple[int, int] | None = None
         self.link: Link | None = None
         self.error: PlaitError | None = None
         self.lost = self._loop.create_future()
@@ -224,14 +225,19 @@ class _Driver(ClientDriver):
         # What was written may have made room, and what ends a connection may have been written.
         core.settle(self.link)
 
+    def moved(self) -> tuple[int, int] | None:
+        """Return the bytes sent and received so far, None where the system does not tell."""
+        return _tcp_bytes(self.transport) if self._moved is None else self._moved
+
     def close(self) -> None:
-        self._client._count(self)
-        super().close()
+        self._moved = _tcp_bytes(self.transport)  # a closed socket does not tell
+        self._closing = True
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self.link is not None:
-            self._client._drivers.discard(self)
+            self._client._forget(self)
             self._client._core.settle(self.link)
         self.lost.set_result(None)
 
@@ -307,7 +313,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         """What this client has done so far."""
         total = self._bytes
         for driver in self._drivers:
-            total = _add(total, _tcp_bytes(driver.transport))
+            total = _add(total, driver.moved())
         sent, received = total if total is not None else (None, None)
         return Statistics(self._core.connections_opened, self._core.exchanges, sent, received)
 
@@ -326,6 +332,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             await asyncio.wait([driver.lost for driver in drivers], timeout=_LINGER)
         for driver in list(self._drivers):
             driver.transport.abort()
+            await driver.lost
 
     async def __aenter__(self) -> Self:
         return self
@@ -338,8 +345,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     # -- running calls ---------------------------------------------------------------------------
 
     def _start(self, call: AsyncPending) -> None:
-        self._core.check_open()
-        call.start()
+        self._core.begin(call)
 
     async def _finish(self, call: AsyncPending) -> Any:
         """Wait for the end of a call's flow and return what it returned."""
@@ -451,10 +457,9 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _count(self, driver: _Driver) -> None:
-        """Keep what a connection that ends has moved."""
-        self._bytes = _add(self._bytes, _tcp_bytes(driver.transport))
+    def _forget(self, driver: _Driver) -> None:
         self._drivers.discard(driver)
+        self._bytes = _add(self._bytes, driver.moved())
 
 
 async def _as_async(source: Any) -> AsyncIterator[bytes]:

@@ -129,7 +129,8 @@ class Call:
         upload: What sends the request's content, if there is any.
         touched: When something happened last, on the core's clock.
         deadline: When the request is given up, whatever happens, or None.
-        watchers: Called when the flow has ended, and when the upload wants a piece.
+        watchers: Called when the flow has ended, when the upload wants a piece, and when ``expires``
+            may have come nearer.
     """
 
     __slots__ = (
@@ -235,7 +236,7 @@ class Call:
                 watcher()
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call somebody when the flow has ended, and when the upload wants a piece."""
+        """Call somebody when there may be something to do; see ``watchers``."""
         if self.watchers is None:
             self.watchers = []
         self.watchers.append(watcher)
@@ -260,6 +261,7 @@ class Call:
         self.touched = self._core.clock()
         self._core.exchanges += 1
         self._advance(link)
+        self._changed()
 
     def refused(self, error: PlaitError) -> None:
         """End: there will be no connection (called for the pool)."""

@@ -146,6 +146,7 @@ class ClientCore:
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
         self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
+        self._next_look = 0.0
         self._verify = verify
         # A file of authorities is read at once, so that a wrong path is known before any request;
         # the system's authorities take long to read, and plain HTTP needs none.
@@ -220,7 +221,9 @@ class ClientCore:
 
     def expire_idle(self) -> None:
         """End connections that have been idle for too long."""
-        for link in self.pool.expired(self.clock()):
+        now = self.clock()
+        self._next_look = now + min(1.0, self.config.keep_alive / 2)
+        for link in self.pool.expired(now):
             link.endpoint.terminate()
 
     def close(self) -> None:
@@ -236,11 +239,14 @@ class ClientCore:
                     exchange.on_progress()
             link.endpoint.terminate()
 
-    def check_open(self) -> None:
-        """Raise if the client was closed.
+    def begin(self, call: Call) -> None:
+        """Start a call.
 
         Raises:
-            ClientClosed: It was.
+            ClientClosed: The client was closed.
         """
         if self.closed:
             raise ClientClosed("the client was closed")
+        if self.clock() >= self._next_look:
+            self.expire_idle()
+        call.start()

@@ -291,12 +291,10 @@ class Client(Methods[Response]):
     def _start(self, call: Pending) -> None:
         core = self._core
         with self._driver.lock:
-            core.check_open()
             for link in core.pool.idle_links(call.request.origin):
                 # Nobody has looked since: the server may have closed it, or said that it will.
                 link.transport.receive()
-            core.expire_idle()
-            call.start()
+            core.begin(call)
 
     def _finish(self, call: Pending) -> Any:
         """Wait for the end of a call's flow and return what it returned."""

@@ -326,15 +326,11 @@ class Transport:
             endpoint.receive_data(bytes(view[:filled]))
         if closed:
             endpoint.receive_eof()
-        if self._outgoing.pending:
-            self._has_output()
         self._after_receiving()
 
     def _after_receiving(self) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None
-        if not endpoint.connection.wants_read or endpoint.closed:
-            self._has_output()  # flush looks at what to poll for
+        # The engine answers SETTINGS and PING by itself, and flush looks at what to poll for.
+        self._has_output()
         self._driver.on_change(self)
 
     def _at_eof(self) -> None:
@@ -346,8 +342,7 @@ class Transport:
         else:
             assert self.endpoint is not None
             self.endpoint.receive_eof()
-            self._has_output()
-            self._driver.on_change(self)
+            self._after_receiving()
 
     def _lost(self, reason: str) -> None:
         if self._state is _State.OPEN:

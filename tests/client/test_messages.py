@@ -1,0 +1,148 @@
+"""Requests as callers say them, and responses as they read them."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from plait.client.messages import Headers, Request, RequestMaker, Response
+from plait.errors import LocalProtocolError
+
+
+def field(request: Request, name: bytes) -> bytes | None:
+    return dict(request.fields).get(name)
+
+
+def make(method: str = "GET", url: str = "/", **options: object) -> Request:
+    return RequestMaker("https://example.com").make(method, url, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "expected"),
+    [
+        ("https://example.com", "/a", b"/a"),
+        ("https://example.com", "a", b"/a"),
+        ("https://example.com/api/", "/a", b"/api/a"),
+        ("https://example.com/api", "a?b", b"/api/a?b"),
+        ("https://example.com/api?x", "", b"/api"),
+        ("https://example.com/api", "?b", b"/api?b"),
+        ("https://example.com", "/login?next=https://other.example/", b"/login?next=https://other.example/"),
+        ("https://example.com", "https://other.example/b", b"/b"),
+        (None, "https://other.example/b", b"/b"),
+    ],
+)
+def test_a_url_continues_the_base(base: str | None, url: str, expected: bytes) -> None:
+    assert field(RequestMaker(base).make("GET", url), b":path") == expected
+
+
+@pytest.mark.parametrize("url", ["/path", "path", ""])
+def test_a_path_without_a_base_is_refused(url: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        RequestMaker(None).make("GET", url)
+
+
+def test_a_url_without_a_scheme_is_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="without a scheme"):
+        make(url="//other.example/")
+
+
+def test_pseudo_fields_come_first() -> None:
+    names = [name for name, _ in make("POST", headers={"X-A": "1"}, content=b"x").fields]
+    assert names[:4] == [b":method", b":scheme", b":authority", b":path"]
+    assert not [name for name in names[4:] if name.startswith(b":")]
+
+
+@pytest.mark.parametrize("method", ["", "GE T", "GET\r\n", "CONNECT", "GÉT", 7])
+def test_what_is_no_method_is_refused(method: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        make(method)
+
+
+def test_standard_methods_are_taken_in_lower_case_and_others_as_they_are() -> None:
+    assert field(make("get"), b":method") == b"GET"
+    assert field(make("Purge"), b":method") == b"Purge"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"a b": "1"}, {"": "1"}, {":path": "/"}, {"x": "a\r\nb: c"}, {"x": "a\x00"}, {"x": "€"}, {"ü": "1"},
+        {"x": 1}, [("x",)], {"content-length": "ten"}, {"content-length": "-1"},
+    ],
+)  # fmt: skip
+def test_fields_http_cannot_carry_are_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(LocalProtocolError):
+        make(headers=headers)
+
+
+def test_fields_about_a_connection_are_left_out() -> None:
+    request = make(headers={"Connection": "close", "Transfer-Encoding": "chunked", "X-A": "1"})
+    assert field(request, b"x-a") == b"1"
+    assert not {b"connection", b"transfer-encoding"} & {name for name, _ in request.fields}
+
+
+def test_fields_of_the_caller_replace_the_default_ones_and_host_the_authority() -> None:
+    request = make(headers={"User-Agent": "mine", "Host": "other.example"})
+    assert [value for name, value in request.fields if name == b"user-agent"] == [b"mine"]
+    assert field(request, b":authority") == b"other.example"
+    assert field(request, b"host") is None
+
+
+def test_content_is_measured_and_announced() -> None:
+    assert field(make("POST", content="Käse"), b"content-length") == b"5"
+    assert field(make("POST", content=b""), b"content-length") == b"0"
+    assert field(make("POST", content=io.BytesIO(b"x")), b"content-length") is None
+    assert (
+        field(make("POST", content=iter([b"x"]), headers={"content-length": "1"}), b"content-length") == b"1"
+    )
+
+
+def test_content_that_differs_from_its_length_is_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="has 1 bytes, not 2"):
+        make("POST", content=b"x", headers={"content-length": "2"})
+
+
+def test_json_is_announced_and_excludes_content() -> None:
+    request = make("POST", json={"ä": None})
+    assert request.content == '{"ä":null}'.encode()
+    assert field(request, b"content-type") == b"application/json"
+    with pytest.raises(LocalProtocolError, match="not both"):
+        make("POST", json=1, content=b"1")
+
+
+def test_content_of_another_type_is_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="not int"):
+        make("POST", content=7)
+
+
+def test_content_at_hand_can_be_sent_again_and_an_iterator_cannot() -> None:
+    assert make("POST", content=b"x").replayable
+    assert not make("POST", content=iter([b"x"])).replayable
+
+
+def test_headers_ignore_case_and_keep_every_value() -> None:
+    headers = Headers([(b"set-cookie", b"a=1"), (b"vary", b"x"), (b"set-cookie", b"b=2"), (b"vary", b"y")])
+    assert headers["Vary"] == headers["VARY"] == "x, y"
+    assert headers.get_all("Set-Cookie") == ["a=1", "b=2"]
+    assert "SET-COOKIE" in headers
+    assert "missing" not in headers
+    assert headers.get("missing") is None
+    assert list(headers) == ["set-cookie", "vary"]
+    assert len(headers) == 2
+    assert headers.raw()[1] == ("vary", "x")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "text"),
+    [
+        (None, "Käse".encode(), "Käse"),
+        (b"text/plain; charset=ISO-8859-1", "Käse".encode("latin-1"), "Käse"),
+        (b'text/plain; Charset="utf-16"', "Käse".encode("utf-16"), "Käse"),
+        (b"text/plain; charset=no-such", "Käse".encode(), "Käse"),
+        (b"text/plain", b"\xff", "�"),
+    ],
+)
+def test_text_is_decoded_in_the_charset_named(content_type: bytes | None, content: bytes, text: str) -> None:
+    fields = [] if content_type is None else [(b"content-type", content_type)]
+    assert Response(200, fields, content, "HTTP/2", 0.1).text == text

@@ -1,0 +1,105 @@
+"""Both clients behind one interface that blocks, so that one test holds both to the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import plait
+from plait.client.async_client import AsyncPending, AsyncResponseStream
+from plait.client.core import Statistics
+
+__all__ = ["AsyncFace", "Face"]
+
+
+class AsyncFace:
+    """An AsyncClient with an event loop of its own, called as a Client is."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._runner = asyncio.Runner()
+        self.run = self._runner.run
+        self.client = plait.AsyncClient(*args, **options)
+
+    def request(self, method: str, url: str, **options: Any) -> plait.Response:
+        return self.run(self.client.request(method, url, **options))
+
+    def get(self, url: str, **options: Any) -> plait.Response:
+        return self.run(self.client.get(url, **options))
+
+    def post(self, url: str, **options: Any) -> plait.Response:
+        return self.run(self.client.post(url, **options))
+
+    def submit(self, method: str, url: str, **options: Any) -> _Pending:
+        async def submit() -> AsyncPending:
+            return self.client.submit(method, url, **options)
+
+        return _Pending(self, self.run(submit()))
+
+    def stream(self, method: str, url: str, **options: Any) -> _Stream:
+        return _Stream(self, self.client.stream(method, url, **options))
+
+    def look(self) -> None:
+        """Let the loop take note of what has arrived, as a loop that runs all the time does."""
+
+        async def turns() -> None:
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        self.run(turns())
+
+    @property
+    def statistics(self) -> Statistics:
+        return self.client.statistics
+
+    def __enter__(self) -> AsyncFace:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.run(self.client.aclose())
+        self._runner.close()
+
+
+class _Pending:
+    def __init__(self, face: AsyncFace, pending: AsyncPending) -> None:
+        self._face = face
+        self._pending = pending
+
+    @property
+    def error(self) -> Exception | None:
+        return self._pending.error
+
+    def result(self, timeout: float | None = None) -> plait.Response:
+        return self._face.run(self._pending.result(timeout))
+
+
+class _Stream:
+    def __init__(self, face: AsyncFace, stream: AsyncResponseStream) -> None:
+        self._face = face
+        self._stream = stream
+
+    def __enter__(self) -> _Stream:
+        self._face.run(self._stream.__aenter__())
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._face.run(self._stream.__aexit__(*exception))
+
+    @property
+    def status(self) -> int:
+        return self._stream.status
+
+    def read(self) -> bytes:
+        return self._face.run(self._stream.read())
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        pieces = self._stream.iter_bytes()
+
+        async def next_piece() -> bytes | None:
+            return await anext(pieces, None)
+
+        while (piece := self._face.run(next_piece())) is not None:
+            yield piece
+
+
+Face = plait.Client | AsyncFace
