@@ -208,6 +208,8 @@ class HttpBridge:
             if self.ended:
                 raise RuntimeError("the response is complete, and http.response.body came again")
             content = message.get("body", b"")
+            if type(content) is not bytes:
+                content = _as_bytes(content)
             more = message.get("more_body", False)
             if exchange.closed:
                 raise ClientDisconnected("the client is gone")
@@ -268,8 +270,9 @@ class HttpBridge:
     def _send_whole(self, content: bytes) -> None:
         fields, length = self._head()
         if length is None:
-            if self.status not in _WITHOUT_LENGTH:
-                # All of the content is known, so the client may as well be told its length.
+            if self.status not in _WITHOUT_LENGTH and (content or not self.exchange.sends_no_content(self.status)):
+                # All of the content is known, so the client may as well be told its length. An
+                # application that answers HEAD without content has not said what GET would get.
                 fields.append((b"content-length", b"%d" % len(content)))
         elif length != len(content) and not self.exchange.sends_no_content(self.status):
             raise LocalProtocolError(f"content of {len(content)} bytes, and a content-length of {length}")
@@ -306,3 +309,10 @@ class HttpBridge:
         """
         if not self.exchange.closed and self.exchange.sent is _HEAD:
             self.answer(500, "Internal Server Error")
+
+
+def _as_bytes(content: object) -> bytes:
+    """Take what else may be content; on the wire anything but bytes would end the connection."""
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    raise RuntimeError(f"the body of http.response.body must be bytes, not {type(content).__name__}")
