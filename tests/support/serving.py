@@ -1,0 +1,269 @@
+"""A server in the test's own event loop, on a real socket, and clients that speak in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+
+from plait.config import HttpVersions, Limits, ServerConfig
+from plait.server import Server
+from tests.support.pairs import Fields, Message, request_fields
+from tests.support.servers import Certificate
+
+__all__ = ["H1Client", "H2Client", "Running", "h1_client", "h2_client", "serving"]
+
+SECONDS = 20.0
+_LIMITS = {one.name for one in fields(Limits)}
+
+
+class Running:
+    """A server that accepts connections.
+
+    Attributes:
+        server: The server.
+        port: Where it listens on 127.0.0.1.
+        certificate: What it serves TLS with, or None.
+        task: Runs it.
+    """
+
+    def __init__(self, server: Server, certificate: Certificate | None, task: asyncio.Task[None]) -> None:
+        self.server = server
+        self.port = server.listening[0].port
+        self.certificate = certificate
+        self.task = task
+
+    @property
+    def base_url(self) -> str:
+        """Where it is, by the name in the certificate."""
+        return f"{'https' if self.certificate else 'http'}://localhost:{self.port}"
+
+    async def connect(self, *alpn: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, over TLS when it is served, offering these protocols."""
+        context: ssl.SSLContext | None = None
+        if self.certificate is not None:
+            context = self.certificate.context()
+            if alpn:
+                context.set_alpn_protocols(list(alpn))
+        return await asyncio.open_connection(
+            "127.0.0.1",
+            self.port,
+            ssl=context,
+            server_hostname="localhost" if context else None,
+        )
+
+
+@asynccontextmanager
+async def serving(
+    app: Any, *, certificate: Certificate | None = None, http: str = "auto", **options: Any
+) -> AsyncIterator[Running]:
+    """Serve an application while the block runs, then stop and wait for the end.
+
+    Args:
+        app: An ASGI application.
+        certificate: What to serve TLS with; None serves without.
+        http: The versions to serve.
+        options: Fields of ``ServerConfig`` and of ``Limits``.
+    """
+    limits = Limits(**{name: options.pop(name) for name in list(options) if name in _LIMITS})
+    tls: dict[str, Any] = {"insecure": True}
+    if certificate is not None:
+        tls = {"cert": certificate.chain, "key": certificate.key}
+    options.setdefault("access_log", False)
+    config = ServerConfig(port=0, http=HttpVersions(http), limits=limits, **tls, **options)
+    server = Server(app, config)
+    ready = asyncio.Event()
+    task = asyncio.create_task(server.serve(lambda _: ready.set()))
+    started = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield Running(server, certificate, task)
+    finally:
+        started.cancel()
+        server.stop()
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(task, return_exceptions=True)
+    await task
+
+
+class H2Client:
+    """One HTTP/2 connection to a server, on an engine that plait does not use.
+
+    Attributes:
+        engine: The engine.
+        messages: What came on each stream.
+        goaway: Whether a GOAWAY came; the engine takes nothing after it.
+        closed: Whether the server has closed the connection.
+        credits: Whether credit is given for content as it arrives.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.engine = h2.connection.H2Connection(
+            h2.config.H2Configuration(header_encoding=None, validate_outbound_headers=False)
+        )
+        self.messages: dict[int, Message] = {}
+        self.goaway = False
+        self.closed = False
+        self.credits = True
+        self._reader = reader
+        self._writer = writer
+
+    def flush(self) -> None:
+        """Write what the engine has."""
+        self._writer.write(self.engine.data_to_send())
+
+    def request(
+        self,
+        method: bytes = b"GET",
+        path: bytes = b"/",
+        *more: tuple[bytes, bytes],
+        content: bytes | None = None,
+        end_stream: bool = True,
+    ) -> int:
+        """Send a request, whose content must fit into the window, and return its stream id."""
+        stream: int = self.engine.get_next_available_stream_id()
+        head: Fields = request_fields(method, path, *more)
+        self.engine.send_headers(stream, head, end_stream=content is None and end_stream)
+        self.messages[stream] = Message()
+        if content is not None:
+            self.send(stream, content, end_stream=end_stream)
+        self.flush()
+        return stream
+
+    def send(self, stream: int, content: bytes, *, end_stream: bool = False) -> None:
+        """Send content."""
+        size = self.engine.max_outbound_frame_size
+        for start in range(0, len(content), size):
+            self.engine.send_data(stream, content[start : start + size])
+        if end_stream:
+            self.engine.end_stream(stream)
+        self.flush()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Read until a condition holds or the server closes."""
+        async with asyncio.timeout(SECONDS):
+            while not condition() and not self.closed:
+                await self._read()
+        assert condition(), f"the server closed first: {self.messages}"
+
+    async def response(self, stream: int) -> Message:
+        """Read until a stream is over, and return what came on it."""
+        message = self.messages[stream]
+        await self.until(lambda: message.ended or message.reset is not None)
+        return message
+
+    async def _read(self) -> None:
+        try:
+            data = await self._reader.read(65536)
+        except ConnectionError:
+            data = b""
+        self.closed = not data
+        if self.goaway:
+            return
+        for event in self.engine.receive_data(data):
+            self._note(event)
+        self.flush()
+
+    def _note(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ConnectionTerminated():
+                self.goaway = True
+            case h2.events.ResponseReceived():
+                self.messages[event.stream_id].head = list(event.headers)
+            case h2.events.InformationalResponseReceived():
+                self.messages[event.stream_id].interim.append(list(event.headers))
+            case h2.events.DataReceived():
+                self.messages[event.stream_id].content += event.data
+                if self.credits and event.flow_controlled_length:
+                    self.engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.StreamEnded():
+                self.messages[event.stream_id].ended = True
+            case h2.events.StreamReset():
+                self.messages[event.stream_id].reset = int(event.error_code)
+
+
+@asynccontextmanager
+async def h2_client(running: Running, **settings: int) -> AsyncIterator[H2Client]:
+    """Connect with HTTP/2: by ALPN, or with prior knowledge where there is no TLS.
+
+    Args:
+        running: The server.
+        settings: ``initial_window_size``, for the first SETTINGS.
+    """
+    reader, writer = await running.connect("h2")
+    client = H2Client(reader, writer)
+    if settings:
+        size = settings["initial_window_size"]
+        client.engine.local_settings = h2.settings.Settings(
+            client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: size}
+        )
+    client.engine.initiate_connection()
+    client.flush()
+    try:
+        yield client
+    finally:
+        await _close(writer)
+
+
+class H1Client:
+    """One HTTP/1.1 connection to a server, in bytes.
+
+    Attributes:
+        reader: What the server sends.
+        writer: What the server gets.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def head(self) -> bytes:
+        """Read one field section with its empty line."""
+        async with asyncio.timeout(SECONDS):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def rest(self) -> bytes:
+        """Read all there is until the server closes."""
+        async with asyncio.timeout(SECONDS):
+            received = b""
+            while True:
+                try:
+                    data = await self.reader.read(65536)
+                except ConnectionError:
+                    return received
+                if not data:
+                    return received
+                received += data
+
+
+@asynccontextmanager
+async def h1_client(running: Running, *alpn: str) -> AsyncIterator[H1Client]:
+    """Connect for HTTP/1.1, with ALPN or without.
+
+    Args:
+        running: The server.
+        alpn: The protocols to offer.
+    """
+    reader, writer = await running.connect(*alpn)
+    try:
+        yield H1Client(reader, writer)
+    finally:
+        await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    try:
+        await writer.wait_closed()
+    except OSError:
+        pass
