@@ -33,7 +33,6 @@ _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
 _HEAD, _ENDED = Half.HEAD, Half.ENDED
-_WITHOUT_LENGTH = (204, 304)
 
 
 class ClientDisconnected(PlaitError, OSError):
@@ -270,7 +269,7 @@ class HttpBridge:
     def _send_whole(self, content: bytes) -> None:
         fields, length = self._head()
         if length is None:
-            if self.status not in _WITHOUT_LENGTH and (content or not self.exchange.sends_no_content(self.status)):
+            if content or not self.exchange.sends_no_content(self.status):
                 # All of the content is known, so the client may as well be told its length. An
                 # application that answers HEAD without content has not said what GET would get.
                 fields.append((b"content-length", b"%d" % len(content)))
