@@ -114,6 +114,15 @@ def test_requests_are_served_in_the_order_they_came(pool: Pool) -> None:
     assert grant(pool) == first
 
 
+def test_a_request_that_was_not_processed_comes_before_those_that_wait(pool: Pool) -> None:
+    queue(pool, 2)
+    returned = Waiting()
+    assert pool.ask(ORIGIN, returned, again=True) is None
+    begin(pool)
+    pool.opened(http1())
+    assert grant(pool) == [returned]
+
+
 def test_a_request_that_finds_room_is_not_queued(pool: Pool) -> None:
     queue(pool, 1)
     begin(pool)

@@ -46,6 +46,20 @@ def test_exchanges_up_to_the_last_one_of_a_goaway_finish_and_later_ones_are_sent
         assert server.connections == 2
 
 
+def test_a_server_that_leaves_after_every_30_requests_loses_none_of_300(make_client: Make) -> None:
+    def leaving(peer: Peer) -> None:
+        peer.start()
+        streams = peer.requests(30)
+        peer.send(GoAwayFrame(0, last_stream_id=streams[-1], error_code=0))
+        peer.respond(*streams)
+        peer.drain()
+
+    with raw_server(leaving) as server, make_client(server.url, http="2", max_in_flight=50) as client:
+        pending = [client.submit("POST", f"/{n}", content=b"x") for n in range(300)]
+        assert [one.result().status for one in pending] == [200] * 300
+        assert client.statistics.connections_opened == 10
+
+
 def test_refused_stream_is_sent_again_once(make_client: Make) -> None:
     def refusing(peer: Peer) -> None:
         peer.start()
@@ -230,7 +244,8 @@ def test_a_response_that_breaks_off_is_an_error(make_client: Make) -> None:
         assert not caught.value.unprocessed
 
 
-def test_a_response_may_come_before_the_request_is_complete(make_client: Make) -> None:
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_a_response_may_come_before_the_request_is_complete(make_client: Make, size: int) -> None:
     def hasty(peer: Peer) -> None:
         peer.start()
         streams = peer.requests()
@@ -239,7 +254,7 @@ def test_a_response_may_come_before_the_request_is_complete(make_client: Make) -
         peer.serve()
 
     with raw_server(hasty) as server, make_client(server.url, http="2") as client:
-        response = client.post("/", content=bytes(1 << 20))
+        response = client.post("/", content=bytes(size))
         assert (response.status, response.content) == (413, b"too much")
         assert client.get("/").status == 200
 

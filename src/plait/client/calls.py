@@ -183,7 +183,7 @@ class Call:
                 need = flow.send(answer)
                 if type(need) is NeedConnection:
                     self.exchange = None
-                    answer = self._core.pool.ask(need.origin, self)
+                    answer = self._core.pool.ask(need.origin, self, need.again)
                     if answer is None:
                         self.queued = True
                         self._core.needs_connection(need.origin)

@@ -2,7 +2,7 @@
 
 A flow yields what it needs and is answered when it is there:
 
-* ``NeedConnection(origin)`` is answered with a :class:`~plait.client.pool.Link` that has room;
+* ``NeedConnection(origin, again)`` is answered with a :class:`~plait.client.pool.Link` that has room;
 * ``Send(exchange, request)`` begins to send the request's content, and is answered at once;
 * ``Wait(exchange, ready)`` is answered when ``ready(exchange)`` is true.
 
@@ -29,12 +29,18 @@ VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
 
 
 class NeedConnection:
-    """A connection to an origin, with room for one more exchange."""
+    """A connection to an origin, with room for one more exchange.
 
-    __slots__ = ("origin",)
+    Args:
+        origin: The origin.
+        again: Whether the request had its turn once, and was not processed.
+    """
 
-    def __init__(self, origin: Origin) -> None:
+    __slots__ = ("again", "origin")
+
+    def __init__(self, origin: Origin, again: bool) -> None:
         self.origin = origin
+        self.again = again
 
 
 class Send:
@@ -70,7 +76,9 @@ def _has_content(exchange: Exchange) -> bool:
 
 def _has_ended(exchange: Exchange) -> bool:
     # A response may be complete before its request is (RFC 9113 §8.1).
-    return exchange.closed or (exchange.received is Half.ENDED and exchange.sent is not Half.ENDED)
+    return exchange.closed or (
+        exchange.received is Half.ENDED and (exchange.sent is not Half.ENDED or exchange.queued > 0)
+    )
 
 
 def fetch(request: Request, clock: Callable[[], float]) -> Flow[Response]:
@@ -85,7 +93,7 @@ def fetch(request: Request, clock: Callable[[], float]) -> Flow[Response]:
     """
     exchange, began = yield from _send(request, clock, _has_ended, collect=True)
     content = exchange.read() or b""
-    if exchange.sent is not Half.ENDED:
+    if not exchange.closed:
         exchange.abandon()
     return Response(
         exchange.status,
@@ -129,9 +137,9 @@ def read(exchange: Exchange) -> Flow[bytes]:
 def _send(
     request: Request, clock: Callable[[], float], ready: Callable[[Exchange], bool], *, collect: bool
 ) -> Flow[tuple[Exchange, float]]:
-    replays = 0
+    again = False
     while True:
-        link: Link = yield NeedConnection(request.origin)
+        link: Link = yield NeedConnection(request.origin, again)
         used_before, link.used = link.used, True
         began = clock()
         has_content = request.content != b""
@@ -145,9 +153,9 @@ def _send(
         arrived = exchange.received
         if error is None or arrived is Half.ENDED or (arrived is Half.CONTENT and not collect):
             return exchange, began
-        if replays or not request.replayable or not _may_replay(exchange, error, request, used_before):
+        if again or not request.replayable or not _may_replay(exchange, error, request, used_before):
             raise error
-        replays += 1
+        again = True
 
 
 def _may_replay(exchange: Exchange, error: PlaitError, request: Request, used_before: bool) -> bool:

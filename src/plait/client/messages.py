@@ -23,6 +23,7 @@ _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _STANDARD_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE).search
 _DEFAULT_FIELDS: FieldSection = [(b"accept", b"*/*"), (b"user-agent", b"plait/" + __version__.encode())]
+_STARTS_MAX = 1024
 #: Bytes read at once from a file that is sent.
 _PIECE = 65_536
 
@@ -184,7 +185,10 @@ class RequestMaker:
         key = (method, where.origin.scheme, where.authority)
         start = self._starts.get(key)
         if start is None:
-            start = self._starts[key] = _start(*key)
+            start = _start(*key)
+            if len(self._starts) >= _STARTS_MAX:
+                self._starts.clear()
+            self._starts[key] = start
         fields = [*start[0], (b":path", target.encode("ascii"))]
         if headers is None and content is None and json is None:
             fields += _DEFAULT_FIELDS

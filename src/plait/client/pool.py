@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Requests to one origin are served in the order they came.
+1. Requests to one origin are served in the order they came, and first of all those that had their
+   turn before and were not processed.
 2. Until the first connection to an origin has said which HTTP it speaks, there is that one only: no
    herd of connections at the start.
 3. HTTP/2: one connection; another is opened when the first takes no further request for good.
@@ -57,10 +58,11 @@ class Link:
 class _Site:
     """One origin: its connections, and the requests that wait for one."""
 
-    __slots__ = ("limit", "links", "multiplexed", "opening", "queue")
+    __slots__ = ("limit", "links", "multiplexed", "opening", "queue", "returned")
 
     def __init__(self, limit: int) -> None:
         self.links: list[Link] = []
+        self.returned: deque[Ticket] = deque()
         self.queue: deque[Ticket] = deque()
         self.opening = 0
         self.multiplexed: bool | None = None  # until the first connection tells
@@ -80,17 +82,23 @@ class Pool:
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
 
-    def ask(self, origin: Origin, ticket: Ticket) -> Link | None:
-        """Return a connection that has room now, or queue the request."""
+    def ask(self, origin: Origin, ticket: Ticket, again: bool = False) -> Link | None:
+        """Return a connection that has room now, or queue the request.
+
+        Args:
+            origin: Where it goes.
+            ticket: The request.
+            again: Whether it had its turn once, and was not processed.
+        """
         site = self._sites.get(origin)
         if site is None:
             site = self._sites[origin] = _Site(self._max_connections)
-        if not site.queue:
+        if not site.queue and not site.returned:
             for link in reversed(site.links):
                 if link.endpoint.capacity > 0:
                     link.idle_since = None
                     return link
-        site.queue.append(ticket)
+        (site.returned if again else site.queue).append(ticket)
         return None
 
     def idle_links(self, origin: Origin) -> list[Link]:
@@ -102,20 +110,18 @@ class Pool:
         """Forget a request that waits no longer."""
         site = self._sites.get(origin)
         if site is not None:
-            try:
-                site.queue.remove(ticket)
-            except ValueError:
-                pass  # it had its turn already
+            for queue in (site.returned, site.queue):
+                if ticket in queue:
+                    queue.remove(ticket)
 
     def assign(self, origin: Origin) -> list[tuple[Ticket, Link]]:
         """Take requests off the queue, as many as connections have room for; ask again after each use."""
-        site = self._sites[origin]
-        queue = site.queue
+        site = self._sites.get(origin)
         pairs: list[tuple[Ticket, Link]] = []
-        if queue:
+        if site is not None and (site.queue or site.returned):
             for link in site.links:
                 room = link.endpoint.capacity
-                while room > 0 and queue:
+                while room > 0 and (queue := site.returned or site.queue):
                     link.idle_since = None
                     pairs.append((queue.popleft(), link))
                     room -= 1
@@ -124,14 +130,14 @@ class Pool:
     def wanted(self, origin: Origin) -> int:
         """Return how many connections to begin opening now; say :meth:`opening` for each."""
         site = self._sites.get(origin)
-        if site is None or not site.queue:
+        if site is None or not (site.queue or site.returned):
             return 0
         if site.multiplexed is None:
             want = 1
         elif site.multiplexed:
             want = 0 if any(not link.endpoint.connection.closing for link in site.links) else 1
         else:
-            want = min(len(site.queue), site.limit - len(site.links))
+            want = min(len(site.queue) + len(site.returned), site.limit - len(site.links))
         return max(0, want - site.opening)
 
     def opening(self, origin: Origin) -> None:
@@ -156,9 +162,8 @@ class Pool:
             return []
         if site.opening:
             return []
-        tickets = list(site.queue)
-        site.queue.clear()
-        return tickets
+        del self._sites[origin]
+        return [*site.returned, *site.queue]
 
     def settle(self, link: Link, now: float) -> bool:
         """Look at a connection after something happened on it.
@@ -168,10 +173,12 @@ class Pool:
         """
         endpoint = link.endpoint
         if endpoint.closed:
-            site = self._sites[link.origin]
-            if link in site.links:
+            site = self._sites.get(link.origin)
+            if site is not None and link in site.links:
                 site.links.remove(link)
                 site.limit = self._max_connections
+                if not (site.links or site.opening or site.queue or site.returned):
+                    del self._sites[link.origin]
             return False
         if endpoint.exchanges:
             link.idle_since = None
@@ -196,7 +203,8 @@ class Pool:
 
     def clear(self) -> list[Ticket]:
         """Empty every queue, and return what was in them."""
-        tickets = [ticket for site in self._sites.values() for ticket in site.queue]
+        tickets = [ticket for site in self._sites.values() for ticket in [*site.returned, *site.queue]]
         for site in self._sites.values():
+            site.returned.clear()
             site.queue.clear()
         return tickets

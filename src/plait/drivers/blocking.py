@@ -16,8 +16,8 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import select
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -92,9 +92,9 @@ class BlockingDriver:
         self._leading = False
         self._sleepers: list[_Sleeper] = []
         # Wakes the leader when another thread changes what there is to poll for.
-        self._wake_out, self._wake_in = os.pipe()
-        os.set_blocking(self._wake_out, False)
-        os.set_blocking(self._wake_in, False)
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
         self._poll.register(self._wake_out, READ)
         self._gone_sent = 0
         self._gone_received = 0
@@ -168,8 +168,8 @@ class BlockingDriver:
         for fd, events in ready:
             if (found := transports.get(fd)) is not None:
                 found.handle(events)
-            elif fd == self._wake_out:
-                os.read(self._wake_out, 4096)
+            elif fd == self._wake_out.fileno():
+                self._wake_out.recv(4096)
         if self._connecting:
             for transport in list(self._connecting):
                 transport.expire(self.now)
@@ -180,7 +180,8 @@ class BlockingDriver:
             if self._sleepers:
                 self._sleepers[0].wake()
             if self._closed:
-                self._close_pipe()
+                self._wake_out.close()
+                self._wake_in.close()
 
     def flush(self) -> None:
         """Write what there is to write."""
@@ -218,7 +219,7 @@ class BlockingDriver:
 
     def _wake_leader(self) -> None:
         try:
-            os.write(self._wake_in, b"\0")
+            self._wake_in.send(b"\0")
         except BlockingIOError:
             pass  # it has been woken often enough
 
@@ -241,9 +242,3 @@ class BlockingDriver:
         if self._leading:
             self._wake_leader()
         self.hand_over()
-
-    def _close_pipe(self) -> None:
-        if self._wake_out >= 0:
-            os.close(self._wake_out)
-            os.close(self._wake_in)
-            self._wake_out = self._wake_in = -1
