@@ -73,7 +73,8 @@ async def _digest(receive: Receive, send: Send) -> None:
     more = True
     while more:
         message = await receive()
-        assert message["type"] == "http.request", message
+        if message["type"] == "http.disconnect":
+            return
         digest.update(message.get("body", b""))
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
@@ -85,7 +86,8 @@ async def _echo(receive: Receive, send: Send) -> None:
     more = True
     while more:
         message = await receive()
-        assert message["type"] == "http.request", message
+        if message["type"] == "http.disconnect":
+            return
         more = message.get("more_body", False)
         await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": more})
 
