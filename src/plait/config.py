@@ -50,8 +50,12 @@ class Limits:
     """
 
     max_concurrent_streams: int = option(128, "Concurrent requests one HTTP/2 connection may have open.")
-    max_header_fields: int = option(100, "Fields in one request, cookie crumbs counted one by one; more get 431.")
-    max_header_size: int = option(65536, "Bytes of one request's field section; more get 431.", metavar="BYTES")
+    max_header_fields: int = option(
+        100, "Fields in one request, cookie crumbs counted one by one; more get 431."
+    )
+    max_header_size: int = option(
+        65536, "Bytes of one request's field section; more get 431.", metavar="BYTES"
+    )
     max_target_size: int = option(16384, "Bytes of one request target; more get 414.", metavar="BYTES")
     max_pipelined: int = option(16, "HTTP/1.1 requests read ahead of the one being answered.")
     stream_window: int = option(
@@ -80,7 +84,8 @@ class ServerConfig:
     host: str = option("127.0.0.1", "Address to listen on.")
     port: int = option(8443, "Port to listen on; 0 lets the system choose.")
     listen: tuple[str, ...] = option(
-        (), "Twisted endpoint string to listen on instead, such as ssl:port=8443:privateKey=k.pem:certKey=c.pem.",
+        (),
+        "Twisted endpoint string to listen on instead, such as ssl:port=8443:privateKey=k.pem:certKey=c.pem.",
         metavar="ENDPOINT",
     )
     http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to serve: auto, 1 or 2.")
@@ -108,10 +113,14 @@ class ClientConfig:
     """Everything a client can be told, beside where to send a request."""
 
     http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to offer.")
-    max_in_flight: int = option(100, "Exchanges in flight on one HTTP/2 connection, whatever the peer allows.")
+    max_in_flight: int = option(
+        100, "Exchanges in flight on one HTTP/2 connection, whatever the peer allows."
+    )
     max_connections: int = option(6, "HTTP/1.1 connections to one origin.")
     connect_timeout: float = option(10.0, "Seconds to connect, TLS included.")
-    read_timeout: float = option(60.0, "Seconds without a byte of the response before one exchange is given up.")
+    read_timeout: float = option(
+        60.0, "Seconds without a byte of the response before one exchange is given up."
+    )
     pool_timeout: float = option(60.0, "Seconds to wait for a connection with room.")
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
     stream_window: int = option(4194304, "Bytes of unread content one response may hold.")

@@ -44,4 +44,4 @@ def load(name: str, directory: Path) -> Application:
             raise ConfigError(f"the module {module_name!r} has no {path!r}") from None
     if not callable(found):
         raise ConfigError(f"{name!r} is {type(found).__name__}, not an application")
-    return found  # type: ignore[return-value]
+    return found

@@ -20,12 +20,12 @@ if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
 
 else:
-    from asyncio.tasks import _enter_task, _leave_task, _PyTask, _register_task
+    from asyncio.tasks import _enter_task, _leave_task, _PyTask, _register_task  # type: ignore[attr-defined]
 
     def _once(value: object) -> Generator[object, None, None]:
         yield value
 
-    class _task(_PyTask):
+    class _task(_PyTask):  # type: ignore[misc]
         """asyncio's own task, with its first step taken in the constructor.
 
         Python 3.12 has this built in (``eager_start``); 3.11 gets no more than security fixes, so
