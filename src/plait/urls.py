@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from plait.errors import LocalProtocolError
 
-__all__ = ["Origin", "Params", "Url", "parse", "query"]
+__all__ = ["Origin", "Params", "Url", "join", "parse", "query"]
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -19,8 +19,9 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)", re.DOTALL).ma
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::([0-9]*))?").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]").fullmatch
 _PLAIN_TARGET = re.compile(r"[!$-;=?-Z\[\]_a-z~]*").fullmatch
-_UNSAFE = re.compile(r"[^!$-;=?-Z\[\]_a-z~]").sub
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
+# Seldom needed, so compiled when they are: every import counts at the start of a program.
+_UNSAFE = r"[^!$-;=?-Z\[\]_a-z~]"
+_CONTROL = r"[\x00-\x1f\x7f]"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 #: Origins met before: a client asks the same few again and again.
@@ -92,6 +93,28 @@ def parse(url: str) -> Url:
     return Url(known[0], known[1], target)
 
 
+def join(base: Url, url: str) -> Url:
+    """Continue a base URL, unless the other is absolute.
+
+    Args:
+        base: The base; its query counts for nothing, and its path has no slash at its end.
+        url: An absolute URL, or a path or a query that continues the base's path.
+
+    Raises:
+        LocalProtocolError: It is neither.
+    """
+    if url[:1] == "/" and url[:2] != "//":
+        if _PLAIN_TARGET(url):
+            return Url(base.origin, base.authority, base.target + url)
+    elif url.startswith("//"):
+        raise LocalProtocolError(f"{url!r} names a host without a scheme")
+    elif _URL(url):
+        return parse(url)
+    elif url[:1] not in ("", "?"):
+        url = f"/{url}"
+    return parse(f"{base}{url}")
+
+
 def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS:
@@ -120,11 +143,11 @@ def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
 
 
 def _escape(target: str, url: str) -> str:
-    if _CONTROL(target):
+    if re.search(_CONTROL, target):
         raise LocalProtocolError(f"the URL {url!r} holds a control character")
     from urllib.parse import quote
 
-    return _UNSAFE(lambda match: match[0] if match[0] == "%" else quote(match[0], safe=""), target)
+    return re.sub(_UNSAFE, lambda match: match[0] if match[0] == "%" else quote(match[0], safe=""), target)
 
 
 def query(params: Params) -> str:

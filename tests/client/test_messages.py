@@ -28,6 +28,8 @@ def make(method: str = "GET", url: str = "/", **options: object) -> Request:
         ("https://example.com/api?x", "", b"/api"),
         ("https://example.com/api", "?b", b"/api?b"),
         ("https://example.com", "/login?next=https://other.example/", b"/login?next=https://other.example/"),
+        ("https://example.com", "/proxy/https://other.example/", b"/proxy/https://other.example/"),
+        ("https://example.com/api", "/a b#c", b"/api/a%20b"),
         ("https://example.com", "https://other.example/b", b"/b"),
         (None, "https://other.example/b", b"/b"),
     ],

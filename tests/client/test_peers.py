@@ -177,7 +177,7 @@ def _crawl_in_threads(
 def _never() -> Iterator[bytes]:
     """Yield content without end."""
     while True:
-        yield b"x"
+        yield bytes(1000)
 
 
 def test_100_threads_on_one_client(

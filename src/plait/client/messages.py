@@ -21,7 +21,7 @@ HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _STANDARD_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE).search
+_CHARSET = r";\s*charset\s*=\s*\"?([^\s\";]+)"
 _DEFAULT_FIELDS: FieldSection = [(b"accept", b"*/*"), (b"user-agent", b"plait/" + __version__.encode())]
 _STARTS_MAX = 1024
 #: Bytes read at once from a file that is sent.
@@ -136,31 +136,11 @@ class RequestMaker:
 
     def __init__(self, base_url: str | None) -> None:
         self._base: urls.Url | None = None
-        self._prefix = ""
         if base_url is not None:
-            self._base = urls.parse(base_url)
-            self._prefix = self._base.target.partition("?")[0].rstrip("/")
+            base = urls.parse(base_url)
+            self._base = base._replace(target=base.target.partition("?")[0].rstrip("/"))
         #: What requests of one method to one authority begin with.
         self._starts: dict[tuple[str, str, bytes], tuple[FieldSection, bool]] = {}
-
-    def resolve(self, url: str) -> urls.Url:
-        """Return an absolute URL for what a caller wrote.
-
-        Args:
-            url: An absolute URL, or a path that continues the base URL's.
-
-        Raises:
-            LocalProtocolError: It is neither.
-        """
-        base = self._base
-        if base is None or "://" in url.partition("?")[0]:
-            return urls.parse(url)
-        if url.startswith("//"):
-            raise LocalProtocolError(f"{url!r} names a host without a scheme")
-        absolute = f"{base.origin.scheme}://{base.authority.decode()}{self._prefix}"
-        if not url:
-            return urls.parse(absolute)
-        return urls.parse(absolute + url if url[0] in "/?" else f"{absolute}/{url}")
 
     def make(
         self,
@@ -178,7 +158,7 @@ class RequestMaker:
         Raises:
             LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
         """
-        where = self.resolve(url)
+        where = urls.parse(url) if self._base is None else urls.join(self._base, url)
         target = where.target
         if params is not None and (added := urls.query(params)):
             target = f"{target}{'&' if '?' in target else '?'}{added}"
@@ -321,7 +301,7 @@ class Response:
 
 def decode_text(content: bytes, headers: Headers) -> str:
     """Decode content in the charset that its field section names, or else as UTF-8."""
-    match = _CHARSET(headers.get("content-type", ""))
+    match = re.search(_CHARSET, headers.get("content-type", ""), re.IGNORECASE)
     try:
         return content.decode(match[1] if match else "utf-8", "replace")
     except LookupError:
