@@ -21,7 +21,7 @@ from plait.protocol.exchange import Exchange
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 
-__all__ = ["ClientPair", "Message", "ServerPair", "frames", "request_fields", "serialized"]
+__all__ = ["ClientPair", "Engine", "Message", "ServerPair", "frames", "request_fields", "serialized"]
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -56,6 +56,30 @@ def serialized(*some: Frame) -> bytes:
     return b"".join(frame.serialize() for frame in some)
 
 
+class Engine(h2.connection.H2Connection):
+    """``h2`` as a peer that goes on after a GOAWAY, as RFC 9113 §6.8 asks and ``h2`` does not.
+
+    Args:
+        client: Which end it is.
+    """
+
+    def __init__(self, *, client: bool) -> None:
+        super().__init__(
+            h2.config.H2Configuration(
+                client_side=client,
+                header_encoding=None,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+
+    def _receive_goaway_frame(self, frame: Frame) -> tuple[list[Frame], list[h2.events.Event]]:
+        state = self.state_machine.state
+        answer: tuple[list[Frame], list[h2.events.Event]] = super()._receive_goaway_frame(frame)
+        self.state_machine.state = state
+        return answer
+
+
 @dataclass
 class Message:
     """What the engine at the other end received on one stream."""
@@ -88,20 +112,13 @@ class _Pair:
         written: Everything plait has sent.
         now: The time plait is told.
         credits: Whether the peer gives credit for content as it arrives.
-        goaways: Last stream and error code of the first GOAWAY the peer received. From then on the peer
-            is deaf: ``h2`` takes no frame after it, whatever RFC 9113 §6.8 says.
+        goaways: Last stream and error code of each GOAWAY the peer received.
     """
 
     endpoint: Endpoint
 
     def __init__(self, peer_is_client: bool) -> None:
-        config = h2.config.H2Configuration(
-            client_side=peer_is_client,
-            header_encoding=None,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-        )
-        self.peer = h2.connection.H2Connection(config)
+        self.peer = Engine(client=peer_is_client)
         self.messages: dict[int, Message] = {}
         self.written = bytearray()
         self.now = 0.0
@@ -146,14 +163,8 @@ class _Pair:
         return bytes(taken)
 
     def _note(self, data: bytes) -> None:
-        if data.startswith(PREFACE):
-            self.peer.receive_data(PREFACE)
-            data = data[len(PREFACE) :]
-        while data and not self.goaways:
-            size = 9 + int.from_bytes(data[:3], "big")
-            for event in self.peer.receive_data(data[:size]):
-                self._note_event(event)
-            data = data[size:]
+        for event in self.peer.receive_data(data):
+            self._note_event(event)
 
     def _note_event(self, event: h2.events.Event) -> None:
         match event:

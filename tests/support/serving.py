@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.events
 import h2.settings
 
 from plait.config import HttpVersions, Limits, ServerConfig
 from plait.server import Server
-from tests.support.pairs import Fields, Message, request_fields
+from tests.support.pairs import Engine, Fields, Message, request_fields
 from tests.support.servers import Certificate
 
 __all__ = ["H1Client", "H2Client", "Running", "h1_client", "h2_client", "serving"]
@@ -102,15 +100,13 @@ class H2Client:
     Attributes:
         engine: The engine.
         messages: What came on each stream.
-        goaway: Whether a GOAWAY came; the engine takes nothing after it.
+        goaway: Whether a GOAWAY came.
         closed: Whether the server has closed the connection.
         credits: Whether credit is given for content as it arrives.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.engine = h2.connection.H2Connection(
-            h2.config.H2Configuration(header_encoding=None, validate_outbound_headers=False)
-        )
+        self.engine = Engine(client=True)
         self.messages: dict[int, Message] = {}
         self.goaway = False
         self.closed = False
@@ -168,8 +164,6 @@ class H2Client:
         except ConnectionError:
             data = b""
         self.closed = not data
-        if self.goaway:
-            return
         for event in self.engine.receive_data(data):
             self._note(event)
         self.flush()
