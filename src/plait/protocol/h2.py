@@ -31,9 +31,11 @@ __all__ = ["H2Connection", "PIECE", "PREFACE"]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _FRAME_HEADER = 9
-_DATA, _HEADERS, _CONTINUATION = 0x00, 0x01, 0x09
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _CONTINUATION = 0x00, 0x01, 0x02, 0x03, 0x09
 _FIELD_FRAMES = frozenset({_HEADERS, _CONTINUATION})
-_END_HEADERS = 0x04
+_END_STREAM, _END_HEADERS = 0x01, 0x04
+#: RFC 9113 §4.2: what nobody has raised by SETTINGS_MAX_FRAME_SIZE.
+_MAX_FRAME_SIZE = 16_384
 _GOAWAY_FRAME = Struct(">BHBBIII")
 _WORD = Struct(">I").unpack_from
 _LAST_STREAM = 2**31 - 1
@@ -123,6 +125,10 @@ class H2Connection:
         self._partial_header = b""
         self._header_block_open = False
         self._held_reset: tuple[int, int] | None = None
+        #: Streams on which a client may still send, in the order in which they began; see _judge.
+        self._sending: dict[int, None] = {}
+        self._judged = {_DATA, _PRIORITY, _RST_STREAM} if self._server else {_PRIORITY}
+        self._sending_max = max_concurrent_streams + 2 * _SLACK
 
         # The hot path goes straight to the engine.
         self.send_response = engine.send_response
@@ -225,15 +231,61 @@ class H2Connection:
                 self._frame_type = kind
                 self._frame_stream = stream = _WORD(data, position + 5)[0] & _LAST_STREAM
                 if kind in _FIELD_FRAMES:
-                    self._header_block_open = not data[position + 4] & _END_HEADERS
+                    flags = data[position + 4]
                     if stream > self._last_peer_stream:
                         self._last_peer_stream = stream
+                        if self._server and not flags & _END_STREAM:
+                            self._begin_sending(stream)
+                    elif error := self._judge(kind, stream, flags, word >> 8):
+                        return self.terminate(error)
+                    self._header_block_open = not flags & _END_HEADERS
+                elif kind in self._judged:
+                    depends_on = 0
+                    if kind == _PRIORITY:
+                        if position + _FRAME_HEADER + 4 > size:
+                            break  # until it can be judged
+                        depends_on = _WORD(data, position + _FRAME_HEADER)[0] & _LAST_STREAM
+                    if error := self._judge(kind, stream, data[position + 4], word >> 8, depends_on):
+                        return self.terminate(error)
                 position += _FRAME_HEADER + (word >> 8)
             if position < size:
                 self._partial_header = data[position:]
                 self._frame_left = 0
                 return
         self._frame_left = position - size
+
+    def _begin_sending(self, stream: int) -> None:
+        if len(self._sending) > self._sending_max:
+            # What was reset from here stays, since more of it may be on its way, but not for ever.
+            for old in list(self._sending)[:-_SLACK]:
+                try:
+                    self._engine.stream_local_window_size(old)
+                except NGH2Error:
+                    del self._sending[old]
+        self._sending[stream] = None
+
+    def _judge(self, kind: int, stream: int, flags: int, size: int, depends_on: int = 0) -> int:
+        """Return the connection error in a frame that the engine would pass over, or NO_ERROR.
+
+        It ignores PRIORITY, takes CONTINUATION of any size, and forgets streams when they close. What
+        a client sends on a stream that it has ended or reset itself is an error (RFC 9113 §5.1); what
+        it sends on one that was reset from here may have been on its way.
+        """
+        if kind == _CONTINUATION:
+            return ErrorCode.FRAME_SIZE_ERROR if size > _MAX_FRAME_SIZE else ErrorCode.NO_ERROR
+        if kind == _PRIORITY:
+            # RFC 9113 §6.3; RFC 7540 §5.3.1.
+            return ErrorCode.NO_ERROR if stream and stream != depends_on else ErrorCode.PROTOCOL_ERROR
+        sending = self._sending
+        if kind == _RST_STREAM:
+            sending.pop(stream, None)
+        elif stream in sending:
+            if flags & _END_STREAM:
+                del sending[stream]
+        elif self._server and stream & 1 and stream <= self._last_peer_stream:
+            # Within a field block the engine has an error of its own for it (RFC 9113 §6.10).
+            return ErrorCode.NO_ERROR if self._header_block_open else ErrorCode.STREAM_CLOSED
+        return ErrorCode.NO_ERROR
 
     # -- bytes out -------------------------------------------------------------------------------
 
