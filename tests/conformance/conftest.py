@@ -10,7 +10,7 @@ import pytest
 from tests.support.raw_client import H2Client, Origin, RawSocket
 from tests.support.servers import make_certificate, serve_app
 
-APP = "interop_app:app"
+APP = "conformance_app:app"
 
 
 @pytest.fixture(scope="session", params=["tls", "cleartext"])

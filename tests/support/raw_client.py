@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -214,6 +215,7 @@ class H2Client(RawSocket):
         encoder: Whose table requests are encoded with.
         decoder: Whose table responses are decoded with.
         settings: The server's, once the handshake is done.
+        credits: What WINDOW_UPDATE frames gave for each stream, and for the connection as stream 0.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -221,6 +223,7 @@ class H2Client(RawSocket):
         self.encoder = Encoder()
         self.decoder = Decoder()
         self.settings: dict[int, int] = {}
+        self.credits: Counter[int] = Counter()
         self._buffer = b""
         self._stream = -1
 
@@ -291,6 +294,8 @@ class H2Client(RawSocket):
             # met here are small: they fit into one frame, which has neither padding nor priority.
             assert flags & ~Flag.END_STREAM == Flag.END_HEADERS, f"HEADERS with flags {flags:#x}"
             fields = tuple(self.decoder.decode(payload, raw=True))
+        elif kind == Kind.WINDOW_UPDATE:
+            self.credits[stream] += int.from_bytes(payload)
         return Frame(kind, flags, stream, payload, fields)
 
     def wait_for(self, wanted: Callable[[Frame], bool]) -> Frame:
@@ -355,7 +360,9 @@ class H2Client(RawSocket):
         RFC 9113 §5.4.2: a stream error may be treated as a connection error.
         """
         while (received := self.read()) is not None:
-            if received.kind == Kind.GOAWAY or (received.kind == Kind.RST_STREAM and received.stream == stream):
+            if received.kind == Kind.GOAWAY or (
+                received.kind == Kind.RST_STREAM and received.stream == stream
+            ):
                 assert received.error_code in codes, f"the wrong error: {received}"
                 return
 
