@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 import plait
-from tests.support.faces import AsyncFace, Face
+from plait.errors import LocalProtocolError
+from tests.support.faces import Face
 from tests.support.servers import Certificate, RunningServer
 
 Make = Callable[..., Face]
@@ -137,8 +139,50 @@ def test_requests_by_number_as_the_hyper_library_has_them(
         numbers = [connection.request("GET", "/small") for _ in range(100)]
         assert numbers == list(range(1, 200, 2))
         assert [connection.get_response(number).content for number in numbers] == [b"small\n"] * 100
-        with pytest.raises(plait.errors.LocalProtocolError, match="stream 1"):
+        with pytest.raises(LocalProtocolError, match="stream 1"):
             connection.get_response(1)
+
+
+async def test_requests_by_number_with_asyncio(nghttpd: RunningServer, certificate: Certificate) -> None:
+    async with (
+        plait.AsyncClient(nghttpd.url(), verify=certificate.ca) as client,
+        client.connection() as connection,
+    ):
+        numbers = [connection.request("GET", "/small") for _ in range(100)]
+        assert [(await connection.get_response(number)).content for number in numbers] == [b"small\n"] * 100
+
+
+async def test_cancelling_a_task_gives_its_request_up_and_no_other(
+    plait_server: RunningServer, certificate: Certificate
+) -> None:
+    async with plait.AsyncClient(plait_server.url(), verify=certificate.ca) as client:
+        endless = asyncio.create_task(client.post("/digest", content=_never()))
+        assert (await client.get("/")).status == 200
+        endless.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await endless
+        assert (await client.get("/")).status == 200
+        assert client.statistics.connections_opened == 1
+
+
+async def test_content_that_takes_longer_to_make_than_a_server_may_be_silent(
+    hypercorn: RunningServer, certificate: Certificate
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"slow"
+        await asyncio.sleep(0.3)  # time is what is tested
+        yield b"ly"
+
+    async with plait.AsyncClient(hypercorn.url(), verify=certificate.ca, read_timeout=0.2) as client:
+        assert (await client.post("/echo", content=pieces())).content == b"slowly"
+
+
+def test_the_blocking_client_takes_no_asynchronous_content() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b""
+
+    with plait.Client() as client, pytest.raises(LocalProtocolError, match="AsyncClient"):
+        client.post("https://localhost/", content=pieces())
 
 
 def test_8_threads_share_one_connection_while_a_timeout_of_a_ninth_spares_them(
@@ -180,11 +224,7 @@ def _never() -> Iterator[bytes]:
         yield bytes(1000)
 
 
-def test_100_threads_on_one_client(
-    make_client: Make, nghttpd: RunningServer, certificate: Certificate
-) -> None:
-    if make_client is AsyncFace:
-        pytest.skip("an AsyncClient belongs to one thread")
+def test_100_threads_on_one_client(nghttpd: RunningServer, certificate: Certificate) -> None:
     with plait.Client(nghttpd.url(), verify=certificate.ca) as client:
         with ThreadPoolExecutor(100) as threads:
             results = [threads.submit(client.get, "/small") for _ in range(1000)]

@@ -434,7 +434,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             error = ConnectTimeout(f"no connection to {peer} in time")
         except PlaitError as failure:
             error = failure
-        except OSError as failure:
+        except (OSError, ValueError) as failure:
             error = connect_failure(peer, failure)
         else:
             if driver.error is None:

@@ -212,6 +212,7 @@ class Call:
 
     def _watch(self, exchange: Exchange) -> None:
         self.exchange = exchange
+        self.upload = None
         self._ready = None
         exchange.on_progress = self._progress
 
@@ -299,6 +300,8 @@ class Call:
             began: When somebody began to wait for it: time in which nobody did does not count.
         """
         config = self._core.config
+        if self.upload is not None and self.upload.wants_piece:
+            self.touched = self._core.clock()  # it is not the server that keeps us waiting
         expires = max(self.touched, began) + (config.pool_timeout if self.queued else config.read_timeout)
         return expires if self.deadline is None else min(expires, self.deadline)
 

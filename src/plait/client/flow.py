@@ -71,7 +71,7 @@ def _has_head(exchange: Exchange) -> bool:
 
 
 def _has_content(exchange: Exchange) -> bool:
-    return bool(exchange.buffered) or exchange.received is Half.ENDED or exchange.closed
+    return bool(exchange.content) or exchange.received is Half.ENDED or exchange.closed
 
 
 def _has_ended(exchange: Exchange) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -224,7 +224,7 @@ class Client(Methods[Response]):
     # -- requests --------------------------------------------------------------------------------
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
-        return self._submit(self._core.maker.make(method, url, **options)).result()
+        return self._submit(self._make(method, url, options)).result()
 
     request.__doc__ = Methods.request.__doc__
 
@@ -237,7 +237,7 @@ class Client(Methods[Response]):
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
-        request = self._core.maker.make(method, url, **options)
+        request = self._make(method, url, options)
         pending = self._submit(request)
         self._unwritten += 1
         if self._unwritten >= _BATCH or request.content:
@@ -251,7 +251,7 @@ class Client(Methods[Response]):
 
         Arguments are those of :meth:`request`.
         """
-        return ResponseStream(self, self._core.maker.make(method, url, **options))
+        return ResponseStream(self, self._make(method, url, options))
 
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
@@ -282,6 +282,12 @@ class Client(Methods[Response]):
         self.close()
 
     # -- running calls ---------------------------------------------------------------------------
+
+    def _make(self, method: str, url: str, options: RequestOptions) -> Request:
+        request = self._core.maker.make(method, url, **options)
+        if not request.replayable and not isinstance(request.content, Iterable):
+            raise LocalProtocolError("content from an asynchronous iterable needs an AsyncClient")
+        return request
 
     def _submit(self, request: Request) -> Pending:
         pending = Pending(self, fetch(request, monotonic), request)
@@ -342,7 +348,9 @@ class Client(Methods[Response]):
         upload = call.upload
         assert upload is not None
         upload.wants_piece = False
+        # Nobody else may pull in the meantime.
         source: Any = upload.source
+        upload.source = None
         lock = self._driver.lock
         failure: Exception | None = None
         lock.release()
@@ -355,6 +363,7 @@ class Client(Methods[Response]):
         try:
             if failure is not None:
                 raise failure
+            upload.source = source
             call.give(piece)
         except Exception as error:
             call.give_up(error)
@@ -369,9 +378,6 @@ class Client(Methods[Response]):
         """Begin to open the connections that an origin wants."""
         core, driver = self._core, self._driver
         self._to_connect.discard(origin)
-        count = core.pool.wanted(origin)
-        for _ in range(count):
-            core.pool.opening(origin)
         driver.flush()
         failure: PlaitError | None = None
         driver.lock.release()
@@ -380,6 +386,9 @@ class Client(Methods[Response]):
             addresses = resolve(origin.host, origin.port)
         except PlaitError as error:
             failure = error
+        except BaseException:
+            self._to_connect.add(origin)  # for the next thread
+            raise
         finally:
             driver.lock.acquire()
 
@@ -392,7 +401,8 @@ class Client(Methods[Response]):
             transport.adopt(endpoint)
             core.opened(link)
 
-        for _ in range(count):
+        for _ in range(core.pool.wanted(origin)):
+            core.pool.opening(origin)
             if failure is not None:
                 failed(failure)
             else:

@@ -153,7 +153,11 @@ class Transport:
         if tls is not None:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
-            self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+            try:
+                self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+            except ValueError as error:
+                self._fail(connect_failure(self._peer, error))
+                return
         self._connect()
 
     # -- coming to be ----------------------------------------------------------------------------
