@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from plait.config import Limits
 from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ServerEndpoint
-from plait.protocol.exchange import Exchange
+from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import sniff
 
 __all__ = ["AioDriver", "ClientDriver", "ServerDriver", "Site"]
@@ -42,6 +42,9 @@ class AioDriver(asyncio.Protocol):
     """
 
     __slots__ = ("_closing", "_flush_pending", "_full_since", "_loop", "_reading", "endpoint", "transport")
+
+    #: Whether to read on while the transport takes no more bytes.
+    reads_when_full: ClassVar[bool]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -80,16 +83,19 @@ class AioDriver(asyncio.Protocol):
                 break
         if endpoint.closed and not self._closing:
             self.close()
+        wanted = endpoint.connection.wants_read and (self._full_since is None or self.reads_when_full)
+        if wanted is not self._reading:
+            self.read_on(wanted)
 
     def read_on(self, wanted: bool) -> None:
         """Read from the transport, or leave its bytes where they are."""
-        if wanted is not self._reading:
-            self._reading = wanted
-            if not self.transport.is_closing():
-                if wanted:
-                    self.transport.resume_reading()
-                else:
-                    self.transport.pause_reading()
+        self._reading = wanted
+        if self.transport.is_closing():
+            return
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
 
     def close(self) -> None:
         """Close the transport once everything is written."""
@@ -158,7 +164,7 @@ class Site(Protocol):
     def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint | None:
         """Build the endpoint for an ALPN name, or return None when that version is not served."""
 
-    def start(self, exchange: Exchange, driver: ServerDriver) -> None:
+    def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         """Answer a request that arrived."""
 
 
@@ -178,6 +184,8 @@ class ServerDriver(AioDriver):
     __slots__ = ("_first_bytes", "_opened", "_site", "client", "scheme", "server")
 
     endpoint: ServerEndpoint | None
+    # A client that takes no bytes gets none read: else its frames would pile up answers.
+    reads_when_full = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop, site: Site) -> None:
         super().__init__(loop)
@@ -231,15 +239,14 @@ class ServerDriver(AioDriver):
         self.flush()
 
     def flush(self) -> None:
-        super().flush()
+        AioDriver.flush(self)
         endpoint = self.endpoint
         assert endpoint is not None
-        # HTTP/1.1 hands over a pipelined request when the one before is answered.
-        for exchange in endpoint.take_accepted():
-            self._site.start(exchange, self)
+        if endpoint.accepted:
+            # HTTP/1.1 hands over a pipelined request when the one before is answered.
+            for exchange in endpoint.take_accepted():
+                self._site.start(exchange, self)
             self.request_flush()
-        # A client that takes no bytes gets none read: else its frames would pile up answers.
-        self.read_on(self._full_since is None and endpoint.connection.wants_read)
 
     def expire(self, now: float) -> None:
         """Act on deadlines that have passed.
@@ -274,6 +281,8 @@ class ClientDriver(AioDriver):
     __slots__ = ()
 
     endpoint: ClientEndpoint | None
+    # Two peers that both stopped reading when full would wait for each other.
+    reads_when_full = True
 
     def data_received(self, data: bytes) -> None:
         endpoint = self.endpoint
@@ -283,13 +292,6 @@ class ClientDriver(AioDriver):
         self._flush_pending = True
         endpoint.receive_data(data)
         self.flush()
-
-    def flush(self) -> None:
-        super().flush()
-        endpoint = self.endpoint
-        assert endpoint is not None
-        # Never held back by a full transport, as the server does: two peers that did would both wait.
-        self.read_on(endpoint.connection.wants_read)
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -17,7 +17,7 @@ from plait.fields import Field, RequestHead
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
 from plait.protocol.events import ErrorCode, Fields, error_name
-from plait.protocol.exchange import Exchange, Half
+from plait.protocol.exchange import Exchange, Half, ServerExchange
 from plait.protocol.h2 import PIECE
 
 __all__ = ["PIECE", "ClientEndpoint", "Endpoint", "ServerEndpoint"]
@@ -117,7 +117,7 @@ class Endpoint:
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and not exchange.closed:
             exchange.trailers = list(event.headers)
-            exchange.received = Half.ENDED
+            exchange.received = _ENDED
             if exchange.on_progress is not None:
                 exchange.on_progress()
 
@@ -148,7 +148,7 @@ class Endpoint:
         exchanges, self.exchanges = self.exchanges, {}
         self.waiting_to_write.clear()
         for exchange in exchanges.values():
-            exchange.close(None if exchange.received is exchange.sent is Half.ENDED else error)
+            exchange.close(None if exchange.received is exchange.sent is _ENDED else error)
 
 
 _COMMON: dict[type[ev.Event], Callable[..., None]] = {
@@ -167,19 +167,20 @@ class ServerEndpoint(Endpoint):
         now: The time, in seconds of any steady clock.
 
     Attributes:
+        accepted: Requests that arrived and were not taken yet.
         running: Exchanges whose application has not finished, the closed ones among them.
         served: Requests accepted so far.
         now: The time of the last call that brought one.
     """
 
     __slots__ = (
-        "_accepted",
         "_calm",
         "_calm_since",
         "_head_since",
         "_idle_since",
         "_resets_left",
         "_unwanted",
+        "accepted",
         "limits",
         "now",
         "running",
@@ -191,7 +192,7 @@ class ServerEndpoint(Endpoint):
         self.limits = limits
         self.running = 0
         self.served = 0
-        self._accepted: list[Exchange] = []
+        self.accepted: list[ServerExchange] = []
         self._unwanted: set[Exchange] = set()
         self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
@@ -217,9 +218,9 @@ class ServerEndpoint(Endpoint):
         self._calm += len(data) >> 10
         return data
 
-    def take_accepted(self) -> list[Exchange]:
+    def take_accepted(self) -> list[ServerExchange]:
         """Return the requests that arrived, without those reset in the meantime."""
-        accepted, self._accepted = self._accepted, []
+        accepted, self.accepted = self.accepted, []
         live = [exchange for exchange in accepted if not exchange.closed]
         self.running += len(live)
         return live
@@ -227,10 +228,10 @@ class ServerEndpoint(Endpoint):
     def finished(self, exchange: Exchange) -> None:
         """Take note that the application is done with an exchange, well or not."""
         self.running -= 1
-        if exchange.buffered:
+        if exchange.content:
             exchange.release()
         if not exchange.closed:
-            if exchange.sent is not Half.ENDED:
+            if exchange.sent is not _ENDED:
                 exchange.abandon(ErrorCode.INTERNAL_ERROR)
                 self._resets_left += 1  # the application's fault, not the client's
             elif exchange.received is not _ENDED:
@@ -326,11 +327,11 @@ class ServerEndpoint(Endpoint):
         if self.running >= most or len(self.exchanges) >= most:
             self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
             return
-        exchange = Exchange(self, stream_id)
+        exchange = ServerExchange(self, stream_id)
         exchange.request = RequestHead(event.headers, limits)
         exchange.received = _ENDED if event.end_stream else _CONTENT
         self.exchanges[stream_id] = exchange
-        self._accepted.append(exchange)
+        self.accepted.append(exchange)
         self.served += 1
 
     def _on_stream_closed(self, event: ev.StreamClosed) -> None:
@@ -405,7 +406,7 @@ class ClientEndpoint(Endpoint):
             LocalProtocolError: The connection takes no further request.
         """
         exchange = Exchange(self, self.connection.send_request(fields, end_stream=end_stream))
-        exchange.sent = Half.ENDED if end_stream else Half.CONTENT
+        exchange.sent = _ENDED if end_stream else _CONTENT
         self.exchanges[exchange.stream_id] = exchange
         self.on_output()
         return exchange
@@ -417,7 +418,7 @@ class ClientEndpoint(Endpoint):
         headers: tuple[Field, ...] = event.headers
         exchange.status = int(headers[0][1])
         exchange.fields = list(headers[1:])
-        exchange.received = Half.ENDED if event.end_stream else Half.CONTENT
+        exchange.received = _ENDED if event.end_stream else _CONTENT
         if exchange.on_progress is not None:
             exchange.on_progress()
 

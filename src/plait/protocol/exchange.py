@@ -22,9 +22,9 @@ from plait.fields import FieldSection, RequestHead
 from plait.protocol.events import EngineError, ErrorCode, error_name
 
 if TYPE_CHECKING:
-    from plait.protocol.endpoint import Endpoint
+    from plait.protocol.endpoint import Endpoint, ServerEndpoint
 
-__all__ = ["Exchange", "Half"]
+__all__ = ["Exchange", "Half", "ServerExchange"]
 
 
 class Half(Enum):
@@ -61,6 +61,7 @@ class Exchange:
         waiting_since: When the layer above began to wait for content, or None; the endpoint's
             deadlines look at it.
         sent_bytes: Bytes of content handed over for sending.
+        content: Content received and not read yet.
     """
 
     # Class attributes, not slots: most exchanges never set most of them, and creating one is on the
@@ -78,7 +79,7 @@ class Exchange:
     waiting_since: float | None = None
     stalled: tuple[int, float] | None = None
     sent_bytes = 0
-    _content: bytes | bytearray = b""
+    content: bytes | bytearray = b""
     _whole = False
     _head_only = False
     _left: int | None = None
@@ -98,9 +99,9 @@ class Exchange:
         Raises:
             ExchangeError: The exchange ended before the content did.
         """
-        content = self._content
+        content = self.content
         if content:
-            self._content = b""
+            self.content = b""
             if not self._whole:
                 self._credit(len(content))
             return content if type(content) is bytes else bytes(content)
@@ -113,24 +114,19 @@ class Exchange:
     def collect(self) -> None:
         """Gather the whole content here, crediting it as it arrives."""
         self._whole = True
-        if self._content:
-            self._credit(len(self._content))
-
-    @property
-    def buffered(self) -> int:
-        """Bytes of content received and not read yet."""
-        return len(self._content)
+        if self.content:
+            self._credit(len(self.content))
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
         """Take content from the connection (called by the endpoint)."""
         if data:
-            if self._content:
+            if self.content:
                 # One buffer, not a list: a flood of tiny DATA frames costs what its bytes cost.
-                if type(self._content) is bytes:
-                    self._content = bytearray(self._content)
-                self._content += data
+                if type(self.content) is bytes:
+                    self.content = bytearray(self.content)
+                self.content += data
             else:
-                self._content = data
+                self.content = data
             if self._whole:
                 self._credit(len(data))
         if end_stream:
@@ -282,10 +278,10 @@ class Exchange:
 
     def release(self) -> None:
         """Return the credit for content that nobody will read."""
-        if self._content:
+        if self.content:
             if not self._whole:
-                self._credit(len(self._content))
-            self._content = b""
+                self._credit(len(self.content))
+            self.content = b""
 
     def close(self, error: PlaitError | None) -> None:
         """Take note of the end (called by the endpoint)."""
@@ -305,3 +301,10 @@ class Exchange:
             error_code=error_code,
             unprocessed=error_code == ErrorCode.REFUSED_STREAM,  # RFC 9113 §8.7
         )
+
+
+class ServerExchange(Exchange):
+    """An exchange at the server's end, where there is always a request."""
+
+    endpoint: ServerEndpoint
+    request: RequestHead

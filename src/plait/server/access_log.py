@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from plait.protocol.exchange import Exchange
+from plait.protocol.exchange import ServerExchange
 
 if TYPE_CHECKING:
     from plait.drivers.aio import ServerDriver
@@ -48,7 +48,7 @@ class AccessLog:
         self._second = -1
         self._time = ""
 
-    def __call__(self, exchange: Exchange, driver: ServerDriver, status: int) -> None:
+    def __call__(self, exchange: ServerExchange, driver: ServerDriver, status: int) -> None:
         """Note a finished exchange.
 
         Args:
@@ -57,7 +57,6 @@ class AccessLog:
             status: The status sent, 0 when none was.
         """
         request = exchange.request
-        assert request is not None
         referer = agent = b"-"
         for name, value in request.fields:
             if name == b"referer":

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from plait.errors import ExchangeError, LocalProtocolError, PlaitError
-from plait.fields import FieldSection, RequestHead, outbound_fields
-from plait.protocol.exchange import Exchange, Half
+from plait.fields import FieldSection, outbound_fields
+from plait.protocol.exchange import Half, ServerExchange
 from plait.server.tasks import start
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ logger = logging.getLogger("plait.server")
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
-_HEAD, _ENDED = Half.HEAD, Half.ENDED
+_HEAD, _CONTENT, _ENDED = Half
 
 
 class ClientDisconnected(PlaitError, OSError):
@@ -62,7 +62,7 @@ class AsgiServer:
         loop: asyncio.AbstractEventLoop,
         *,
         write_buffer: int,
-        log: Callable[[Exchange, ServerDriver, int], None] | None,
+        log: Callable[[ServerExchange, ServerDriver, int], None] | None,
         state: dict[str, Any],
     ) -> None:
         self.app = app
@@ -73,27 +73,26 @@ class AsgiServer:
         self.date = b""
         self.tasks: set[asyncio.Future[None]] = set()
 
-    def start(self, exchange: Exchange, driver: ServerDriver) -> None:
+    def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         """Run the application for a request that arrived."""
-        request = exchange.request
-        assert request is not None
-        bridge = HttpBridge(self, exchange)
-        if request.refusal is not None:
-            bridge.answer(*request.refusal)
-            self._finish(bridge, driver)
-            return
-        task = start(self._run(bridge, driver, request), self.loop)
+        task = start(self._run(exchange, driver), self.loop)
         if not task.done():
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def _run(self, bridge: HttpBridge, driver: ServerDriver, request: RequestHead) -> None:
+    async def _run(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        endpoint = exchange.endpoint
+        request = exchange.request
+        bridge = HttpBridge(self, exchange)
         try:
+            if request.refusal is not None:
+                bridge.answer(*request.refusal)
+                return
             path, _, query = request.target.partition(b"?")
             scope = {
                 "type": "http",
                 "asgi": _ASGI,
-                "http_version": bridge.exchange.endpoint.connection.http_version,
+                "http_version": endpoint.connection.http_version,
                 "method": request.method.decode("ascii"),
                 "scheme": driver.scheme,
                 "path": unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"),
@@ -107,7 +106,7 @@ class AsgiServer:
                 "extensions": {},
             }
             await self.app(scope, bridge.receive, bridge.send)
-            if not bridge.ended and not bridge.exchange.closed:
+            if not bridge.ended and not exchange.closed:
                 logger.error("the application returned without completing its response")
                 bridge.fail()
         except ClientDisconnected:
@@ -120,14 +119,10 @@ class AsgiServer:
             )
             bridge.fail()
         finally:
-            self._finish(bridge, driver)
-
-    def _finish(self, bridge: HttpBridge, driver: ServerDriver) -> None:
-        exchange = bridge.exchange
-        exchange.on_progress = None
-        exchange.endpoint.finished(exchange)  # type: ignore[attr-defined]
-        if self.log is not None:
-            self.log(exchange, driver, bridge.status)
+            exchange.on_progress = None
+            endpoint.finished(exchange)
+            if self.log is not None:
+                self.log(exchange, driver, bridge.status)
 
 
 class HttpBridge:
@@ -146,7 +141,7 @@ class HttpBridge:
     _request_read = False
     _waiters: list[asyncio.Future[None]] | None = None
 
-    def __init__(self, asgi: AsgiServer, exchange: Exchange) -> None:
+    def __init__(self, asgi: AsgiServer, exchange: ServerExchange) -> None:
         self._asgi = asgi
         self.exchange = exchange
 
@@ -157,8 +152,7 @@ class HttpBridge:
         exchange = self.exchange
         if not self._request_read:
             request = exchange.request
-            assert request is not None
-            if request.expects_continue and exchange.received is Half.CONTENT and not exchange.buffered:
+            if request.expects_continue and exchange.received is _CONTENT and not exchange.content:
                 # RFC 9110 §10.1.1: only now is it known that the content is wanted.
                 request.expects_continue = False
                 exchange.send_informational_response(100, [])
@@ -171,7 +165,7 @@ class HttpBridge:
                     more = exchange.received is not _ENDED
                     self._request_read = not more
                     return {"type": "http.request", "body": content, "more_body": more}
-                exchange.waiting_since = exchange.endpoint.now  # type: ignore[attr-defined]
+                exchange.waiting_since = exchange.endpoint.now
                 try:
                     await self._progress()
                 finally:
