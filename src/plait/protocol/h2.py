@@ -64,6 +64,8 @@ class H2Connection:
     """
 
     http_version = "2"
+    #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
+    wants_read = True
 
     def __init__(
         self,
@@ -138,11 +140,6 @@ class H2Connection:
     # -- state -----------------------------------------------------------------------------------
 
     @property
-    def wants_read(self) -> bool:
-        """Always: flow control slows the peer down stream by stream (RFC 9113 §5.2)."""
-        return True
-
-    @property
     def closing(self) -> bool:
         return self._closed or self._goaway_received or self._goaway_steps > 0
 
@@ -180,34 +177,28 @@ class H2Connection:
         self._close(ErrorCode.NO_ERROR, b"the peer closed the connection")
 
     def events(self) -> list[Event]:
-        if not self._closed:
-            events = self._engine.events()
-            if events:
-                self._note(events)
-                return events
-        events = self._events
-        if events:
-            self._events = []
-        return events
-
-    def _note(self, events: list[Event]) -> None:
-        """Keep the books that the engine does not keep for us."""
+        if self._closed:
+            events, self._events = self._events, []
+            return events
+        events = self._engine.events()
         noted = self._noted
         for event in events:
-            kind = type(event)
-            if kind not in noted:
-                continue
-            if kind is StreamClosed:
+            if type(event) in noted:
+                self._note(event)
+        return events
+
+    def _note(self, event: Event) -> None:
+        """Keep the books that the engine does not keep for us."""
+        match event:
+            case StreamClosed():
                 self._open -= 1
-            elif kind is SettingsReceived:
-                limit = event.settings.get(Setting.MAX_CONCURRENT_STREAMS)  # type: ignore[attr-defined]
-                if limit is not None:
-                    self._peer_max_streams = limit
-            elif kind is GoAwayReceived:
+            case SettingsReceived(settings):
+                self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
+            case GoAwayReceived():
                 self._goaway_received = True
-            elif kind is PingAcknowledged and self._goaway_steps == 1:
+            case PingAcknowledged() if self._goaway_steps == 1:
                 self._final_goaway()
-            elif kind is ConnectionClosed:
+            case ConnectionClosed():
                 self._closed = True
 
     def _follow_frames(self, data: bytes) -> None:
