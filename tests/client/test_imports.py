@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ["asyncio", "concurrent.futures", "email", "http.client", "httptools", "json", "plait.server", "urllib.request", "uvloop"]  # fmt: skip
+HEAVY = [
+    "asyncio", "concurrent.futures", "email", "http.client", "httptools", "json", "plait.server",
+    "urllib.request", "uvloop",
+]  # fmt: skip
 
 
 def test_the_blocking_client_imports_neither_asyncio_nor_the_server() -> None:

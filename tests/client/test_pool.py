@@ -63,9 +63,10 @@ def begin(pool: Pool) -> int:
 
 def grant(pool: Pool) -> list[Waiting]:
     granted = []
-    for ticket, link in pool.assign(ORIGIN):
-        ticket.granted(link)
-        granted.append(ticket)
+    for link in pool.links:
+        for ticket in pool.assign(link):
+            ticket.granted(link)
+            granted.append(ticket)
     return granted
 
 

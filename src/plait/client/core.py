@@ -199,7 +199,7 @@ class ClientCore:
         """Take note of a new connection, and use it."""
         self.connections_opened += 1
         self.pool.opened(link)
-        self.assign(link.origin)
+        self._assign(link)
 
     def failed(self, origin: Origin, error: PlaitError) -> None:
         """Take note that a connection could not be opened."""
@@ -210,14 +210,14 @@ class ClientCore:
         """Do what follows after anything happened on a connection."""
         if self.pool.settle(link, self.clock()):
             link.endpoint.terminate()
-        self.assign(link.origin)
+        self._assign(link)
 
-    def assign(self, origin: Origin) -> None:
-        """Send the requests that connections have room for now; see to further connections."""
-        while pairs := self.pool.assign(origin):
-            for ticket, link in pairs:
+    def _assign(self, link: Link) -> None:
+        """Send the requests that a connection has room for now; see to further connections."""
+        while tickets := self.pool.assign(link):
+            for ticket in tickets:
                 ticket.granted(link)
-        self.needs_connection(origin)
+        self.needs_connection(link.origin)
 
     def expire_idle(self) -> None:
         """End connections that have been idle for too long."""

@@ -114,18 +114,20 @@ class Pool:
                 if ticket in queue:
                     queue.remove(ticket)
 
-    def assign(self, origin: Origin) -> list[tuple[Ticket, Link]]:
-        """Take requests off the queue, as many as connections have room for; ask again after each use."""
-        site = self._sites.get(origin)
-        pairs: list[tuple[Ticket, Link]] = []
+    def assign(self, link: Link) -> list[Ticket]:
+        """Take requests off the queue, as many as a connection has room for; ask again after their use.
+
+        A connection is asked for whenever something happened on it, and so no room is overlooked.
+        """
+        site = self._sites.get(link.origin)
+        tickets: list[Ticket] = []
         if site is not None and (site.queue or site.returned):
-            for link in site.links:
-                room = link.endpoint.capacity
-                while room > 0 and (queue := site.returned or site.queue):
-                    link.idle_since = None
-                    pairs.append((queue.popleft(), link))
-                    room -= 1
-        return pairs
+            room = link.endpoint.capacity
+            while room > 0 and (queue := site.returned or site.queue):
+                link.idle_since = None
+                tickets.append(queue.popleft())
+                room -= 1
+        return tickets
 
     def wanted(self, origin: Origin) -> int:
         """Return how many connections to begin opening now; say :meth:`opening` for each."""
