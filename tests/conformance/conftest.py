@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.support.raw_client import H2Client, Origin, RawSocket
+from tests.support.raw_client import H1Client, H2Client, Origin
 from tests.support.servers import make_certificate, serve_app
 
 APP = "conformance_app:app"
@@ -40,7 +40,7 @@ def client(connect: Callable[[], H2Client]) -> H2Client:
 
 
 @pytest.fixture
-def http1(origin: Origin) -> Iterator[RawSocket]:
+def http1(origin: Origin) -> Iterator[H1Client]:
     """Return a connection for HTTP/1.1."""
-    with closing(RawSocket(origin.connect("http/1.1"))) as sock:
-        yield sock
+    with closing(H1Client(origin.connect("http/1.1"))) as client:
+        yield client

@@ -21,6 +21,7 @@ __all__ = [
     "Code",
     "Flag",
     "Frame",
+    "H1Client",
     "H2Client",
     "Kind",
     "Origin",
@@ -370,6 +371,62 @@ class H2Client(RawSocket):
         """Require a PING and a whole request to be answered."""
         self.until_pong()
         assert self.response(self.headers(get())).status == 200
+
+
+class H1Client(RawSocket):
+    """A connection over which messages of HTTP/1.1 are sent."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._buffer = b""
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._buffer:
+            data = self.receive()
+            assert data, f"the server closed the connection after {self._buffer!r}"
+            self._buffer += data
+        before, self._buffer = self._buffer.split(end, 1)
+        return before
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            data = self.receive()
+            assert data, f"the server closed the connection after {self._buffer!r}"
+            self._buffer += data
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        return content
+
+    def response(self, *, to_head: bool = False) -> Response:
+        """Read a response, interim or final, to its end.
+
+        Args:
+            to_head: Whether it answers HEAD, and so has no content whatever its fields say.
+        """
+        line, *lines = self._until(b"\r\n\r\n").split(b"\r\n")
+        version, status, _ = line.split(b" ", 2)
+        assert version == b"HTTP/1.1", line
+        response = Response(int(status))
+        for one in lines:
+            name, value = one.split(b": ", 1)
+            response.fields.append((name.lower(), value))
+        fields = dict(response.fields)
+        if to_head or response.status < 200 or response.status in (204, 304):
+            return response
+        if fields.get(b"transfer-encoding") == b"chunked":
+            while size := int(self._until(b"\r\n"), 16):
+                response.content += self._exactly(size)
+                assert self._exactly(2) == b"\r\n"
+            assert self._exactly(2) == b"\r\n"
+        elif b"content-length" in fields:
+            response.content = self._exactly(int(fields[b"content-length"]))
+        else:
+            response.content, self._buffer = self._buffer + self.receive_all(), b""
+        return response
+
+    def expect_close(self) -> None:
+        """Require the connection to close without another byte."""
+        rest = self._buffer + self.receive_all()
+        assert not rest, f"after the last response came {rest!r}"
 
 
 _OF_RESPONSES = frozenset({Kind.DATA, Kind.HEADERS, Kind.RST_STREAM, Kind.GOAWAY})
