@@ -16,6 +16,10 @@ from plait.errors import ConfigError
 __all__ = ["HttpVersions", "Limits", "ServerConfig", "ClientConfig", "option"]
 
 
+#: What HTTP/2 has room for in a window or a stream identifier (RFC 9113 §6.9.1, §5.1.1).
+_INT_MAX = 2**31 - 1
+
+
 def option(default: Any, help: str, **extra: Any) -> Any:
     """Declare one option: its default and the sentence that explains it.
 
@@ -37,8 +41,11 @@ class HttpVersions(Enum):
 
 def _require_positive(config: object, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
-            raise ConfigError(f"{name} must be greater than zero, not {getattr(config, name)!r}")
+        value = getattr(config, name)
+        if not value > 0:  # which NaN is not either
+            raise ConfigError(f"{name} must be greater than zero, not {value!r}")
+        if type(value) is int and value > _INT_MAX:
+            raise ConfigError(f"{name} must be at most {_INT_MAX}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +106,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port must be from 0 to 65535, not {self.port}")
-        if self.grace < 0:
+        if not self.grace >= 0:
             raise ConfigError(f"grace must not be negative, not {self.grace}")
         if (self.cert is None) != (self.key is None):
             missing, given = ("--key", "--cert") if self.key is None else ("--cert", "--key")

@@ -27,6 +27,8 @@ def load(name: str, directory: Path) -> Application:
     if not module_name or not path:
         hint = "" if colon else f", such as {module_name or 'hello'}:app"
         raise ConfigError(f"{name!r} names no application: write MODULE:APP{hint}")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(f"{name!r} names no application: {module_name!r} is not the name of a module")
     sys.path.insert(0, str(directory.resolve()))
     try:
         found = import_module(module_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -143,8 +144,11 @@ class Server:
                 **tls,
             )
         except (OSError, UnicodeError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
-            raise PlaitError(f"cannot listen on {listener.host} port {listener.port}: {reason}") from error
+            number = getattr(error, "errno", None) or 0
+            # The loop wraps what the system says; resolvers number their errors from below zero.
+            reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
+            where = f"{listener.host} port {listener.port}"
+            raise PlaitError(f"cannot listen on {where}: {reason.lower()}") from error
         self._sockets.append(server)
         self.listening.append(replace(listener, port=server.sockets[0].getsockname()[1]))
 
