@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator
 from time import monotonic
 from types import TracebackType
@@ -11,20 +10,19 @@ from typing import Any, Self, Unpack
 
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Statistics, Verify
-from plait.client.flow import VERSIONS, Flow, fetch, head, read
-from plait.client.messages import Headers, Request, RequestOptions, Response
+from plait.client.flow import Flow, fetch, head, read
+from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
+from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
+from plait.drivers.addresses import connect_failure
 from plait.drivers.aio import ClientDriver
-from plait.drivers.transport import connect_failure
-from plait.errors import ClientClosed, ConnectTimeout, LocalProtocolError, PlaitError
-from plait.protocol.exchange import Exchange
+from plait.drivers.tcp_info import bytes_moved
+from plait.errors import ClientClosed, ConnectTimeout, PlaitError
 from plait.urls import Origin
 
 __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 
-#: Where Linux puts the bytes acknowledged and received in its TCP_INFO, and the size of it.
-_ACKED, _RECEIVED, _INFO_SIZE = 120, 128, 136
 #: Seconds that connections have to write their last bytes when a client closes.
 _LINGER = 0.25
 #: Seconds between two looks at idle connections.
@@ -71,32 +69,20 @@ class AsyncPending(Call):
             self.give_up(ClientClosed("the request was cancelled"))
 
 
-class AsyncResponseStream:
+class AsyncResponseStream(StreamedResponse):
     """A response whose content is read while it arrives; an asynchronous context manager.
 
     Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
-
-    Attributes:
-        status: The status code.
-        headers: The field section.
-        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
     """
 
     def __init__(self, client: AsyncClient, request: Request) -> None:
+        super().__init__()
         self._client = client
         self._call = AsyncPending(client, head(request, monotonic), request)
-        self._exchange: Exchange | None = None
-        self.status = 0
-        self.headers = Headers(())
-        self.http_version = ""
 
     async def __aenter__(self) -> Self:
         self._client._start(self._call)
-        exchange: Exchange = (await self._client._finish(self._call))[0]
-        self._exchange = exchange
-        self.status = exchange.status
-        self.headers = Headers(exchange.fields)
-        self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
+        self._begin((await self._client._finish(self._call))[0])
         return self
 
     async def __aexit__(
@@ -123,37 +109,14 @@ class AsyncResponseStream:
         return b"".join([piece async for piece in self.iter_bytes()])
 
     async def _read(self) -> bytes:
-        exchange = self._exchange
-        if exchange is None:
-            raise LocalProtocolError("the response is read inside its async with block")
+        exchange = self._open_exchange()
         if self._call.error is None:
             self._call.then(read(exchange))
         piece: bytes = await self._client._finish(self._call)
         return piece
 
 
-class AsyncConnection:
-    """Requests by number, as the old ``hyper`` library had them.
-
-    All requests can be sent before the first response is read; numbers count 1, 3, 5 … as the streams
-    of a connection do.
-
-    Args:
-        client: The client, which needs a base URL.
-    """
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._pending: dict[int, AsyncPending] = {}
-        self._next = 1
-
-    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> int:
-        """Send a request, and return the number by which to ask for its response."""
-        number = self._next
-        self._pending[number] = self._client.submit(method, path, **options)
-        self._next += 2
-        return number
-
+class AsyncConnection(Numbered[AsyncPending]):
     async def get_response(self, stream_id: int) -> Response:
         """Wait for the response to a request, once.
 
@@ -161,11 +124,7 @@ class AsyncConnection:
             LocalProtocolError: There is no such request, or its response was taken already.
             PlaitError: There is no response, and will not be.
         """
-        try:
-            pending = self._pending.pop(stream_id)
-        except KeyError:
-            raise LocalProtocolError(f"no response is awaited on stream {stream_id}") from None
-        return await pending
+        return await self._take(stream_id)
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,9 +132,7 @@ class AsyncConnection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for pending in self._pending.values():
-            pending.cancel()
-        self._pending.clear()
+        self._cancel_all()
 
 
 class _Driver(ClientDriver):
@@ -227,10 +184,10 @@ class _Driver(ClientDriver):
 
     def moved(self) -> tuple[int, int] | None:
         """Return the bytes sent and received so far, None where the system does not tell."""
-        return _tcp_bytes(self.transport) if self._moved is None else self._moved
+        return bytes_moved(self.transport) if self._moved is None else self._moved
 
     def close(self) -> None:
-        self._moved = _tcp_bytes(self.transport)  # a closed socket does not tell
+        self._moved = bytes_moved(self.transport)  # a closed socket does not tell
         self._closing = True
         self.transport.close()
 
@@ -281,8 +238,6 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         return await self.submit(method, url, **options)
 
-    request.__doc__ = Methods.request.__doc__
-
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
         """Send a request without waiting; as many as you like, they share the connection.
 
@@ -306,7 +261,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
     def connection(self) -> AsyncConnection:
         """Return an object that sends requests and gives responses by number."""
-        return AsyncConnection(self)
+        return AsyncConnection(self.submit)
 
     @property
     def statistics(self) -> Statistics:
@@ -469,17 +424,3 @@ async def _as_async(source: Any) -> AsyncIterator[bytes]:
 
 def _add(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
     return None if one is None or other is None else (one[0] + other[0], one[1] + other[1])
-
-
-def _tcp_bytes(transport: asyncio.Transport) -> tuple[int, int] | None:
-    """Ask the kernel what a connection has sent and received, None where it does not tell."""
-    sock = transport.get_extra_info("socket")
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
-    except (AttributeError, OSError):
-        return None
-    if len(info) < _INFO_SIZE:
-        return None
-    acked = int.from_bytes(info[_ACKED:_RECEIVED], "little")
-    # The kernel counts the SYN.
-    return max(0, acked - 1), int.from_bytes(info[_RECEIVED:_INFO_SIZE], "little")

@@ -9,19 +9,20 @@ from typing import Any, Self, Unpack
 
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Statistics, Verify
-from plait.client.flow import VERSIONS, Flow, fetch, head, read
-from plait.client.messages import Headers, Request, RequestOptions, Response
+from plait.client.flow import Flow, fetch, head, read
+from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
+from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
+from plait.drivers.addresses import resolve
 from plait.drivers.blocking import BlockingDriver
-from plait.drivers.transport import Transport, resolve
+from plait.drivers.transport import Transport
 from plait.errors import (
     ClientClosed,
     LocalProtocolError,
     PlaitError,
     Timeout,
 )
-from plait.protocol.exchange import Exchange
 from plait.urls import Origin
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
@@ -68,36 +69,24 @@ class Pending(Call):
                 self._client._driver.flush()
 
 
-class ResponseStream:
+class ResponseStream(StreamedResponse):
     """A response whose content is read while it arrives; a context manager.
 
     Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
-
-    Attributes:
-        status: The status code.
-        headers: The field section.
-        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
     """
 
     def __init__(self, client: Client, request: Request) -> None:
+        super().__init__()
         self._client = client
         self._call = Pending(client, head(request, monotonic), request)
-        self._exchange: Exchange | None = None
-        self.status = 0
-        self.headers = Headers(())
-        self.http_version = ""
 
     def __enter__(self) -> Self:
         self._client._start(self._call)
         try:
-            exchange: Exchange = self._client._finish(self._call)[0]
+            self._begin(self._client._finish(self._call)[0])
         except BaseException:
             self.close()
             raise
-        self._exchange = exchange
-        self.status = exchange.status
-        self.headers = Headers(exchange.fields)
-        self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
         return self
 
     def __exit__(
@@ -123,9 +112,7 @@ class ResponseStream:
         return b"".join(self.iter_bytes())
 
     def _read(self) -> bytes:
-        exchange = self._exchange
-        if exchange is None:
-            raise LocalProtocolError("the response is read inside its with block")
+        exchange = self._open_exchange()
         client = self._client
         with client._driver.lock:
             if self._call.error is None:
@@ -141,28 +128,7 @@ class ResponseStream:
             self._client._driver.flush()
 
 
-class Connection:
-    """Requests by number, as the old ``hyper`` library had them.
-
-    All requests can be sent before the first response is read; numbers count 1, 3, 5 … as the streams
-    of a connection do.
-
-    Args:
-        client: The client, which needs a base URL.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._pending: dict[int, Pending] = {}
-        self._next = 1
-
-    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> int:
-        """Send a request, and return the number by which to ask for its response."""
-        number = self._next
-        self._pending[number] = self._client.submit(method, path, **options)
-        self._next += 2
-        return number
-
+class Connection(Numbered[Pending]):
     def get_response(self, stream_id: int) -> Response:
         """Wait for the response to a request, once.
 
@@ -170,11 +136,7 @@ class Connection:
             LocalProtocolError: There is no such request, or its response was taken already.
             PlaitError: There is no response, and will not be.
         """
-        try:
-            pending = self._pending.pop(stream_id)
-        except KeyError:
-            raise LocalProtocolError(f"no response is awaited on stream {stream_id}") from None
-        return pending.result()
+        return self._take(stream_id).result()
 
     def __enter__(self) -> Self:
         return self
@@ -182,9 +144,7 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for pending in self._pending.values():
-            pending.cancel()
-        self._pending.clear()
+        self._cancel_all()
 
 
 class Client(Methods[Response]):
@@ -226,8 +186,6 @@ class Client(Methods[Response]):
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         return self._submit(self._make(method, url, options)).result()
 
-    request.__doc__ = Methods.request.__doc__
-
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
         """Send a request without waiting; as many as you like, they share the connection.
 
@@ -255,7 +213,7 @@ class Client(Methods[Response]):
 
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
-        return Connection(self)
+        return Connection(self.submit)
 
     @property
     def statistics(self) -> Statistics:

@@ -24,7 +24,8 @@ from threading import Lock
 from time import monotonic
 from typing import Protocol
 
-from plait.drivers.transport import BUFFER, READ, Address, Transport
+from plait.drivers.addresses import Address
+from plait.drivers.transport import BUFFER, READ, Transport
 from plait.errors import PlaitError
 
 __all__ = ["BlockingDriver", "Watched"]

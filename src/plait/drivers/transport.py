@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from plait.drivers.addresses import Address, connect_failure
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 
 if TYPE_CHECKING:
     from plait.drivers.blocking import BlockingDriver
 
-__all__ = ["BUFFER", "READ", "WRITE", "Address", "Transport", "connect_failure", "resolve"]
+__all__ = ["BUFFER", "READ", "WRITE", "Transport"]
 
 #: Bytes read from a socket at once, and gathered for it.
 BUFFER = 262_144
@@ -31,49 +32,6 @@ READ, WRITE = select.POLLIN, select.POLLOUT
 
 _RECORD = 16_384
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
-#: What OpenSSL says when the other side talks something else.
-_NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-
-
-#: What getaddrinfo says of one address.
-Address = tuple[int, int, int, str, Any]
-
-BUFFER = 262_144
-_RECORD = 16_384
-READ = select.POLLIN
-WRITE = select.POLLOUT
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
-
-
-def resolve(host: str, port: int) -> Sequence[Address]:
-    """Look a host up; this blocks.
-
-    Raises:
-        ConnectFailed: It has no address.
-    """
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise connect_failure(f"{host}:{port}", error) from error
-
-
-def connect_failure(peer: str, error: Exception) -> ConnectFailed:
-    """Say in a sentence why there is no connection.
-
-    Args:
-        peer: Host and port.
-        error: What went wrong.
-    """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"the certificate of {peer} is refused: {error.verify_message.rstrip('.')}")
-    if isinstance(error, ssl.SSLError):
-        if error.reason in _NOT_TLS:
-            return ConnectFailed(f"{peer} does not speak TLS")
-        return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
-    code = getattr(error, "errno", None)
-    return ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
 
 
 class _State(Enum):
@@ -218,7 +176,8 @@ class Transport:
             self._fail(connect_failure(self._peer, error))
         else:
             self._write_handshake()
-            self._open(self._tls.selected_alpn_protocol())
+            if self._state is _State.HANDSHAKE:
+                self._open(self._tls.selected_alpn_protocol())
             if self._state is _State.OPEN:
                 self._decrypt()  # what came with the end of the handshake
 
@@ -250,8 +209,9 @@ class Transport:
             self._fail(ConnectTimeout(f"no connection to {self._peer} in time"))
 
     def _fail(self, error: PlaitError) -> None:
-        self.drop()
-        self._on_failed(error)
+        if self._state is not _State.CLOSED:
+            self.drop()
+            self._on_failed(error)
 
     # -- bytes -----------------------------------------------------------------------------------
 

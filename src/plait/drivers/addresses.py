@@ -1,0 +1,50 @@
+"""From a host's name to its addresses, and from what can go wrong on the way to a sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from plait.errors import ConnectFailed
+
+__all__ = ["Address", "connect_failure", "resolve"]
+
+#: What getaddrinfo says of one address.
+Address = tuple[int, int, int, str, Any]
+
+#: What OpenSSL says when the other side talks something else.
+_NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+
+
+def resolve(host: str, port: int) -> Sequence[Address]:
+    """Look a host up; this blocks.
+
+    Raises:
+        ConnectFailed: It has no address.
+    """
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise connect_failure(f"{host}:{port}", error) from error
+
+
+def connect_failure(peer: str, error: Exception) -> ConnectFailed:
+    """Say in a sentence why there is no connection.
+
+    Args:
+        peer: Host and port.
+        error: What went wrong.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectFailed(f"the certificate of {peer} is refused: {error.verify_message.rstrip('.')}")
+    if isinstance(error, ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return ConnectFailed(f"{peer} does not speak TLS")
+        return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
+    code = getattr(error, "errno", None)
+    return ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
