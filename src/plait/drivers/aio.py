@@ -81,9 +81,12 @@ class AioDriver(asyncio.Protocol):
                 self.transport.write(data)
             if len(data) < PIECE:
                 break
-        if endpoint.closed and not self._closing:
-            self.close()
-        wanted = endpoint.connection.wants_read and (self._full_since is None or self.reads_when_full)
+        if endpoint.closed:
+            wanted = True  # and dropped, for the peer's own end to be seen
+            if not self._closing:
+                self.close()
+        else:
+            wanted = endpoint.connection.wants_read and (self._full_since is None or self.reads_when_full)
         if wanted is not self._reading:
             self.read_on(wanted)
 
