@@ -102,6 +102,16 @@ async def test_garbage_gets_an_answer_and_the_connection_is_closed() -> None:
                 assert re.match(rb"HTTP/1\.1 (400|501) ", await h1.rest())
 
 
+async def test_a_connection_that_both_ends_have_closed_is_gone_at_once() -> None:
+    async with serving(ok, handshake_timeout=600) as running:
+        for _ in range(20):
+            async with h1_client(running) as h1:
+                h1.writer.write(GET)
+                await h1.rest()
+        # What lingers is the last one at most: its end may not have been read yet.
+        assert len(running.server._drivers) <= 2
+
+
 async def test_a_failed_handshake_is_no_error_of_the_servers(
     certificate: Certificate, caplog: pytest.LogCaptureFixture
 ) -> None:
