@@ -311,7 +311,7 @@ class H2Client(RawSocket):
     def until_pong(self) -> list[Frame]:
         """Return the frames that come before the answer to a PING sent now."""
         self.send(frame(Kind.PING, b"until!!!"))
-        before = []
+        before: list[Frame] = []
         while (received := self.read()) is not None:
             if received.kind == Kind.PING and received.flags & Flag.ACK:
                 assert received.payload == b"until!!!"
@@ -347,25 +347,24 @@ class H2Client(RawSocket):
     # -- verdicts --------------------------------------------------------------------------------
 
     def expect_connection_error(self, *codes: Code) -> None:
-        """Require the connection to close, and a GOAWAY before that to have one of the codes.
-
-        RFC 9113 §5.4.1: GOAWAY should be sent, the connection must be closed.
-        """
+        """Require a GOAWAY with one of the codes, and then the close (RFC 9113 §5.4.1)."""
+        goaway = self.wait_for(lambda received: received.kind == Kind.GOAWAY)
+        assert goaway.error_code in codes, f"the wrong error: {goaway}"
         while (received := self.read()) is not None:
-            if received.kind == Kind.GOAWAY:
-                assert received.error_code in codes, f"the wrong error: {received}"
+            assert received.kind != Kind.GOAWAY or received.error_code in codes, f"then came {received}"
 
     def expect_stream_error(self, stream: int, *codes: Code) -> None:
-        """Require RST_STREAM with one of the codes, or an end of the connection for that reason.
+        """Require RST_STREAM with one of the codes, or GOAWAY.
 
         RFC 9113 §5.4.2: a stream error may be treated as a connection error.
         """
-        while (received := self.read()) is not None:
-            if received.kind == Kind.GOAWAY or (
-                received.kind == Kind.RST_STREAM and received.stream == stream
-            ):
-                assert received.error_code in codes, f"the wrong error: {received}"
-                return
+        verdict = self.wait_for(
+            lambda received: (
+                received.kind == Kind.GOAWAY
+                or (received.kind == Kind.RST_STREAM and received.stream == stream)
+            )
+        )
+        assert verdict.error_code in codes, f"the wrong error: {verdict}"
 
     def expect_service(self) -> None:
         """Require a PING and a whole request to be answered."""
@@ -438,7 +437,7 @@ class Origin:
 
     Attributes:
         port: The port.
-        tls: The client's TLS context without ALPN protocols, or None for cleartext.
+        ca: PEM file of the authority to trust, or None for cleartext.
     """
 
     port: int
