@@ -451,6 +451,8 @@ def test_what_is_no_name_is_refused_and_nothing_is_made(tmp_path: Path, name: st
 
 @given(name=st.text(max_size=20) | st.ip_addresses().map(str) | st.text("ab1.-*:ü", max_size=20))
 @example("0.0.0.0")
+@example("0..")
+@example("a\N{IDEOGRAPHIC FULL STOP}")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_name_is_refused_in_one_sentence_or_comes_out_of_the_certificate(
     tmp_path_factory: pytest.TempPathFactory, name: str

@@ -199,7 +199,8 @@ def identity(name: str) -> str:
 
     star, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     try:
-        host = idna.encode(host.removesuffix("."), uts46=True).decode("ascii")
+        # The dot that ends a complete name is none of it in a certificate.
+        host = idna.encode(host, uts46=True).decode("ascii").removesuffix(".")
     except UnicodeError:  # which idna.IDNAError is
         _refuse(name)
     # A last label of digits makes a host an IPv4 address to every URL parser, and this one is none.
