@@ -1,0 +1,86 @@
+"""Flags are derived from the options: each has one, with its default and its help."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from plait.cli.options import server_options
+from plait.config import HttpVersions, Limits, ServerConfig
+from plait.errors import ConfigError
+
+seen: list[ServerConfig] = []
+
+
+@click.command()
+@server_options
+def command(config: ServerConfig) -> None:
+    seen.append(config)
+
+
+def configured(*arguments: str) -> ServerConfig:
+    result = CliRunner().invoke(command, list(arguments), standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return seen.pop()
+
+
+def test_no_flags_give_the_defaults() -> None:
+    assert configured() == ServerConfig()
+
+
+@pytest.mark.parametrize("one", dataclasses.fields(Limits), ids=lambda one: one.name)
+def test_every_limit_has_a_flag(one: dataclasses.Field[float]) -> None:
+    assert isinstance(one.default, int | float)
+    flag = f"--{one.name.replace('_', '-')}"
+    limits = configured(flag, str(one.default + 1)).limits
+    assert limits == dataclasses.replace(Limits(), **{one.name: one.default + 1})
+    assert type(getattr(limits, one.name)) is type(one.default)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--host", "::1"], {"host": "::1"}),
+        (["--port", "0"], {"port": 0}),
+        (["--listen", "tcp:1", "--listen", "tcp:2"], {"listen": ("tcp:1", "tcp:2")}),
+        (["--http", "2"], {"http": HttpVersions.HTTP_2}),
+        (["--http", "1"], {"http": HttpVersions.HTTP_1}),
+        (["--http", "auto"], {"http": HttpVersions.AUTO}),
+        (["--cert", "c.pem", "--key", "k.pem"], {"cert": Path("c.pem"), "key": Path("k.pem")}),
+        (["--insecure"], {"insecure": True}),
+        (["--no-access-log"], {"access_log": False}),
+        (["--access-log"], {"access_log": True}),
+        (["--grace", "2.5"], {"grace": 2.5}),
+    ],
+)
+def test_every_option_has_a_flag(arguments: list[str], expected: dict[str, object]) -> None:
+    assert configured(*arguments) == dataclasses.replace(ServerConfig(), **expected)  # type: ignore[arg-type]
+
+
+def test_help_shows_every_option_with_its_sentence() -> None:
+    text = " ".join(CliRunner().invoke(command, ["--help"], terminal_width=1000).output.split())
+    for kind in (Limits, ServerConfig):
+        for one in dataclasses.fields(kind):
+            if one.name != "limits":
+                assert f"--{one.name.replace('_', '-')}" in text
+                assert one.metadata["help"] in text
+    assert "[default: 8443]" in text
+    assert "[default: 127.0.0.1]" in text
+    assert "None" not in text
+    assert "()" not in text
+
+
+@pytest.mark.parametrize("arguments", [["--port", "x"], ["--http", "3"], ["--keep-alive", "soon"]])
+def test_a_value_of_the_wrong_type_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        configured(*arguments)
+
+
+def test_a_value_out_of_range_is_a_config_error() -> None:
+    with pytest.raises(ConfigError):
+        configured("--keep-alive", "0")

@@ -1,0 +1,73 @@
+"""Options: what is wrong is said at once, in one sentence, before any socket opens."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.config import ClientConfig, HttpVersions, Limits, ServerConfig
+from plait.errors import ConfigError
+
+
+@pytest.mark.parametrize("kind", [Limits, ServerConfig, ClientConfig])
+def test_the_defaults_are_valid_and_frozen(kind: type[Any]) -> None:
+    config = kind()
+    name = dataclasses.fields(config)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, name, 1)
+    with pytest.raises(TypeError):
+        kind(1)
+
+
+@pytest.mark.parametrize("kind", [Limits, ServerConfig, ClientConfig])
+def test_every_option_says_what_it_is_for(kind: type[Any]) -> None:
+    for one in dataclasses.fields(kind):
+        if one.name != "limits":
+            assert one.metadata["help"].endswith(".")
+            assert one.metadata["help"][0].isupper()
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Limits)])
+def test_a_limit_must_be_positive(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} must be greater than zero"):
+        Limits(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(ClientConfig) if one.name != "http"])
+def test_an_option_of_a_client_must_be_positive(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} must be greater than zero"):
+        ClientConfig(**{name: value})
+
+
+def test_a_whole_number_must_fit_into_what_http_2_has_for_it() -> None:
+    assert Limits(stream_window=2**31 - 1).stream_window == 2**31 - 1
+    for config, name in [(Limits, "stream_window"), (ClientConfig, "connection_window")]:
+        with pytest.raises(ConfigError, match=f"^{name} must be at most"):
+            config(**{name: 2**31})
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"port": -1}, "port"),
+        ({"port": 65_536}, "port"),
+        ({"grace": -0.1}, "grace"),
+        ({"grace": math.nan}, "grace"),
+        ({"cert": Path("c.pem")}, "--cert needs --key"),
+        ({"key": Path("k.pem")}, "--key needs --cert"),
+        ({"insecure": True, "cert": Path("c.pem"), "key": Path("k.pem")}, "--insecure"),
+    ],
+)
+def test_a_server_that_cannot_be_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        ServerConfig(**options)
+
+
+def test_versions_are_named_as_on_the_command_line() -> None:
+    assert [version.value for version in HttpVersions] == ["auto", "1", "2"]
