@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plait.errors import ConfigError
+
+if TYPE_CHECKING:
+    # A client's process starts without it: it is as slow to import as half of plait.
+    from pathlib import Path
 
 __all__ = ["HttpVersions", "Limits", "ServerConfig", "ClientConfig", "option"]
 

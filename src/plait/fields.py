@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from plait.config import Limits
 from plait.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from plait.config import Limits
 
 __all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "CONNECTION_SPECIFIC"]
 

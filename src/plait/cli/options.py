@@ -27,7 +27,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
     decorated: Callable[..., None] = configured
     for kind in (Limits, ServerConfig):
-        hints = get_type_hints(kind)
+        hints = get_type_hints(kind, localns={"Path": Path})
         for one in reversed(_plain(kind)):
             decorated = _flag(one, hints[one.name])(decorated)
     return decorated

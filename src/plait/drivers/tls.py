@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from plait.config import HttpVersions
 from plait.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["server_context", "client_context"]
 
@@ -65,8 +67,9 @@ def server_context(
             # ssl takes the chain from one file only, so the two parts are put together for it.
             parts = [certificates[0], *_certificates(chain, "certificate chain")]
             with tempfile.TemporaryDirectory(prefix="plait-") as directory:
-                joined = Path(directory, "chain.pem")
-                joined.write_bytes(b"\n".join(parts) + b"\n")
+                joined = os.path.join(directory, "chain.pem")
+                with open(joined, "xb") as file:
+                    file.write(b"\n".join(parts) + b"\n")
                 context.load_cert_chain(joined, key, password=refuse_to_ask)
     except ssl.SSLError as error:
         raise ConfigError(_reason(error, cert, key, chain)) from error
@@ -97,15 +100,15 @@ def client_context(
     elif verify is True:
         context = ssl.create_default_context()
     else:
-        context = _context_trusting(Path(verify))
+        context = _context_trusting(verify)
     context.set_alpn_protocols(_ALPN[http])
     return context
 
 
-def _context_trusting(authorities: Path) -> ssl.SSLContext:
+def _context_trusting(authorities: str | os.PathLike[str]) -> ssl.SSLContext:
     # Given authorities of its own, create_default_context leaves the system's aside; reading those
     # takes tens of milliseconds.
-    if authorities.is_dir():
+    if os.path.isdir(authorities):
         return ssl.create_default_context(capath=authorities)
     _certificates(authorities, "CA file")
     try:
@@ -114,14 +117,15 @@ def _context_trusting(authorities: Path) -> ssl.SSLContext:
         raise ConfigError(f"CA file {authorities} holds a damaged certificate") from error
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: str | os.PathLike[str], what: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise ConfigError(f"cannot read {what} {path}: {error.strerror or error}") from error
 
 
-def _certificates(path: Path, what: str) -> list[bytes]:
+def _certificates(path: str | os.PathLike[str], what: str) -> list[bytes]:
     found = _PEM_CERTIFICATE.findall(_read(path, what))
     if not found:
         raise ConfigError(f"{what} {path} holds no certificate in PEM format")

@@ -9,9 +9,8 @@ transport when ``closed`` is True and everything is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from plait.config import Limits
 from plait.errors import ConnectionLost, ExchangeReset
 from plait.fields import Field, RequestHead
 from plait.protocol import events as ev
@@ -19,6 +18,9 @@ from plait.protocol.connection import Connection
 from plait.protocol.events import ErrorCode, Fields, error_name
 from plait.protocol.exchange import Exchange, Half, ServerExchange
 from plait.protocol.h2 import PIECE
+
+if TYPE_CHECKING:
+    from plait.config import Limits
 
 __all__ = ["PIECE", "ClientEndpoint", "Endpoint", "ServerEndpoint"]
 
