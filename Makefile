@@ -18,7 +18,9 @@ help:
 
 demo: $(VENV)/.demo-installed
 	@mkdir -p .demo
-	$(BIN)/plait cert
+	@$(BIN)/python -m compileall -q src
+	@$(BIN)/plait cert >.demo/certificate.txt
+	@echo "There is a development certificate; .demo/certificate.txt says where, and how to trust it."
 	$(BIN)/plait compare --with requests --json $(RESULTS)
 	@echo "Raw samples: $(RESULTS)"
 
@@ -32,6 +34,7 @@ lint: $(VENV)/.test-installed
 
 bench: $(VENV)/.bench-installed
 	@scripts/install-debian-packages
+	@$(BIN)/python -m compileall -q src benchmarks
 	$(BIN)/python -m benchmarks.server_cpu
 	$(BIN)/python -m benchmarks.crawl
 	$(BIN)/python -m benchmarks.experiment
@@ -41,7 +44,8 @@ clean:
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp file for each set of packages: made anew when pyproject.toml changes, and otherwise free.
-# The installation is editable, so a change of the code needs no stamp.
+# The installation is editable, so a change of the code needs no stamp. What pip installs, it compiles
+# to bytecode; what is measured is compiled before, so that every process starts on equal terms.
 
 $(VENV)/.created:
 	@python=`scripts/find-python` && echo "Creating $(VENV) with $$python" && "$$python" -m venv $(VENV)
