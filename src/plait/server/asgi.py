@@ -109,13 +109,14 @@ class AsgiServer:
             if not bridge.ended and not exchange.closed:
                 logger.error("the application returned without completing its response")
                 bridge.fail()
-        except ClientDisconnected:
-            logger.debug("the client went away during %s", request.target.decode("latin-1"))
-        except Exception:
-            logger.exception(
+        except Exception as error:
+            level = logging.DEBUG if _tells_of_a_disconnect(error) else logging.ERROR
+            logger.log(
+                level,
                 "the application failed on %s %s",
                 request.method.decode("latin-1"),
                 request.target.decode("latin-1"),
+                exc_info=True,
             )
             bridge.fail()
         finally:
@@ -204,7 +205,8 @@ class HttpBridge:
             if type(content) is not bytes:
                 content = _as_bytes(content)
             more = message.get("more_body", False)
-            if exchange.closed:
+            if exchange.closed and exchange.sent is not _ENDED:
+                # Where it has ended, to HEAD or with 304, the rest of the content is dropped.
                 raise ClientDisconnected("the client is gone")
             try:
                 if more:
@@ -309,3 +311,12 @@ def _as_bytes(content: object) -> bytes:
     if isinstance(content, bytearray | memoryview):
         return bytes(content)
     raise RuntimeError(f"the body of http.response.body must be bytes, not {type(content).__name__}")
+
+
+def _tells_of_a_disconnect(error: BaseException | None) -> bool:
+    """Whether an exception is what ``send()`` raised, or what a framework made of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_tells_of_a_disconnect(one) for one in error.exceptions)
+    return error is not None and (
+        isinstance(error, ClientDisconnected) or _tells_of_a_disconnect(error.__cause__ or error.__context__)
+    )
