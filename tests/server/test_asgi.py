@@ -380,6 +380,31 @@ async def test_content_of_a_response_without_content_is_dropped(
             assert response.content == b""
 
 
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+async def test_an_application_that_streams_where_nothing_is_wanted_is_left_in_peace(
+    certificate: Certificate, version: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The response is over for the client long before the application has sent all it has."""
+    ended = asyncio.Event()
+
+    @http_only
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await receive()
+        await send({**START, "status": 200 if method == "HEAD" else 304})
+        for _ in range(20):
+            await send({**BODY, "body": bytes(100), "more_body": True})
+            await asyncio.sleep(0.001)
+        await send(BODY)
+        ended.set()
+
+    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+        for _ in range(2):
+            ended.clear()
+            assert (await client.request(method, "/")).content == b""
+            await ended.wait()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_a_stream_of_pieces_arrives_as_it_is_sent(certificate: Certificate, version: str) -> None:
     step = asyncio.Queue[bytes]()
 
@@ -502,6 +527,50 @@ async def test_send_raises_an_oserror_once_the_client_is_gone(
                 await came.wait()
             assert isinstance(await outcome, OSError)
     # A client that leaves is no error of anybody's.
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def disconnect_itself(error: OSError) -> None:
+    raise error
+
+
+async def its_own_exception(error: OSError) -> None:
+    raise LookupError("the framework's name for a client that left") from error
+
+
+async def a_group(error: OSError) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(disconnect_itself(error))
+
+
+@pytest.mark.parametrize("react", [disconnect_itself, its_own_exception, a_group])
+async def test_a_client_that_leaves_is_no_error_whatever_the_framework_makes_of_it(
+    react: Callable[[OSError], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    came, ended = asyncio.Event(), asyncio.Event()
+
+    @http_only
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["path"] == "/good":
+            await ok(scope, receive, send)
+            return
+        await send(START)
+        try:
+            while True:
+                await send({**BODY, "body": bytes(1000), "more_body": True})
+                came.set()
+                await asyncio.sleep(0)
+        except OSError as error:
+            ended.set()
+            await react(error)
+
+    async with serving(app) as running, h2_client(running) as client:
+        stream = client.request()
+        await came.wait()
+        client.engine.reset_stream(stream)
+        client.flush()
+        await ended.wait()
+        assert (await client.response(client.request(path=b"/good"))).content == b"ok"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
