@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from plait import urls
@@ -264,7 +264,7 @@ class Response:
     __slots__ = ("_fields", "_headers", "content", "elapsed", "http_version", "status")
 
     def __init__(
-        self, status: int, fields: FieldSection, content: bytes, http_version: str, elapsed: float
+        self, status: int, fields: Sequence[Field], content: bytes, http_version: str, elapsed: float
     ) -> None:
         self.status = status
         self.content = content

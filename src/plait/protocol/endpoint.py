@@ -213,7 +213,7 @@ class ServerEndpoint(Endpoint):
         self._route()
 
     def data_to_send(self) -> bytes:
-        data = super().data_to_send()
+        data = Endpoint.data_to_send(self)
         if self._unwanted:
             data += self._reset_unwanted()
         # Whoever is sent a lot has a lot to acknowledge.
@@ -419,7 +419,7 @@ class ClientEndpoint(Endpoint):
             return
         headers: tuple[Field, ...] = event.headers
         exchange.status = int(headers[0][1])
-        exchange.fields = list(headers[1:])
+        exchange.fields = headers[1:]
         exchange.received = _ENDED if event.end_stream else _CONTENT
         if exchange.on_progress is not None:
             exchange.on_progress()

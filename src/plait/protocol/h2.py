@@ -46,7 +46,11 @@ _SLACK = 1000
 #: Queued content beyond which output is taken in pieces of this size, so that no write is huge.
 PIECE = 262_144
 #: Events that change what this module keeps account of; a server counts no streams here.
-_NOTED = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
+_NOTED_BY_SERVER = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
+_NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed}
+#: Frames that are looked at before the engine sees them; see _judge.
+_JUDGED_BY_SERVER = frozenset({_DATA, _PRIORITY, _RST_STREAM})
+_JUDGED_BY_CLIENT = frozenset({_PRIORITY})
 
 
 class H2Connection:
@@ -62,6 +66,33 @@ class H2Connection:
         stream_window: Flow-control window of each stream, in bytes.
         connection_window: Flow-control window of the connection, in bytes.
     """
+
+    __slots__ = (
+        "_closed",
+        "_engine",
+        "_events",
+        "_frame_left",
+        "_frame_stream",
+        "_frame_type",
+        "_goaway_received",
+        "_goaway_steps",
+        "_header_block_open",
+        "_held_reset",
+        "_judged",
+        "_last_peer_stream",
+        "_max_concurrent_streams",
+        "_noted",
+        "_open",
+        "_output",
+        "_partial_header",
+        "_peer_max_streams",
+        "_sending",
+        "_sending_max",
+        "_server",
+        "queued_body_size",
+        "send_informational_response",
+        "send_response",
+    )
 
     http_version = "2"
     #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
@@ -93,7 +124,7 @@ class H2Connection:
             Setting.MAX_HEADER_LIST_SIZE: max_header_size,
         }
         self._server = role is Role.SERVER
-        self._noted = _NOTED if self._server else _NOTED | {StreamClosed}
+        self._noted = _NOTED_BY_SERVER if self._server else _NOTED_BY_CLIENT
         if self._server:
             # RFC 9218 §2.1: say at once that RFC 7540's priority tree is not used here.
             settings[Setting.NO_RFC7540_PRIORITIES] = 1
@@ -129,7 +160,7 @@ class H2Connection:
         self._held_reset: tuple[int, int] | None = None
         #: Streams on which a client may still send, in the order in which they began; see _judge.
         self._sending: dict[int, None] = {}
-        self._judged = {_DATA, _PRIORITY, _RST_STREAM} if self._server else {_PRIORITY}
+        self._judged = _JUDGED_BY_SERVER if self._server else _JUDGED_BY_CLIENT
         self._sending_max = max_concurrent_streams + 2 * _SLACK
 
         # The hot path goes straight to the engine.
@@ -156,9 +187,7 @@ class H2Connection:
     @property
     def receiving_head(self) -> bool:
         """Whether a field section has begun to arrive and is not whole yet."""
-        return self._header_block_open or (
-            self._frame_left > 0 and self._frame_type in _FIELD_FRAMES
-        )
+        return self._header_block_open or (self._frame_left > 0 and self._frame_type in _FIELD_FRAMES)
 
     # -- bytes in --------------------------------------------------------------------------------
 

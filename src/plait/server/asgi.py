@@ -135,16 +135,16 @@ class HttpBridge:
         ended: Whether the application has completed its response.
     """
 
-    # Class attributes rather than slots, as in Exchange.
-    status = 0
-    ended = False
-    _fields: FieldSection | None = None
-    _request_read = False
-    _waiters: list[asyncio.Future[None]] | None = None
+    __slots__ = ("_asgi", "_fields", "_request_read", "_waiters", "ended", "exchange", "status")
 
     def __init__(self, asgi: AsgiServer, exchange: ServerExchange) -> None:
         self._asgi = asgi
         self.exchange = exchange
+        self.status = 0
+        self.ended = False
+        self._fields: FieldSection | None = None
+        self._request_read = False
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     # -- receive ---------------------------------------------------------------------------------
 
