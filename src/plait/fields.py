@@ -7,7 +7,7 @@ would leave the two ends of HPACK with different tables (RFC 7541 §2.2).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from plait.errors import LocalProtocolError
@@ -99,7 +99,7 @@ class RequestHead:
 
     __slots__ = ("authority", "content_length", "expects_continue", "fields", "method", "refusal", "target")
 
-    def __init__(self, headers: Iterable[Field], limits: Limits) -> None:
+    def __init__(self, headers: Sequence[Field], limits: Limits) -> None:
         """Judge a received field section.
 
         Args:
@@ -115,11 +115,10 @@ class RequestHead:
         self.content_length: int | None = None
         fields: FieldSection = [_NO_HOST]
         append = fields.append
-        size = count = 0
+        size = 0
         for field in headers:
             name, value = field
             size += len(name) + len(value)
-            count += 1
             if name not in _JUDGED:
                 append(field)
             elif name == b":path":
@@ -160,6 +159,7 @@ class RequestHead:
             # RFC 9113 §8.2.3: crumbs are joined before they leave HTTP/2.
             index = next(i for i, (name, _) in enumerate(fields) if name == b"cookie")
             fields[index] = (b"cookie", b"; ".join(crumbs))
+        count = len(headers)
         if count > limits.max_header_fields:
             self.refusal = (431, f"the request has more than {limits.max_header_fields} fields")
         if size + 32 * count > limits.max_header_size:
