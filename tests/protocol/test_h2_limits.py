@@ -20,11 +20,11 @@ from hyperframe.frame import (
 )
 
 from plait.config import Limits
-from plait.protocol.endpoint import ServerEndpoint
 from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Exchange
 from plait.protocol.h2 import PREFACE
 from plait.protocol.negotiation import ALPN_H2, server_connection
+from plait.protocol.server_endpoint import ServerEndpoint
 from tests.support.pairs import ServerPair, frames, request_fields, serialized
 
 GET = request_fields()

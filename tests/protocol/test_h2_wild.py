@@ -13,11 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from plait.config import Limits
 from plait.errors import ExchangeError
-from plait.protocol.endpoint import ClientEndpoint, ServerEndpoint
+from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import ErrorCode, Event, Role
 from plait.protocol.exchange import Exchange, Half
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
+from plait.protocol.server_endpoint import ServerEndpoint
 from tests.support.h1 import describe
 from tests.support.pairs import ServerPair, request_fields
 

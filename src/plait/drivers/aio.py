@@ -16,9 +16,10 @@ import ssl
 from typing import Any, ClassVar, Protocol, cast
 
 from plait.config import Limits
-from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ServerEndpoint
+from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint
 from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import sniff
+from plait.protocol.server_endpoint import ServerEndpoint
 
 __all__ = ["AioDriver", "ClientDriver", "ServerDriver", "Site"]
 

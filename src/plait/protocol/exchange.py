@@ -22,7 +22,8 @@ from plait.fields import Field, FieldSection, RequestHead
 from plait.protocol.events import EngineError, ErrorCode, error_name
 
 if TYPE_CHECKING:
-    from plait.protocol.endpoint import Endpoint, ServerEndpoint
+    from plait.protocol.endpoint import Endpoint
+    from plait.protocol.server_endpoint import ServerEndpoint
 
 __all__ = ["Exchange", "Half", "ServerExchange"]
 

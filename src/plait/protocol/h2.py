@@ -24,21 +24,14 @@ from plait.protocol.events import (
     SettingsReceived,
     StreamClosed,
 )
+from plait.protocol.h2_frames import FRAME_HEADER, FrameWatch
 
 __all__ = ["H2Connection", "PIECE", "PREFACE"]
 
 #: What a client sends first (RFC 9113 §3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-_FRAME_HEADER = 9
-_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _CONTINUATION = 0x00, 0x01, 0x02, 0x03, 0x09
-_FIELD_FRAMES = frozenset({_HEADERS, _CONTINUATION})
-_END_STREAM, _END_HEADERS = 0x01, 0x04
-#: RFC 9113 §4.2: what nobody has raised by SETTINGS_MAX_FRAME_SIZE.
-_MAX_FRAME_SIZE = 16_384
 _GOAWAY_FRAME = Struct(">BHBBIII")
-_WORD = Struct(">I").unpack_from
-_LAST_STREAM = 2**31 - 1
 
 #: Streams beyond the advertised limit that the engine tolerates, so that plait refuses them one by
 #: one (RFC 9113 §5.1.2) where the engine would end the connection.
@@ -48,9 +41,6 @@ PIECE = 262_144
 #: Events that change what this module keeps account of; a server counts no streams here.
 _NOTED_BY_SERVER = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
 _NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed}
-#: Frames that are looked at before the engine sees them; see _judge.
-_JUDGED_BY_SERVER = frozenset({_DATA, _PRIORITY, _RST_STREAM})
-_JUDGED_BY_CLIENT = frozenset({_PRIORITY})
 
 
 class H2Connection:
@@ -71,23 +61,15 @@ class H2Connection:
         "_closed",
         "_engine",
         "_events",
-        "_frame_left",
-        "_frame_stream",
-        "_frame_type",
+        "_frames",
         "_goaway_received",
         "_goaway_steps",
-        "_header_block_open",
         "_held_reset",
-        "_judged",
-        "_last_peer_stream",
         "_max_concurrent_streams",
         "_noted",
         "_open",
         "_output",
-        "_partial_header",
         "_peer_max_streams",
-        "_sending",
-        "_sending_max",
         "_server",
         "queued_body_size",
         "send_informational_response",
@@ -133,7 +115,7 @@ class H2Connection:
                 {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams + _SLACK}
             )
             # The frame just queued names the tolerated limit; send the same frame with the real one.
-            first = engine.data_to_send()[:_FRAME_HEADER] + pack_settings_payload(advertised)
+            first = engine.data_to_send()[:FRAME_HEADER] + pack_settings_payload(advertised)
         else:
             settings[Setting.ENABLE_PUSH] = 0
             engine.initiate_connection(settings)
@@ -146,22 +128,17 @@ class H2Connection:
         self._max_concurrent_streams = max_concurrent_streams
         self._peer_max_streams = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
         self._open = 0
-        self._last_peer_stream = 0
         self._goaway_received = False
         self._goaway_steps = 0
         self._closed = False
 
-        # Where the reading stands in the sequence of frames; see _follow_frames.
-        self._frame_left = len(PREFACE) if self._server else 0
-        self._frame_type = -1
-        self._frame_stream = 0
-        self._partial_header = b""
-        self._header_block_open = False
         self._held_reset: tuple[int, int] | None = None
-        #: Streams on which a client may still send, in the order in which they began; see _judge.
-        self._sending: dict[int, None] = {}
-        self._judged = _JUDGED_BY_SERVER if self._server else _JUDGED_BY_CLIENT
-        self._sending_max = max_concurrent_streams + 2 * _SLACK
+        self._frames = FrameWatch(
+            preface=len(PREFACE) if self._server else 0,
+            server=self._server,
+            max_concurrent_streams=max_concurrent_streams,
+            is_open=self._is_open,
+        )
 
         # The hot path goes straight to the engine.
         self.send_response = engine.send_response
@@ -186,8 +163,7 @@ class H2Connection:
 
     @property
     def receiving_head(self) -> bool:
-        """Whether a field section has begun to arrive and is not whole yet."""
-        return self._header_block_open or (self._frame_left > 0 and self._frame_type in _FIELD_FRAMES)
+        return self._frames.receiving_head
 
     # -- bytes in --------------------------------------------------------------------------------
 
@@ -195,10 +171,12 @@ class H2Connection:
         if self._closed:
             return
         try:
-            if self._held_reset is not None and self._frame_left <= len(data):
+            if self._held_reset is not None and self._frames.left <= len(data):
                 data = self._release_held_reset(data)
-            self._follow_frames(data)
-            self._engine.receive_data(data)
+            if error := self._frames.follow(data):
+                self.terminate(error)
+            else:
+                self._engine.receive_data(data)
         except NGH2Error as error:
             self._fail(error)
 
@@ -229,83 +207,6 @@ class H2Connection:
                 self._final_goaway()
             case ConnectionClosed():
                 self._closed = True
-
-    def _follow_frames(self, data: bytes) -> None:
-        """Keep track of where frames begin and end.
-
-        The engine gathers a DATA frame until it is whole. When a stream closes in between, because
-        our RST_STREAM went out, the part gathered so far is neither delivered nor credited: up to
-        16 KiB of the connection's window would be lost with every such reset. So resets of a stream
-        wait for the end of its frame, and for that the frames must be followed. Only the reset of
-        this endpoint can fall there: the peer's own frames are in sequence.
-        """
-        if self._partial_header:
-            data = self._partial_header + data
-            self._partial_header = b""
-        size = len(data)
-        position = self._frame_left
-        if position <= size:
-            while position + _FRAME_HEADER <= size:
-                word = _WORD(data, position)[0]
-                kind = data[position + 3]
-                self._frame_type = kind
-                self._frame_stream = stream = _WORD(data, position + 5)[0] & _LAST_STREAM
-                if kind in _FIELD_FRAMES:
-                    flags = data[position + 4]
-                    if stream > self._last_peer_stream:
-                        self._last_peer_stream = stream
-                        if self._server and not flags & _END_STREAM:
-                            self._begin_sending(stream)
-                    elif error := self._judge(kind, stream, flags, word >> 8):
-                        return self.terminate(error)
-                    self._header_block_open = not flags & _END_HEADERS
-                elif kind in self._judged:
-                    depends_on = 0
-                    if kind == _PRIORITY:
-                        if position + _FRAME_HEADER + 4 > size:
-                            break  # until it can be judged
-                        depends_on = _WORD(data, position + _FRAME_HEADER)[0] & _LAST_STREAM
-                    if error := self._judge(kind, stream, data[position + 4], word >> 8, depends_on):
-                        return self.terminate(error)
-                position += _FRAME_HEADER + (word >> 8)
-            if position < size:
-                self._partial_header = data[position:]
-                self._frame_left = 0
-                return
-        self._frame_left = position - size
-
-    def _begin_sending(self, stream: int) -> None:
-        if len(self._sending) > self._sending_max:
-            # What was reset from here stays, since more of it may be on its way, but not for ever.
-            for old in list(self._sending)[:-_SLACK]:
-                try:
-                    self._engine.stream_local_window_size(old)
-                except NGH2Error:
-                    del self._sending[old]
-        self._sending[stream] = None
-
-    def _judge(self, kind: int, stream: int, flags: int, size: int, depends_on: int = 0) -> int:
-        """Return the connection error in a frame that the engine would pass over, or NO_ERROR.
-
-        It ignores PRIORITY, takes CONTINUATION of any size, and forgets streams when they close. What
-        a client sends on a stream that it has ended or reset itself is an error (RFC 9113 §5.1); what
-        it sends on one that was reset from here may have been on its way.
-        """
-        if kind == _CONTINUATION:
-            return ErrorCode.FRAME_SIZE_ERROR if size > _MAX_FRAME_SIZE else ErrorCode.NO_ERROR
-        if kind == _PRIORITY:
-            # RFC 9113 §6.3; RFC 7540 §5.3.1.
-            return ErrorCode.NO_ERROR if stream and stream != depends_on else ErrorCode.PROTOCOL_ERROR
-        sending = self._sending
-        if kind == _RST_STREAM:
-            sending.pop(stream, None)
-        elif stream in sending:
-            if flags & _END_STREAM:
-                del sending[stream]
-        elif self._server and stream & 1 and stream <= self._last_peer_stream:
-            # Within a field block the engine has an error of its own for it (RFC 9113 §6.10).
-            return ErrorCode.NO_ERROR if self._header_block_open else ErrorCode.STREAM_CLOSED
-        return ErrorCode.NO_ERROR
 
     # -- bytes out -------------------------------------------------------------------------------
 
@@ -341,10 +242,17 @@ class H2Connection:
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         if self._closed:
             return
-        if self._frame_left and self._frame_type == _DATA and self._frame_stream == stream_id:
+        if self._frames.inside_data_of(stream_id):
             self._held_reset = (stream_id, error_code)
         else:
             self._reset_now(stream_id, error_code)
+
+    def _is_open(self, stream_id: int) -> bool:
+        try:
+            self._engine.stream_local_window_size(stream_id)
+        except NGH2Error:
+            return False
+        return True
 
     def _reset_now(self, stream_id: int, error_code: int) -> None:
         try:
@@ -357,9 +265,9 @@ class H2Connection:
     def _release_held_reset(self, data: bytes) -> bytes:
         """Feed the end of the frame that holds a reset back, send the reset, return the rest."""
         assert self._held_reset is not None
-        end = self._frame_left
+        end = self._frames.left
         self._engine.receive_data(data[:end])
-        self._frame_left = 0
+        self._frames.left = 0
         held, self._held_reset = self._held_reset, None
         self._reset_now(*held)
         return data[end:]
@@ -417,7 +325,7 @@ class H2Connection:
                 if type(error).__name__ == "DenialOfServiceError"
                 else ErrorCode.PROTOCOL_ERROR
             )
-            self._output.append(_GOAWAY_FRAME.pack(0, 8, 7, 0, 0, self._last_peer_stream, code))
+            self._output.append(_GOAWAY_FRAME.pack(0, 8, 7, 0, 0, self._frames.last_peer_stream, code))
             self._close(code, str(error).encode())
 
     def _close(self, error_code: int, reason: bytes) -> None:

@@ -18,8 +18,8 @@ from plait.config import HttpVersions, ServerConfig
 from plait.drivers.aio import ServerDriver
 from plait.drivers.tls import server_context
 from plait.errors import PlaitError
-from plait.protocol.endpoint import ServerEndpoint
 from plait.protocol.negotiation import ALPN_H2, server_connection
+from plait.protocol.server_endpoint import ServerEndpoint
 from plait.server.access_log import AccessLog
 from plait.server.asgi import Application, AsgiServer
 from plait.server.endpoints import Listener, listeners

@@ -1,0 +1,236 @@
+"""The server's end of a connection: accepts exchanges, judges floods, keeps deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from plait.fields import RequestHead
+from plait.protocol import events as ev
+from plait.protocol.connection import Connection
+from plait.protocol.endpoint import COMMON_HANDLERS, Endpoint
+from plait.protocol.events import ErrorCode
+from plait.protocol.exchange import Exchange, Half, ServerExchange
+
+if TYPE_CHECKING:
+    from plait.config import Limits
+
+__all__ = ["ServerEndpoint"]
+
+_ENDED, _CONTENT = Half.ENDED, Half.CONTENT
+
+
+class ServerEndpoint(Endpoint):
+    """A server's end of a connection: accepts exchanges, holds the client to its limits.
+
+    Args:
+        connection: The connection.
+        limits: What the client may do.
+        now: The time, in seconds of any steady clock.
+
+    Attributes:
+        accepted: Requests that arrived and were not taken yet.
+        running: Exchanges whose application has not finished, the closed ones among them.
+        served: Requests accepted so far.
+        now: The time of the last call that brought one.
+    """
+
+    __slots__ = (
+        "_calm",
+        "_calm_since",
+        "_head_since",
+        "_idle_since",
+        "_resets_left",
+        "_unwanted",
+        "accepted",
+        "limits",
+        "now",
+        "running",
+        "served",
+    )
+
+    def __init__(self, connection: Connection, limits: Limits, now: float) -> None:
+        super().__init__(connection)
+        self.limits = limits
+        self.running = 0
+        self.served = 0
+        self.accepted: list[ServerExchange] = []
+        self._unwanted: set[Exchange] = set()
+        self.now = self._idle_since = self._calm_since = now
+        self._head_since: float | None = None
+        self._calm = limits.max_control_frames
+        self._resets_left = 2 * limits.max_concurrent_streams
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes from the transport.
+
+        Args:
+            data: The bytes.
+            now: The time, on the clock of the constructor.
+        """
+        self.now = now
+        self.connection.receive_data(data)
+        self._route()
+
+    def data_to_send(self) -> bytes:
+        data = Endpoint.data_to_send(self)
+        if self._unwanted:
+            data += self._reset_unwanted()
+        # Whoever is sent a lot has a lot to acknowledge.
+        self._calm += len(data) >> 10
+        return data
+
+    def take_accepted(self) -> list[ServerExchange]:
+        """Return the requests that arrived, without those reset in the meantime."""
+        accepted, self.accepted = self.accepted, []
+        live = [exchange for exchange in accepted if not exchange.closed]
+        self.running += len(live)
+        return live
+
+    def finished(self, exchange: Exchange) -> None:
+        """Take note that the application is done with an exchange, well or not."""
+        self.running -= 1
+        if exchange.content:
+            exchange.release()
+        if not exchange.closed:
+            if exchange.sent is not _ENDED:
+                exchange.abandon(ErrorCode.INTERNAL_ERROR)
+            elif exchange.received is not _ENDED:
+                exchange.on_progress = exchange.release
+                self._unwanted.add(exchange)
+                self.on_output()
+
+    def _reset_unwanted(self) -> bytes:
+        """Refuse the rest of requests whose response is complete (RFC 9113 §8.1); return the bytes.
+
+        The engine sends resets ahead of content, so the response must have left before. And it must
+        not have left long before: a client that reads the end of the response and not the reset
+        with it may wait for ever to send the rest (curl 7.88 does).
+        """
+        for exchange in [e for e in self._unwanted if e.closed or not e.queued]:
+            self._unwanted.discard(exchange)
+            exchange.abandon(ErrorCode.NO_ERROR)
+        data = self.connection.data_to_send()
+        self._route()
+        return data
+
+    # -- deadlines -------------------------------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Act on every deadline that has passed.
+
+        Call it about once a second; deadlines are that exact.
+
+        Args:
+            now: The time, on the clock of the constructor.
+        """
+        self.now = now
+        if self.closed:
+            return
+        limits = self.limits
+        renewed = now - self._calm_since >= 10
+        if renewed:
+            self._calm_since = now
+        if renewed or self._calm > limits.max_control_frames:
+            self._calm = limits.max_control_frames
+        if renewed or self._resets_left > 2 * limits.max_concurrent_streams:
+            self._resets_left = 2 * limits.max_concurrent_streams
+        if self.connection.receiving_head:
+            if self._head_since is None:
+                self._head_since = now
+            elif now - self._head_since >= limits.header_timeout:
+                self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+                return
+        else:
+            self._head_since = None
+        if self.connection.closing:
+            self.shut_down()
+        if self.exchanges:
+            for exchange in list(self.exchanges.values()):
+                self._expire_exchange(exchange, now)
+        else:
+            idle = now - self._idle_since
+            if idle >= limits.keep_alive + limits.handshake_timeout:
+                self.terminate()
+            elif idle >= (limits.keep_alive if self.served else limits.handshake_timeout):
+                self.shut_down()
+
+    def _expire_exchange(self, exchange: Exchange, now: float) -> None:
+        waiting = exchange.waiting_since
+        if waiting is not None and now - waiting >= self.limits.read_timeout:
+            self._reset(exchange)
+            return
+        queued = exchange.queued
+        if not queued:
+            exchange.stalled = None
+            return
+        taken = exchange.sent_bytes - queued
+        if exchange.stalled is None or exchange.stalled[0] != taken:
+            exchange.stalled = (taken, now)
+        elif now - exchange.stalled[1] >= self.limits.write_timeout:
+            self._reset(exchange)
+
+    def _reset(self, exchange: Exchange) -> None:
+        exchange.abandon(ErrorCode.CANCEL)
+        if exchange.on_progress is not None:
+            exchange.on_progress()
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _on_request(self, event: ev.RequestReceived) -> None:
+        limits = self.limits
+        most = limits.max_concurrent_streams
+        stream_id = event.stream_id
+        # Work that goes on after its stream was reset counts against the limit too.
+        if self.running >= most or len(self.exchanges) >= most:
+            self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        exchange = ServerExchange(self, stream_id)
+        exchange.request = RequestHead(event.headers, limits)
+        exchange.received = _ENDED if event.end_stream else _CONTENT
+        self.exchanges[stream_id] = exchange
+        self.accepted.append(exchange)
+        self.served += 1
+
+    def _on_stream_closed(self, event: ev.StreamClosed) -> None:
+        exchange = self.exchanges.pop(event.stream_id, None)
+        abandoned = exchange is not None and exchange.closed
+        if exchange is not None:
+            self._close_exchange(exchange, event.error_code)
+        if not event.error_code:
+            # Kept within their limits by expire().
+            self._resets_left += 1
+            self._calm += 4
+        elif not abandoned:
+            # A reset by the client, or one it made the connection send, costs from a budget that
+            # served requests earn back: honest aborts never run out of it, a flood of them does
+            # (CVE-2023-44487). What the application or a deadline ended is not the client's doing.
+            self._resets_left -= 1
+            if self._resets_left < 0:
+                self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+        if not self.exchanges:
+            self._idle_since = self.now
+
+    def _on_control(self, event: ev.Event) -> None:
+        """Count frames that make work and carry nothing (CVE-2019-9512, -9515, -9518)."""
+        self._calm -= 1
+        if self._calm < 0:
+            self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+
+    def _on_data(self, event: ev.DataReceived) -> None:
+        if not event.data and not event.end_stream:
+            self._on_control(event)
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is not None and exchange.waiting_since is not None:
+            exchange.waiting_since = self.now
+        Endpoint._on_data(self, event)
+
+    _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
+        **COMMON_HANDLERS,
+        ev.DataReceived: _on_data,
+        ev.RequestReceived: _on_request,
+        ev.StreamClosed: _on_stream_closed,
+        ev.PingReceived: _on_control,
+        ev.SettingsReceived: _on_control,
+        ev.WindowUpdated: _on_control,
+    }
