@@ -71,3 +71,9 @@ def test_a_server_that_cannot_be_is_refused(options: dict[str, Any], says: str) 
 
 def test_versions_are_named_as_on_the_command_line() -> None:
     assert [version.value for version in HttpVersions] == ["auto", "1", "2"]
+
+
+def test_responses_nobody_reads_leave_room_for_the_others() -> None:
+    """The engine returns credit for a connection only when half its window is used up."""
+    config = ClientConfig()
+    assert config.connection_window >= 2 * config.max_in_flight * config.stream_window

@@ -387,7 +387,12 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 @contextmanager
 def _locked(where: Path) -> Iterator[None]:
     """Keep other processes out; the kernel lets go of the lock when this one dies."""
-    import fcntl
+    try:
+        import fcntl
+    except ImportError as error:
+        raise ConfigError(
+            "no certificate can be made on this platform: give one with --cert and --key"
+        ) from error
 
     descriptor = os.open(where, os.O_RDONLY)
     try:

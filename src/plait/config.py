@@ -133,8 +133,11 @@ class ClientConfig:
     )
     pool_timeout: float = option(60.0, "Seconds to wait for a connection with room.")
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
-    stream_window: int = option(4194304, "Bytes of unread content one response may hold.")
-    connection_window: int = option(67108864, "Bytes of unread content one connection may hold.")
+    stream_window: int = option(2097152, "Bytes of unread content one response may hold.")
+    connection_window: int = option(
+        536870912,
+        "Bytes of unread content one connection may hold; responses nobody reads hold up no others.",
+    )
     max_header_fields: int = option(1000, "Fields in one response.")
     max_header_size: int = option(262144, "Bytes of one response's field section.")
 

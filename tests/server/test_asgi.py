@@ -495,20 +495,22 @@ async def test_a_message_after_the_end_raises_and_harms_nobody(
     assert len(raised) == 4
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["response begun", "before the response"])
 async def test_send_raises_an_oserror_once_the_client_is_gone(
-    certificate: Certificate, version: str, caplog: pytest.LogCaptureFixture
+    certificate: Certificate, version: str, begun: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     came = asyncio.Event()
 
     @http_only
     async def app(scope: Scope, receive: Any, send: Any) -> None:
-        await send(START)
+        if begun:
+            await send(START)
         came.set()
         await receive()
         assert (await receive())["type"] == "http.disconnect"
         try:
-            await send({**BODY, "body": b"x", "more_body": True})
+            await send({**BODY, "body": b"x", "more_body": True} if begun else START)
         except OSError as error:
             outcome.set_result(error)
             raise

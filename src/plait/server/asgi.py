@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from plait.errors import ExchangeError, LocalProtocolError, PlaitError
 from plait.fields import FieldSection, outbound_fields
@@ -37,6 +37,11 @@ _HEAD, _CONTENT, _ENDED = Half
 
 class ClientDisconnected(PlaitError, OSError):
     """What ``send()`` raises when the client is gone (ASGI www specification 2.4)."""
+
+
+def _text(path: bytes) -> str:
+    """Decode a path as ASGI has it: percent-encoding and UTF-8 undone."""
+    return unquote_to_bytes(path).decode("utf-8", "replace")
 
 
 class AsgiServer:
@@ -95,7 +100,7 @@ class AsgiServer:
                 "http_version": endpoint.connection.http_version,
                 "method": request.method.decode("ascii"),
                 "scheme": driver.scheme,
-                "path": unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"),
+                "path": _text(path) if b"%" in path or not path.isascii() else path.decode("ascii"),
                 "raw_path": path,
                 "query_string": query,
                 "root_path": "",
@@ -230,6 +235,8 @@ class HttpBridge:
         elif kind == "http.response.start":
             if self._fields is not None:
                 raise RuntimeError("http.response.start came twice")
+            if exchange.closed:
+                raise ClientDisconnected("the client is gone")
             status = message["status"]
             if not isinstance(status, int) or not 200 <= status <= 599:
                 raise RuntimeError(f"{status!r} is not the status of a final response")
