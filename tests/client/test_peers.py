@@ -193,14 +193,6 @@ def test_8_threads_share_one_connection_while_a_timeout_of_a_ninth_spares_them(
         assert client.statistics.connections_opened == 1
 
 
-def test_a_server_that_leaves_after_1000_requests_loses_none_of_2400(
-    hypercorn: RunningServer, certificate: Certificate
-) -> None:
-    with plait.Client(hypercorn.url(), verify=certificate.ca) as client:
-        assert _crawl_in_threads(client, client.post, "/digest", content=_never(), timeout=0.2)
-        assert client.statistics.connections_opened == 3
-
-
 def _crawl_in_threads(
     client: plait.Client, ninth: Callable[..., object], *arguments: str, **options: Any
 ) -> bool:
