@@ -1,4 +1,4 @@
-"""The client for asyncio: runs the flows on the asyncio driver."""
+"""The client for asyncio: runs calls on the asyncio driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self, Unpack
 
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Statistics, Verify
-from plait.client.flow import Flow, fetch, head, read
+from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
@@ -40,8 +40,8 @@ class AsyncPending(Call):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: AsyncClient, flow: Flow[Any], request: Request) -> None:
-        super().__init__(client._core, flow, request)
+    def __init__(self, client: AsyncClient, request: Request, goal: Goal) -> None:
+        Call.__init__(self, client._core, request, goal)
         self._client = client
 
     def __await__(self) -> Generator[Any, None, Response]:
@@ -78,17 +78,17 @@ class AsyncResponseStream(StreamedResponse):
     def __init__(self, client: AsyncClient, request: Request) -> None:
         super().__init__()
         self._client = client
-        self._call = AsyncPending(client, head(request, monotonic), request)
+        self._call = AsyncPending(client, request, HEAD)
 
     async def __aenter__(self) -> Self:
         self._client._start(self._call)
-        self._begin((await self._client._finish(self._call))[0])
+        self._begin(await self._client._finish(self._call))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._exchange = None
+        self._is_open = False
         self._call.give_up(ClientClosed("the response was closed"))
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
@@ -109,9 +109,9 @@ class AsyncResponseStream(StreamedResponse):
         return b"".join([piece async for piece in self.iter_bytes()])
 
     async def _read(self) -> bytes:
-        exchange = self._open_exchange()
+        self._check_open()
         if self._call.error is None:
-            self._call.then(read(exchange))
+            self._call.then(PIECE)
         piece: bytes = await self._client._finish(self._call)
         return piece
 
@@ -248,7 +248,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
         request = self._core.maker.make(method, url, **options)
-        pending = AsyncPending(self, fetch(request, monotonic), request)
+        pending = AsyncPending(self, request, WHOLE)
         self._start(pending)
         return pending
 
@@ -303,7 +303,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._core.begin(call)
 
     async def _finish(self, call: AsyncPending) -> Any:
-        """Wait for the end of a call's flow and return what it returned."""
+        """Wait for a call to be done and return what came of it."""
         if not call.done:
             await self._wait(call)
         if call.error is not None:

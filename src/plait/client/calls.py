@@ -1,11 +1,11 @@
-"""What runs the flows: calls, and the sending of content."""
+"""What runs requests: calls, and the sending of content."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from plait.client.flow import Flow, NeedConnection, Send, Wait
+from plait.client.goals import Goal, may_replay
 from plait.client.messages import Request
 from plait.client.pool import Link
 from plait.errors import (
@@ -112,31 +112,35 @@ class Upload:
 
 
 class Call:
-    """Runs the flows of one request, one after another.
+    """One request's journey: to a connection, perhaps to a second one, and to its goal.
+
+    A call never waits: deadlines belong to whoever waits for its result.
 
     Args:
         core: What the client's calls have in common.
-        flow: The first flow; :meth:`start` begins it.
         request: The request.
+        goal: What is wanted of it first; :meth:`start` begins.
 
     Attributes:
         request: The request.
-        done: Whether the current flow has ended.
-        value: What it returned.
-        error: What it raised, or None.
-        queued: Whether its request waits for a connection.
-        exchange: Its exchange, once there is one.
+        done: Whether the goal has been reached, or never will be.
+        value: What came of it.
+        error: Why it never will be, or None.
+        queued: Whether the request waits for a connection.
+        exchange: Its exchange, while there is something to do with it.
         upload: What sends the request's content, if there is any.
         touched: When something happened last, on the core's clock.
         deadline: When the request is given up, whatever happens, or None.
-        watchers: Called when the flow has ended, when the upload wants a piece, and when ``expires``
+        watchers: Called when the call is done, when the upload wants a piece, and when ``expires``
             may have come nearer.
     """
 
     __slots__ = (
+        "_again",
+        "_began",
         "_core",
-        "_flow",
-        "_ready",
+        "_goal",
+        "_used_before",
         "deadline",
         "done",
         "error",
@@ -149,10 +153,11 @@ class Call:
         "watchers",
     )
 
-    def __init__(self, core: ClientCore, flow: Flow[Any], request: Request) -> None:
+    def __init__(self, core: ClientCore, request: Request, goal: Goal) -> None:
         self._core = core
-        self._flow = flow
-        self._ready: Callable[[Exchange], bool] | None = None
+        self._goal = goal
+        self._again = False
+        self._used_before = False
         self.request = request
         self.done = False
         self.value: Any = None
@@ -160,61 +165,47 @@ class Call:
         self.queued = False
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
-        self.touched = core.clock()
+        self.touched = self._began = core.clock()
         self.deadline = None if request.timeout is None else self.touched + request.timeout
         self.watchers: list[Callable[[], None]] | None = None
 
-    def then(self, flow: Flow[Any]) -> None:
-        """Begin the next flow, after the last has ended."""
-        self._flow = flow
+    def start(self) -> None:
+        """Ask for a connection, and send the request once there is one with room."""
+        origin = self.request.origin
+        link = self._core.pool.ask(origin, self, self._again)
+        if link is None:
+            self.queued = True
+            self._core.needs_connection(origin)
+        else:
+            self._send(link)
+
+    def then(self, goal: Goal) -> None:
+        """Go for the next goal, after the last was reached."""
+        self._goal = goal
         self.done = False
         self.value = None
-        self._advance(None)
+        self._look()
 
-    def start(self) -> None:
-        """Begin the first flow."""
-        self._advance(None)
-
-    def _advance(self, answer: Any) -> None:
-        """Run the flow until it has to wait."""
-        flow = self._flow
+    def _send(self, link: Link) -> None:
+        core, request = self._core, self.request
+        core.exchanges += 1
+        self._used_before, link.used = link.used, True
+        self._began = core.clock()
+        has_content = request.content != b""
         try:
-            while True:
-                need = flow.send(answer)
-                if type(need) is NeedConnection:
-                    self.exchange = None
-                    answer = self._core.pool.ask(need.origin, self, need.again)
-                    if answer is None:
-                        self.queued = True
-                        self._core.needs_connection(need.origin)
-                        return
-                    self._core.exchanges += 1
-                elif type(need) is Send:
-                    answer = None
-                    self._watch(need.exchange)
-                    upload = Upload(need.exchange, need.request)
-                    if upload.unfinished:
-                        self.upload = upload
-                        if upload.source is not None:
-                            self._core.needs_content(self, upload)
-                elif type(need) is Wait:
-                    answer = None
-                    exchange = need.exchange
-                    if exchange is not self.exchange:
-                        self._watch(exchange)
-                    self._ready = need.ready
-                    if not need.ready(exchange):
-                        return
-        except StopIteration as end:
-            self._finish(end.value, None)
+            exchange = link.endpoint.open_exchange(request.fields, end_stream=not has_content)
+            self.exchange = exchange
+            exchange.on_progress = self._progress
+            if self._goal.whole:
+                exchange.collect()
+            if has_content:
+                upload = Upload(exchange, request)
+                if upload.unfinished:
+                    self.upload = upload
+                    if upload.source is not None:
+                        core.needs_content(self, upload)
         except Exception as error:
             self._finish(None, error)
-
-    def _watch(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self.upload = None
-        self._ready = None
-        exchange.on_progress = self._progress
 
     def _progress(self) -> None:
         """Take note that something happened to the exchange."""
@@ -227,9 +218,31 @@ class Call:
             else:
                 if self.upload.wants_piece:
                     self._changed()
-        ready = self._ready
-        if ready is not None and not self.done and ready(self.exchange):  # type: ignore[arg-type]
-            self._advance(None)
+        if not self.done:
+            self._look()
+
+    def _look(self) -> None:
+        """End the call if the goal is reached, or missed for good."""
+        exchange, goal = self.exchange, self._goal
+        if exchange is None or not goal.reached(exchange):
+            return
+        if goal.missed(exchange):
+            error = exchange.error
+            assert error is not None
+            if self._again or not may_replay(exchange, error, self.request, self._used_before):
+                self._finish(None, error)
+                return
+            exchange.on_progress = self.exchange = self.upload = None
+            self._again = True
+            self.start()
+            return
+        try:
+            value = goal.result(exchange, self.touched - self._began)
+        except Exception as error:
+            self._finish(None, error)
+        else:
+            if value is not None:
+                self._finish(value, None)
 
     def _changed(self) -> None:
         if self.watchers:
@@ -260,8 +273,7 @@ class Call:
         """Go on, on this connection (called for the pool)."""
         self.queued = False
         self.touched = self._core.clock()
-        self._core.exchanges += 1
-        self._advance(link)
+        self._send(link)
         self._changed()
 
     def refused(self, error: PlaitError) -> None:
@@ -284,12 +296,16 @@ class Call:
 
     def _finish(self, value: Any, error: Exception | None) -> None:
         self.done = True
-        self._ready = None
         self.value = value
         self.error = error
-        if error is not None and self.exchange is not None and not self.exchange.closed:
-            self.exchange.abandon()
-        self._changed()
+        exchange = self.exchange
+        if exchange is not None and (error is not None or self._goal.whole):
+            # It and the call hold each other: let go, so that both can go without a collection.
+            exchange.on_progress = self.exchange = self.upload = None
+            if error is not None:
+                exchange.abandon()
+        if self.watchers:
+            self._changed()
 
     # -- time ------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, Unpack
 
-from plait.client.flow import VERSIONS
+from plait.client.goals import VERSIONS
 from plait.client.messages import Headers, RequestOptions
 from plait.errors import LocalProtocolError
 from plait.protocol.exchange import Exchange
@@ -23,21 +23,20 @@ class StreamedResponse:
     """
 
     def __init__(self) -> None:
-        self._exchange: Exchange | None = None
+        self._is_open = False
         self.status = 0
         self.headers = Headers(())
         self.http_version = ""
 
     def _begin(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+        self._is_open = True
         self.status = exchange.status
         self.headers = Headers(exchange.fields)
         self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
 
-    def _open_exchange(self) -> Exchange:
-        if self._exchange is None:
+    def _check_open(self) -> None:
+        if not self._is_open:
             raise LocalProtocolError("a response is read inside its with block")
-        return self._exchange
 
 
 class _Cancellable(Protocol):

@@ -1,4 +1,4 @@
-"""The client for threads that wait: runs the flows on the blocking driver."""
+"""The client for threads that wait: runs calls on the blocking driver."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Statistics, Verify
-from plait.client.flow import Flow, fetch, head, read
+from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
@@ -40,8 +40,8 @@ class Pending(Call):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: Client, flow: Flow[Any], request: Request) -> None:
-        super().__init__(client._core, flow, request)
+    def __init__(self, client: Client, request: Request, goal: Goal) -> None:
+        Call.__init__(self, client._core, request, goal)
         self._client = client
 
     def result(self, timeout: float | None = None) -> Response:
@@ -78,12 +78,12 @@ class ResponseStream(StreamedResponse):
     def __init__(self, client: Client, request: Request) -> None:
         super().__init__()
         self._client = client
-        self._call = Pending(client, head(request, monotonic), request)
+        self._call = Pending(client, request, HEAD)
 
     def __enter__(self) -> Self:
         self._client._start(self._call)
         try:
-            self._begin(self._client._finish(self._call)[0])
+            self._begin(self._client._finish(self._call))
         except BaseException:
             self.close()
             raise
@@ -112,17 +112,17 @@ class ResponseStream(StreamedResponse):
         return b"".join(self.iter_bytes())
 
     def _read(self) -> bytes:
-        exchange = self._open_exchange()
+        self._check_open()
         client = self._client
         with client._driver.lock:
             if self._call.error is None:
-                self._call.then(read(exchange))
+                self._call.then(PIECE)
         piece: bytes = client._finish(self._call)
         return piece
 
     def close(self) -> None:
         """End the exchange, if it has not ended."""
-        self._exchange = None
+        self._is_open = False
         with self._client._driver.lock:
             self._call.give_up(ClientClosed("the response was closed"))
             self._client._driver.flush()
@@ -248,7 +248,7 @@ class Client(Methods[Response]):
         return request
 
     def _submit(self, request: Request) -> Pending:
-        pending = Pending(self, fetch(request, monotonic), request)
+        pending = Pending(self, request, WHOLE)
         self._start(pending)
         return pending
 
@@ -261,7 +261,7 @@ class Client(Methods[Response]):
             core.begin(call)
 
     def _finish(self, call: Pending) -> Any:
-        """Wait for the end of a call's flow and return what it returned."""
+        """Wait for a call to be done and return what came of it."""
         if not call.done:
             self._wait(call, None)
         if call.error is not None:

@@ -1,0 +1,127 @@
+"""What calls are for, and when a request may be sent again: facts about an exchange, no action.
+
+A call waits for one goal at a time. Both clients have the same three: a whole response, the head of
+one, and the next piece of its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from plait.client.messages import Request, Response
+from plait.errors import ConnectionLost, ExchangeError, PlaitError
+from plait.protocol.exchange import Exchange, Half
+
+__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal", "may_replay"]
+
+#: What a response calls the version of HTTP.
+VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
+
+_NOTHING, _CONTENT, _ENDED = Half.HEAD, Half.CONTENT, Half.ENDED
+
+
+class Goal:
+    """How far an exchange has to come, and what is then made of it.
+
+    Args:
+        reached: Tells whether the exchange has come there, or to its end.
+        missed: Tells whether it ended, in error, before it came there.
+        result: Makes what the call returns, out of the exchange and the seconds it took; None when
+            there is nothing to return yet.
+        whole: Whether the content is gathered, and the exchange over when the goal is reached.
+    """
+
+    __slots__ = ("missed", "reached", "result", "whole")
+
+    def __init__(
+        self,
+        reached: Callable[[Exchange], bool],
+        missed: Callable[[Exchange], bool],
+        result: Callable[[Exchange, float], Any],
+        *,
+        whole: bool = False,
+    ) -> None:
+        self.reached = reached
+        self.missed = missed
+        self.result = result
+        self.whole = whole
+
+
+def _has_ended(exchange: Exchange) -> bool:
+    # A response may be complete before its request is (RFC 9113 §8.1).
+    return exchange.closed or (
+        exchange.received is _ENDED and (exchange.sent is not _ENDED or exchange.queued > 0)
+    )
+
+
+def _is_incomplete(exchange: Exchange) -> bool:
+    return exchange.error is not None and exchange.received is not _ENDED
+
+
+def _response(exchange: Exchange, elapsed: float) -> Response:
+    content = exchange.read() or b""
+    if not exchange.closed:
+        exchange.abandon()
+    return Response(
+        exchange.status,
+        exchange.fields,
+        content,
+        VERSIONS[exchange.endpoint.connection.http_version],
+        elapsed,
+    )
+
+
+def _has_head(exchange: Exchange) -> bool:
+    return exchange.received is not _NOTHING or exchange.closed
+
+
+def _is_headless(exchange: Exchange) -> bool:
+    return exchange.error is not None and exchange.received is _NOTHING
+
+
+def _exchange(exchange: Exchange, elapsed: float) -> Exchange:
+    return exchange
+
+
+def _has_content(exchange: Exchange) -> bool:
+    return bool(exchange.content) or exchange.received is _ENDED or exchange.closed
+
+
+def _never(exchange: Exchange) -> bool:
+    return False  # reading raises what went wrong, after the content that arrived
+
+
+def _piece(exchange: Exchange, elapsed: float) -> bytes | None:
+    return exchange.read()
+
+
+#: A complete response.
+WHOLE = Goal(_has_ended, _is_incomplete, _response, whole=True)
+#: The exchange, whose content is still to be read.
+HEAD = Goal(_has_head, _is_headless, _exchange)
+#: Content, ``b""`` at its end.
+PIECE = Goal(_has_content, _never, _piece)
+
+
+def may_replay(exchange: Exchange, error: PlaitError, request: Request, used_before: bool) -> bool:
+    """Say whether sending a request again is safe, and likely to help.
+
+    Args:
+        exchange: The exchange that broke.
+        error: Why.
+        request: The request.
+        used_before: Whether its connection had carried another request before.
+    """
+    if not request.replayable:
+        return False
+    if isinstance(error, ExchangeError) and error.unprocessed:
+        return True
+    # RFC 9112 §9.3.1: the server may have closed a connection that it took for idle just then.
+    return (
+        used_before
+        and request.idempotent
+        and isinstance(error, ConnectionLost)
+        and exchange.received is _NOTHING
+        and not exchange.interim_responses
+    )
