@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 from plait.protocol.exchange import ServerExchange
@@ -21,13 +22,25 @@ _UNSAFE = re.compile(rb"[^ !#-\[\]-~]")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def _safe(value: bytes) -> str:
+#: Seconds until lines are written: nobody notices, and thousands of them share one write.
+_DELAY = 0.05
+_LINES_MAX = 1000
+
+
+def _escape(value: bytes) -> str:
     """Make what a client sent fit for a quoted string in a log."""
     return _UNSAFE.sub(lambda match: b"\\x%02x" % match[0][0], value).decode("ascii")
 
 
+_escape_familiar = lru_cache(1024)(_escape)
+
+
+def _safe(value: bytes) -> str:
+    return _escape_familiar(value) if len(value) <= 256 else _escape(value)
+
+
 class AccessLog:
-    """Writes a line for each exchange, gathered over one turn of the loop.
+    """Writes a line for each exchange, many at a time.
 
     Args:
         loop: The running loop.
@@ -45,6 +58,7 @@ class AccessLog:
         self._stream = stream or sys.stdout
         self._clock = clock
         self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._second = -1
         self._time = ""
 
@@ -64,17 +78,23 @@ class AccessLog:
             elif name == b"user-agent":
                 agent = value
         version = exchange.endpoint.connection.http_version
+        client = driver.client
         line = (
-            f"{driver.client[0] if driver.client else '-'} - - [{self._now()}] "
+            f"{client[0] if client else '-'} - - [{self._now()}] "
             f'"{_safe(request.method)} {_safe(request.target)} HTTP/{version}" '
             f'{status or "-"} {exchange.sent_bytes or "-"} "{_safe(referer)}" "{_safe(agent)}"\n'
         )
-        if not self._lines:
-            self._loop.call_soon(self.flush)
         self._lines.append(line)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_DELAY, self.flush)
+        elif len(self._lines) >= _LINES_MAX:
+            self.flush()
 
     def flush(self) -> None:
         """Write the lines gathered so far."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         lines, self._lines = self._lines, []
         try:
             self._stream.write("".join(lines))
