@@ -184,13 +184,14 @@ class Call:
         self._goal = goal
         self.done = False
         self.value = None
-        self._look()
+        if self.exchange is not None and goal.reached(self.exchange):
+            self._arrive(self.exchange)
 
     def _send(self, link: Link) -> None:
         core, request = self._core, self.request
         core.exchanges += 1
         self._used_before, link.used = link.used, True
-        self._began = core.clock()
+        self.touched = self._began = core.clock()
         has_content = request.content != b""
         try:
             exchange = link.endpoint.open_exchange(request.fields, end_stream=not has_content)
@@ -218,14 +219,13 @@ class Call:
             else:
                 if self.upload.wants_piece:
                     self._changed()
-        if not self.done:
-            self._look()
+        exchange = self.exchange
+        if exchange is not None and not self.done and self._goal.reached(exchange):
+            self._arrive(exchange)
 
-    def _look(self) -> None:
-        """End the call if the goal is reached, or missed for good."""
-        exchange, goal = self.exchange, self._goal
-        if exchange is None or not goal.reached(exchange):
-            return
+    def _arrive(self, exchange: Exchange) -> None:
+        """End the call, now that its goal is reached, unless a second try may reach it after all."""
+        goal = self._goal
         if goal.missed(exchange):
             error = exchange.error
             assert error is not None
@@ -245,9 +245,8 @@ class Call:
                 self._finish(value, None)
 
     def _changed(self) -> None:
-        if self.watchers:
-            for watcher in self.watchers:
-                watcher()
+        for watcher in self.watchers or ():
+            watcher()
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call somebody when there may be something to do; see ``watchers``."""
@@ -272,9 +271,9 @@ class Call:
     def granted(self, link: Link) -> None:
         """Go on, on this connection (called for the pool)."""
         self.queued = False
-        self.touched = self._core.clock()
         self._send(link)
-        self._changed()
+        if self.watchers:
+            self._changed()
 
     def refused(self, error: PlaitError) -> None:
         """End: there will be no connection (called for the pool)."""

@@ -247,6 +247,6 @@ class ClientCore:
         """
         if self.closed:
             raise ClientClosed("the client was closed")
-        if self.clock() >= self._next_look:
+        if call.touched >= self._next_look:
             self.expire_idle()
         call.start()

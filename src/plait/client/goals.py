@@ -49,10 +49,7 @@ class Goal:
 
 
 def _has_ended(exchange: Exchange) -> bool:
-    # A response may be complete before its request is (RFC 9113 §8.1).
-    return exchange.closed or (
-        exchange.received is _ENDED and (exchange.sent is not _ENDED or exchange.queued > 0)
-    )
+    return exchange.received is _ENDED or exchange.closed
 
 
 def _is_incomplete(exchange: Exchange) -> bool:
@@ -61,7 +58,8 @@ def _is_incomplete(exchange: Exchange) -> bool:
 
 def _response(exchange: Exchange, elapsed: float) -> Response:
     content = exchange.read() or b""
-    if not exchange.closed:
+    # A response may be complete before its request is (RFC 9113 §8.1).
+    if not exchange.closed and (exchange.sent is not _ENDED or exchange.queued):
         exchange.abandon()
     return Response(
         exchange.status,

@@ -169,10 +169,10 @@ class RequestMaker:
             if len(self._starts) >= _STARTS_MAX:
                 self._starts.clear()
             self._starts[key] = start
-        fields = [*start[0], (b":path", target.encode("ascii"))]
+        path = (b":path", target.encode("ascii"))
         if headers is None and content is None and json is None:
-            fields += _DEFAULT_FIELDS
-            return Request(where.origin, fields, b"", None, start[1], timeout)
+            return Request(where.origin, [*start[0], path, *_DEFAULT_FIELDS], b"", None, start[1], timeout)
+        fields = [*start[0], path]
         body, length = _add_fields(fields, headers, content, json)
         return Request(where.origin, fields, body, length, start[1], timeout)
 

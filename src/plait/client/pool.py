@@ -137,7 +137,10 @@ class Pool:
         if site.multiplexed is None:
             want = 1
         elif site.multiplexed:
-            want = 0 if any(not link.endpoint.connection.closing for link in site.links) else 1
+            for link in site.links:
+                if not link.endpoint.connection.closing:
+                    return 0
+            want = 1
         else:
             want = min(len(site.queue) + len(site.returned), site.limit - len(site.links))
         return max(0, want - site.opening)
