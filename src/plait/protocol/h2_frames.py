@@ -21,6 +21,8 @@ _MAX_FRAME_SIZE = 16_384
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _CONTINUATION = 0x00, 0x01, 0x02, 0x03, 0x09
 _FIELD_FRAMES = frozenset({_HEADERS, _CONTINUATION})
 _END_STREAM, _END_HEADERS = 0x01, 0x04
+#: Length and type in one word, flags, stream (RFC 9113 §4.1).
+_HEADER = Struct(">IBI").unpack_from
 _WORD = Struct(">I").unpack_from
 _STREAM_BITS = 2**31 - 1
 #: Frames without fields that are judged, for each role.
@@ -102,11 +104,11 @@ class FrameWatch:
         position = self.left
         if position <= size:
             while position + FRAME_HEADER <= size:
-                length = _WORD(data, position)[0] >> 8
-                self._kind = kind = data[position + 3]
-                self._stream = stream = _WORD(data, position + 5)[0] & _STREAM_BITS
+                word, flags, stream = _HEADER(data, position)
+                self._kind = kind = word & 0xFF
+                length = word >> 8
+                self._stream = stream = stream & _STREAM_BITS
                 if kind in _FIELD_FRAMES:
-                    flags = data[position + 4]
                     if stream > self.last_peer_stream:
                         self.last_peer_stream = stream
                         if self._server and not flags & _END_STREAM:
@@ -120,7 +122,7 @@ class FrameWatch:
                         if position + FRAME_HEADER + 4 > size:
                             break  # until it can be judged
                         depends_on = _WORD(data, position + FRAME_HEADER)[0] & _STREAM_BITS
-                    if error := self._judge(kind, stream, data[position + 4], length, depends_on):
+                    if error := self._judge(kind, stream, flags, length, depends_on):
                         return error
                 position += FRAME_HEADER + length
             if position < size:
