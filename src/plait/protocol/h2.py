@@ -72,6 +72,7 @@ class H2Connection:
         "_peer_max_streams",
         "_server",
         "queued_body_size",
+        "send_data",
         "send_informational_response",
         "send_response",
     )
@@ -142,6 +143,7 @@ class H2Connection:
 
         # The hot path goes straight to the engine.
         self.send_response = engine.send_response
+        self.send_data = engine.send_data
         self.send_informational_response = engine.send_informational_response
         self.queued_body_size = engine.queued_body_size
 
@@ -235,9 +237,6 @@ class H2Connection:
             raise LocalProtocolError(f"no further request fits on this connection: {error}") from error
         self._open += 1
         return stream_id
-
-    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None:
-        self._engine.send_data(stream_id, data, end_stream=end_stream)
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         if self._closed:
