@@ -105,7 +105,8 @@ def join(base: Url, url: str) -> Url:
     """
     if url[:1] == "/" and url[:2] != "//":
         if _PLAIN_TARGET(url):
-            return Url(base.origin, base.authority, base.target + url)
+            # Every request makes one: past the constructor in Python that a named tuple has.
+            return tuple.__new__(Url, (base.origin, base.authority, base.target + url))
     elif url.startswith("//"):
         raise LocalProtocolError(f"{url!r} names a host without a scheme")
     elif _URL(url):
