@@ -95,6 +95,18 @@ def test_samples_that_were_not_taken_leave_no_file_behind(paths: Path, tmp_path:
     assert not (tmp_path / "new.json").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_does_not_lose_the_figures(paths: Path) -> None:
+    with small_server(CONTENTS) as server:
+        ended = compare(
+            server.target.base_url, "--paths", paths, "--repeats", "1", "--json", Path("/dev/full")
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("plait: cannot write /dev/full: No space left on device\n")
+    assert "Traceback" not in ended.stderr
+    assert "HTTP/1.1, 6 connections" in ended.stdout
+
+
 def test_a_path_the_server_does_not_have_gets_one_sentence(paths: Path) -> None:
     with small_server({}) as server:
         sentence = the_sentence(compare(server.target.base_url, "--paths", paths), 1)

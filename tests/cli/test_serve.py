@@ -55,6 +55,8 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "needs_more.py").write_text("import a_module_that_is_not_there\n")
     (folder / "half.py").write_text("from os import no_such_name\n")
     (folder / "broken.py").write_text("def app(:\n")
+    (folder / "exiting.py").write_text("import sys\n\nsys.exit(3)\n")
+    (folder / "dividing.py").write_text("number = 1 / 0\n")
     return folder
 
 
@@ -93,6 +95,8 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], status: int, say
         ("apps:number", "int, not an application"),
         ("apps:", "MODULE:APP"),
         ("apps", "such as apps:app"),
+        ("apps.py", "such as apps:app"),
+        ("./inner/apps.py", "such as inner.apps:app"),
         (":app", "MODULE:APP"),
         (":", "MODULE:APP"),
         ("", "MODULE:APP"),
@@ -103,10 +107,18 @@ def assert_one_sentence(done: subprocess.CompletedProcess[str], status: int, say
         ("needs_more:app", "a_module_that_is_not_there"),
         ("half:app", "no_such_name"),
         ("broken:app", "broken"),
+        ("exiting:app", r"'exiting' ended in sys\.exit\(3\)"),
     ],
 )
 def test_an_application_that_is_not_there_is_one_sentence(apps: Path, name: str, says: str) -> None:
     assert_one_sentence(run("serve", name, "--insecure", "--port", "0", cwd=apps), 2, says)
+
+
+def test_an_application_that_raises_when_imported_shows_its_own_traceback_only(apps: Path) -> None:
+    done = run("serve", "dividing:app", "--insecure", "--port", "0", cwd=apps)
+    assert done.returncode == 2
+    assert done.stderr.endswith("plait: importing 'dividing' failed: ZeroDivisionError: division by zero\n")
+    assert re.findall(r'File "(.*)"', done.stderr) == [str(apps / "dividing.py")]
 
 
 @pytest.mark.parametrize("name", ["apps:failed", "apps:raising"])
@@ -252,6 +264,21 @@ def test_every_command_has_help(apps: Path, command: list[str], option: str) -> 
     assert done.stderr == ""
     assert done.stdout.startswith(f"Usage: plait{''.join(' ' + word for word in command)} ")
     assert "Traceback" not in done.stdout
+
+
+def test_without_a_command_the_help_is_printed(apps: Path) -> None:
+    done = run(cwd=apps)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Usage: plait ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["cert", "--help"]])
+def test_output_that_cannot_be_written_is_one_sentence(apps: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(plait(*arguments), cwd=apps, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "plait: No space left on device\n")
 
 
 def test_the_version_is_told(apps: Path) -> None:

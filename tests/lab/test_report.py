@@ -92,6 +92,11 @@ def test_the_conclusion_keeps_apart_what_one_and_what_two_changes_did() -> None:
     assert "HTTP/2, window of 100 was 5.0 times quicker than HTTP/1.1, 6 connections" in found
 
 
+def test_a_server_of_http_2_only_shows_what_multiplexing_did() -> None:
+    found = conclusion(record({"h2-serial": runs(*[1.0] * 4), "h2-window": runs(*[0.1] * 4)}))
+    assert "over one connection of HTTP/2: HTTP/2, window of 100 was 10.0 times quicker" in found
+
+
 def test_another_client_is_a_third_change() -> None:
     found = conclusion(record({"h2-chunks": runs(*[1.0] * 4), "requests": runs(*[9.0] * 4)}))
     assert "HTTP/2, chunks of 100 was 9.0 times quicker than requests, 1 connection" in found

@@ -476,10 +476,13 @@ async def test_a_key_of_another_certificate_is_refused(certificate: Certificate,
             pass
 
 
-async def test_a_broken_log_does_not_stop_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broken_log_does_not_stop_the_service_and_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     log = io.StringIO()
     log.close()
     monkeypatch.setattr(sys, "stdout", log)
     async with serving(ok, access_log=True) as running, h2_client(running) as client:
         for _ in range(3):
             assert (await client.response(client.request())).content == b"2"
+    assert caplog.text.count("the access log cannot be written") == 1

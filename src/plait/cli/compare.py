@@ -117,10 +117,17 @@ def command(
             target = parse_target(url, cafile=cacert, insecure=insecure)
             versions = spoken_versions(target)
             record = run(target, paths_scenario(target, to_fetch, versions), versions)
-        if json_file:
-            json_file.write_text(record.to_json(), encoding="utf-8")
-    console = Console(highlight=False)
-    report.write(record, console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH))
+        try:
+            if json_file:
+                json_file.write_text(record.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise PlaitError(f"cannot write {json_file}: {error.strerror}") from error
+        finally:
+            # Whatever became of the file: the figures took minutes.
+            console = Console(highlight=False)
+            report.write(
+                record, console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+            )
     if any(sample.failure for sample in record.samples):
         raise PlaitError("not every crawl received what it was to receive")
 

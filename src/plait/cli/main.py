@@ -30,10 +30,16 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="plait")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Serve over HTTP/2, fetch with multiplexing, and measure what it buys."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 def main() -> None:
@@ -55,6 +61,9 @@ def main() -> None:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # What a command knows more about, it says itself. What is left is output that cannot be written.
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 1)
     else:
         # With standalone_mode off, click hands an exit status back instead of exiting.
         sys.exit(status if isinstance(status, int) else 0)

@@ -166,6 +166,7 @@ _QUESTIONS = (
     ),
     ("h2-serial", "h1-serial", "The protocol alone, one request at a time: {}"),
     ("h1-pool-6", "h1-serial", "More requests under way, without HTTP/2: {}"),
+    ("h2-window", "h2-serial", "More requests under way, over one connection of HTTP/2: {}"),
     ("h2-window", "h1-pool-6", "Many requests under way in both: {}"),
     ("h2-chunks", "requests", "{} That changes three things: the two from above, and the client."),
 )

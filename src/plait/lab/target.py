@@ -181,7 +181,10 @@ def _failures_named(target: Target) -> Iterator[None]:
             f"--cacert FILE names its authority, --insecure takes any"
         ) from error
     except ssl.SSLError as error:
-        raise ConnectFailed(f"{where} does not speak TLS as expected: {error.reason or error}") from error
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise ConnectFailed(
+            f"{where} does not speak TLS as expected ({reason}); without TLS its URL begins with http://"
+        ) from error
     except OSError as error:
         raise ConnectFailed(f"cannot connect to {where}: {error.strerror or error}") from error
 

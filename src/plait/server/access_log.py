@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 import time
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from plait.drivers.aio import ServerDriver
 
 __all__ = ["AccessLog"]
+
+logger = logging.getLogger("plait.server")
 
 #: What could end a quoted string, or a line, or move a terminal's cursor.
 _UNSAFE = re.compile(rb"[^ !#-\[\]-~]")
@@ -59,6 +62,7 @@ class AccessLog:
         self._clock = clock
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._failed = False
         self._second = -1
         self._time = ""
 
@@ -99,8 +103,11 @@ class AccessLog:
         try:
             self._stream.write("".join(lines))
             self._stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody reads the log any more; serving goes on
+        except (OSError, ValueError) as error:
+            # Nobody reads the log any more, or the disk is full; serving goes on.
+            if not self._failed:
+                logger.warning("the access log cannot be written, lines of it are lost: %s", error)
+            self._failed = True
 
     def _now(self) -> str:
         """The time as the format wants it: ``27/Jul/2016:11:20:18 +0000``."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from importlib import import_module
+import traceback
 from pathlib import Path
+from types import TracebackType
 
 from plait.errors import ConfigError
 from plait.server.asgi import Application
 
 __all__ = ["load"]
+
+_FROZEN = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
 
 def load(name: str, directory: Path) -> Application:
@@ -20,18 +24,18 @@ def load(name: str, directory: Path) -> Application:
         directory: Put first on the import path.
 
     Raises:
-        ConfigError: There is no such module or attribute, or it is nothing that can be called. An
-            error inside the module is shown as it is: it is the user's own code.
+        ConfigError: There is no such module or attribute, or it is nothing that can be called; or the
+            module raised, and then its traceback was printed: it is the user's own code.
     """
     module_name, colon, path = name.partition(":")
     if not module_name or not path:
-        hint = "" if colon else f", such as {module_name or 'hello'}:app"
+        hint = "" if colon else f", such as {_module_of(module_name) or 'hello'}:app"
         raise ConfigError(f"{name!r} names no application: write MODULE:APP{hint}")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"{name!r} names no application: {module_name!r} is not the name of a module")
     sys.path.insert(0, str(directory.resolve()))
     try:
-        found = import_module(module_name)
+        found = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # A module that the application itself misses is named as such.
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
@@ -39,6 +43,11 @@ def load(name: str, directory: Path) -> Application:
         raise ConfigError(f"importing {module_name!r} failed: {error}") from error
     except (SyntaxError, ImportError) as error:
         raise ConfigError(f"importing {module_name!r} failed: {error}") from error
+    except SystemExit as error:
+        raise ConfigError(f"importing {module_name!r} ended in sys.exit({error.code!r})") from error
+    except Exception as error:
+        traceback.print_exception(type(error), error, _inside(error.__traceback__))
+        raise ConfigError(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -47,3 +56,15 @@ def load(name: str, directory: Path) -> Application:
     if not callable(found):
         raise ConfigError(f"{name!r} is {type(found).__name__}, not an application")
     return found
+
+
+def _module_of(name: str) -> str:
+    """Guess which module was meant by the name of its file."""
+    return name.removesuffix(".py").strip("./").replace("/", ".")
+
+
+def _inside(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out of a traceback how the module came to be imported."""
+    while trace and trace.tb_frame.f_code.co_filename in (__file__, importlib.__file__, *_FROZEN):
+        trace = trace.tb_next
+    return trace

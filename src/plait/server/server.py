@@ -193,7 +193,7 @@ class Server:
             async with asyncio.timeout(self.config.grace):
                 await _unless(self._give_up, self._all_closed.wait())
         except TimeoutError:
-            logger.warning("%d connections were still busy after the grace period", len(self._drivers))
+            logger.warning("connections still busy after the grace period: %d", len(self._drivers))
         for task in list(self._asgi.tasks):
             task.cancel()
         for driver in list(self._drivers):
