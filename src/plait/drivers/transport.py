@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BUFFER", "READ", "WRITE", "Transport"]
 
-#: Bytes read from a socket at once, and gathered for it.
-BUFFER = 262_144
+#: Bytes read from a socket at once, and gathered for it. From 128 KiB on, the C library would ask the
+#: system for every piece anew, and the page faults would cost more than everything else.
+BUFFER = 98_304
 #: What to poll for.
 READ, WRITE = select.POLLIN, select.POLLOUT
 
