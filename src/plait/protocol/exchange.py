@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
@@ -104,7 +105,7 @@ class Exchange:
         self.waiting_since: float | None = None
         self.stalled: tuple[int, float] | None = None
         self.sent_bytes = 0
-        self.content: bytes | bytearray = b""
+        self.content: bytes | BytesIO = b""
         self._whole = False
         self._head_only = False
         self._left: int | None = None
@@ -123,9 +124,10 @@ class Exchange:
         content = self.content
         if content:
             self.content = b""
+            data = content if isinstance(content, bytes) else content.getvalue()
             if not self._whole:
-                self._credit(len(content))
-            return content if type(content) is bytes else bytes(content)
+                self._credit(len(data))
+            return data
         if self.received is _ENDED:
             return b""
         if self.error is not None:
@@ -136,22 +138,30 @@ class Exchange:
         """Gather the whole content here, crediting it as it arrives."""
         self._whole = True
         if self.content:
-            self._credit(len(self.content))
+            self._credit(self._unread())
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
         """Take content from the connection (called by the endpoint)."""
         if data:
-            if self.content:
-                # One buffer, not a list: a flood of tiny DATA frames costs what its bytes cost.
-                if type(self.content) is bytes:
-                    self.content = bytearray(self.content)
-                self.content += data
-            else:
+            content = self.content
+            if not content:
                 self.content = data
+            else:
+                # One buffer, not a list: a flood of tiny DATA frames costs what its bytes cost. And
+                # this kind of buffer becomes bytes without being copied.
+                if isinstance(content, bytes):
+                    self.content = buffer = BytesIO()
+                    buffer.write(content)
+                    content = buffer
+                content.write(data)
             if self._whole:
                 self._credit(len(data))
         if end_stream:
             self.received = _ENDED
+
+    def _unread(self) -> int:
+        content = self.content
+        return len(content) if isinstance(content, bytes) else content.tell()
 
     def _credit(self, amount: int) -> None:
         endpoint = self.endpoint
@@ -301,7 +311,7 @@ class Exchange:
         """Return the credit for content that nobody will read."""
         if self.content:
             if not self._whole:
-                self._credit(len(self.content))
+                self._credit(self._unread())
             self.content = b""
 
     def close(self, error: PlaitError | None) -> None:
