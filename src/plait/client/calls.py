@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from plait.client.goals import Goal, may_replay
+from plait.client.flow import Flow, fetch
+from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
 from plait.errors import (
@@ -129,6 +130,7 @@ class Call:
         queued: Whether the request waits for a connection.
         exchange: Its exchange, while there is something to do with it.
         upload: What sends the request's content, if there is any.
+        used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
         deadline: When the request is given up, whatever happens, or None.
         watchers: Called when the call is done, when the upload wants a piece, and when ``expires``
@@ -139,8 +141,8 @@ class Call:
         "_again",
         "_began",
         "_core",
+        "_flow",
         "_goal",
-        "_used_before",
         "deadline",
         "done",
         "error",
@@ -149,6 +151,7 @@ class Call:
         "request",
         "touched",
         "upload",
+        "used_before",
         "value",
         "watchers",
     )
@@ -157,8 +160,9 @@ class Call:
         self._core = core
         self._goal = goal
         self._again = False
-        self._used_before = False
-        self.request = request
+        self._flow: Flow | None = fetch(request, self)
+        self.used_before = False
+        self.request = next(self._flow)
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -190,7 +194,7 @@ class Call:
     def _send(self, link: Link) -> None:
         core, request = self._core, self.request
         core.exchanges += 1
-        self._used_before, link.used = link.used, True
+        self.used_before, link.used = link.used, True
         self.touched = self._began = core.clock()
         has_content = request.content != b""
         try:
@@ -224,25 +228,32 @@ class Call:
             self._arrive(exchange)
 
     def _arrive(self, exchange: Exchange) -> None:
-        """End the call, now that its goal is reached, unless a second try may reach it after all."""
+        """Tell the flow what came of its request, and do what it says."""
         goal = self._goal
-        if goal.missed(exchange):
-            error = exchange.error
-            assert error is not None
-            if self._again or not may_replay(exchange, error, self.request, self._used_before):
-                self._finish(None, error)
-                return
-            exchange.on_progress = self.exchange = self.upload = None
-            self._again = True
-            self.start()
-            return
+        flow = self._flow
         try:
-            value = goal.result(exchange, self.touched - self._began)
+            if goal.missed(exchange):
+                error = exchange.error
+                assert error is not None
+                if flow is None:
+                    raise error
+                request = flow.throw(error)
+            else:
+                value = goal.result(exchange, self.touched - self._began)
+                if flow is None:
+                    if value is not None:
+                        self._finish(value, None)
+                    return
+                request = flow.send(value)
+        except StopIteration as end:
+            self._finish(end.value, None)
         except Exception as error:
             self._finish(None, error)
         else:
-            if value is not None:
-                self._finish(value, None)
+            exchange.on_progress = self.exchange = self.upload = None
+            self.request = request
+            self._again = True
+            self.start()
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():
@@ -297,9 +308,10 @@ class Call:
         self.done = True
         self.value = value
         self.error = error
+        self._flow = None
         exchange = self.exchange
         if exchange is not None and (error is not None or self._goal.whole):
-            # It and the call hold each other: let go, so that both can go without a collection.
+            # It and the call hold each other, as the flow did: let go, so that all can go at once.
             exchange.on_progress = self.exchange = self.upload = None
             if error is not None:
                 exchange.abandon()

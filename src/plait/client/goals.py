@@ -1,4 +1,4 @@
-"""What calls are for, and when a request may be sent again: facts about an exchange, no action.
+"""What calls are for: facts about an exchange, no action.
 
 A call waits for one goal at a time. Both clients have the same three: a whole response, the head of
 one, and the next piece of its content.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plait.client.messages import Request, Response
-from plait.errors import ConnectionLost, ExchangeError, PlaitError
+from plait.client.messages import Response
 from plait.protocol.exchange import Exchange, Half
 
-__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal", "may_replay"]
+__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal"]
 
 #: What a response calls the version of HTTP.
 VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
@@ -100,26 +99,3 @@ WHOLE = Goal(_has_ended, _is_incomplete, _response, whole=True)
 HEAD = Goal(_has_head, _is_headless, _exchange)
 #: Content, ``b""`` at its end.
 PIECE = Goal(_has_content, _never, _piece)
-
-
-def may_replay(exchange: Exchange, error: PlaitError, request: Request, used_before: bool) -> bool:
-    """Say whether sending a request again is safe, and likely to help.
-
-    Args:
-        exchange: The exchange that broke.
-        error: Why.
-        request: The request.
-        used_before: Whether its connection had carried another request before.
-    """
-    if not request.replayable:
-        return False
-    if isinstance(error, ExchangeError) and error.unprocessed:
-        return True
-    # RFC 9112 §9.3.1: the server may have closed a connection that it took for idle just then.
-    return (
-        used_before
-        and request.idempotent
-        and isinstance(error, ConnectionLost)
-        and exchange.received is _NOTHING
-        and not exchange.interim_responses
-    )

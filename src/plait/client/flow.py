@@ -1,0 +1,57 @@
+"""Flows: which requests are sent for one call, and what is made of how they ended.
+
+A flow is a generator, run by :class:`plait.client.calls.Call` for both clients alike. It yields the
+request to send next; it is sent what came of it, or has the error thrown into it; what it returns, or
+raises, is what the call comes to. It never waits and touches no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from plait.client.messages import Request
+from plait.errors import ConnectionLost, ExchangeError
+from plait.protocol.exchange import Half
+
+if TYPE_CHECKING:
+    from plait.client.calls import Call
+
+__all__ = ["Flow", "fetch"]
+
+Flow = Generator[Request, Any, Any]
+
+
+def fetch(request: Request, call: Call) -> Flow:
+    """Send a request; send it once more if it was certainly, or safely taken to be, not acted on.
+
+    Args:
+        request: The request.
+        call: The call, asked about an attempt that failed.
+
+    Raises:
+        ExchangeError: The last attempt failed.
+    """
+    try:
+        return (yield request)
+    except ExchangeError as error:
+        if not _may_replay(request, call, error):
+            raise
+    return (yield request)
+
+
+def _may_replay(request: Request, call: Call, error: ExchangeError) -> bool:
+    if not request.replayable:
+        return False
+    if error.unprocessed:
+        return True
+    # RFC 9112 §9.3.1: the server may have closed a connection that it took for idle just then.
+    exchange = call.exchange
+    return (
+        call.used_before
+        and request.idempotent
+        and isinstance(error, ConnectionLost)
+        and exchange is not None
+        and exchange.received is Half.HEAD
+        and not exchange.interim_responses
+    )
