@@ -160,9 +160,9 @@ class Call:
         self._core = core
         self._goal = goal
         self._again = False
-        self._flow: Flow | None = fetch(request, self)
+        self._flow: Flow | None = None
         self.used_before = False
-        self.request = next(self._flow)
+        self.request = request
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -192,7 +192,12 @@ class Call:
             self._arrive(self.exchange)
 
     def _send(self, link: Link) -> None:
-        core, request = self._core, self.request
+        core = self._core
+        if not self._again:
+            # Only now: calls that wait for their turn, thousands perhaps, are small.
+            self._flow = fetch(self.request, self)
+            self.request = next(self._flow)
+        request = self.request
         core.exchanges += 1
         self.used_before, link.used = link.used, True
         self.touched = self._began = core.clock()
