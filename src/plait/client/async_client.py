@@ -14,6 +14,7 @@ from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
+from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.aio import ClientDriver
@@ -230,13 +231,15 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._core.needs_content = self._needs_content
         self._drivers: set[_Driver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = Waiting()
         self._ticking = False
         self._bytes: tuple[int, int] | None = (0, 0)
 
     # -- requests --------------------------------------------------------------------------------
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
-        return await self.submit(method, url, **options)
+        response: Response = await self._finish(self.submit(method, url, **options))
+        return response
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
         """Send a request without waiting; as many as you like, they share the connection.
@@ -277,6 +280,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         if self._core.closed:
             return
         self._core.close()
+        self._waiting.stop()
         for task in self._tasks:
             task.cancel()
         drivers = list(self._drivers)
@@ -317,27 +321,12 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             call: The call.
             keep: Whether it goes on when this task is cancelled.
         """
-        loop = asyncio.get_running_loop()
-        began = monotonic()
-        changed = asyncio.Event()
-        call.watch(changed.set)
         try:
-            while not call.done:
-                changed.clear()
-                timer = loop.call_later(max(0.0, call.expires(began) - monotonic()), changed.set)
-                try:
-                    await changed.wait()
-                finally:
-                    timer.cancel()
-                now = monotonic()
-                if not call.done and now >= call.expires(began):
-                    call.expire(now)
+            await self._waiting.until_done(call)
         except asyncio.CancelledError:
             if not keep:
                 call.give_up(ClientClosed("the request was cancelled"))
             raise
-        finally:
-            call.unwatch(changed.set)
 
     def _needs_content(self, call: Call, upload: Upload) -> None:
         self._spawn(self._feed(call, upload))
