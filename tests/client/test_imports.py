@@ -17,6 +17,12 @@ def test_the_blocking_client_imports_neither_asyncio_nor_the_server() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_asyncio_client_imports_nothing_of_the_server() -> None:
+    program = "import sys, plait; plait.AsyncClient; print([name for name in sys.modules if 'server' in name])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     program = "import plait; print(hasattr(plait, 'Session'), hasattr(plait, 'AsyncClient'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

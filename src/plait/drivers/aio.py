@@ -12,26 +12,16 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import ssl
-from typing import Any, ClassVar, Protocol, cast
+from typing import ClassVar, cast
 
-from plait.config import Limits
 from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint
-from plait.protocol.exchange import ServerExchange
-from plait.protocol.negotiation import sniff
-from plait.protocol.server_endpoint import ServerEndpoint
 
-__all__ = ["AioDriver", "ClientDriver", "ServerDriver", "Site"]
+__all__ = ["AioDriver", "ClientDriver"]
 
 #: Bytes in the transport's own buffer beyond which it says that it is full.
 _TRANSPORT_BUFFER = 262_144
 #: Seconds a closed connection stays half-open, for the peer to read the last words (RFC 9112 §9.6).
 _LINGER = 1.0
-#: The answer to HTTP/1.1 where only HTTP/2 is served (RFC 9110 §15.6.6).
-_NOT_SERVED = (
-    b"HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\n"
-    b"content-type: text/plain\r\ncontent-length: 30\r\n\r\nthis server speaks HTTP/2 only"
-)
 
 
 class AioDriver(asyncio.Protocol):
@@ -150,135 +140,6 @@ class AioDriver(asyncio.Protocol):
             self.endpoint.connection_lost(str(exc) if exc else "the peer closed the connection")
 
 
-class Site(Protocol):
-    """What a server is to its drivers.
-
-    Attributes:
-        limits: What is taken from each client.
-    """
-
-    limits: Limits
-
-    def opened(self, driver: ServerDriver) -> None:
-        """Take note of a new connection."""
-
-    def closed(self, driver: ServerDriver) -> None:
-        """Take note of a connection's end."""
-
-    def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint | None:
-        """Build the endpoint for an ALPN name, or return None when that version is not served."""
-
-    def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
-        """Answer a request that arrived."""
-
-
-class ServerDriver(AioDriver):
-    """A server's side of one transport.
-
-    Args:
-        loop: The running loop.
-        site: The server.
-
-    Attributes:
-        client: The client's host and port, None for sockets without.
-        server: This end's host and port.
-        scheme: ``"https"`` or ``"http"``, from the transport, never from the client.
-    """
-
-    __slots__ = ("_first_bytes", "_opened", "_site", "client", "scheme", "server")
-
-    endpoint: ServerEndpoint | None
-    # A client that takes no bytes gets none read: else its frames would pile up answers.
-    reads_when_full = False
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, site: Site) -> None:
-        super().__init__(loop)
-        self._site = site
-        self._first_bytes = b""
-        self._opened = loop.time()
-        self.client: tuple[str, int] | None = None
-        self.server: tuple[str, int] | None = None
-        self.scheme = "http"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._site.opened(self)
-        self.client = _address(transport.get_extra_info("peername"))
-        self.server = _address(transport.get_extra_info("sockname"))
-        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self.scheme = "https"
-            protocol = tls.selected_alpn_protocol()
-            if protocol is not None:
-                self._negotiated(protocol)
-
-    def _negotiated(self, protocol: str) -> None:
-        endpoint = self._site.make_endpoint(protocol, self.scheme)
-        if endpoint is None:
-            self.transport.write(_NOT_SERVED)
-            self.close()
-            return
-        self.adopt(endpoint)
-        self.flush()
-
-    def data_received(self, data: bytes) -> None:
-        endpoint = self.endpoint
-        if endpoint is None:
-            if self._closing:
-                return
-            data = self._first_bytes = self._first_bytes + data
-            protocol = sniff(data)
-            if protocol is not None:
-                self._first_bytes = b""
-                self._negotiated(protocol)
-                endpoint = self.endpoint
-            if endpoint is None:
-                return
-        if endpoint.closed:
-            return
-        self._flush_pending = True
-        endpoint.receive_data(data, self._loop.time())
-        for exchange in endpoint.take_accepted():
-            self._site.start(exchange, self)
-        self.flush()
-
-    def flush(self) -> None:
-        AioDriver.flush(self)
-        endpoint = self.endpoint
-        assert endpoint is not None
-        if endpoint.accepted:
-            # HTTP/1.1 hands over a pipelined request when the one before is answered.
-            for exchange in endpoint.take_accepted():
-                self._site.start(exchange, self)
-            self.request_flush()
-
-    def expire(self, now: float) -> None:
-        """Act on deadlines that have passed.
-
-        Args:
-            now: The loop's time.
-        """
-        endpoint = self.endpoint
-        limits = self._site.limits
-        if endpoint is None:
-            if now - self._opened >= limits.handshake_timeout:
-                self.abort("the client sent no preface")
-            return
-        if self._full_since is not None:
-            since, size = self._full_since
-            left = self.transport.get_write_buffer_size()
-            if left != size:
-                self._full_since = (now, left)
-            elif now - since >= limits.write_timeout:
-                self.abort("the client stopped taking bytes")
-                return
-        endpoint.expire(now)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._site.closed(self)
-        super().connection_lost(exc)
-
-
 class ClientDriver(AioDriver):
     """A client's side of one transport."""
 
@@ -296,8 +157,3 @@ class ClientDriver(AioDriver):
         self._flush_pending = True
         endpoint.receive_data(data)
         self.flush()
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    """Take host and port from a socket's name; Unix sockets have none."""
-    return (name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from plait.protocol.exchange import ServerExchange
 
 if TYPE_CHECKING:
-    from plait.drivers.aio import ServerDriver
+    from plait.drivers.aio_server import ServerDriver
 
 __all__ = ["AccessLog"]
 

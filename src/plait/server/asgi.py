@@ -17,7 +17,7 @@ from plait.protocol.exchange import Half, ServerExchange
 from plait.server.tasks import start
 
 if TYPE_CHECKING:
-    from plait.drivers.aio import ServerDriver
+    from plait.drivers.aio_server import ServerDriver
 
 __all__ = ["Application", "AsgiServer", "ClientDisconnected", "Message"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from plait.certificates import Change, curl_line
 from plait.config import HttpVersions, ServerConfig
-from plait.drivers.aio import ServerDriver
+from plait.drivers.aio_server import ServerDriver
 from plait.drivers.tls import server_context
 from plait.errors import PlaitError
 from plait.protocol.negotiation import ALPN_H2, server_connection
@@ -152,7 +152,7 @@ class Server:
         self._sockets.append(server)
         self.listening.append(replace(listener, port=server.sockets[0].getsockname()[1]))
 
-    # -- what drivers ask (drivers.aio.Site) ------------------------------------------------------
+    # -- what drivers ask (drivers.aio_server.Site) ------------------------------------------------------
 
     def opened(self, driver: ServerDriver) -> None:
         self._drivers.add(driver)
