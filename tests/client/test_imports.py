@@ -18,7 +18,7 @@ def test_the_blocking_client_imports_neither_asyncio_nor_the_server() -> None:
 
 
 def test_the_asyncio_client_imports_nothing_of_the_server() -> None:
-    program = "import sys, plait; plait.AsyncClient; print([name for name in sys.modules if 'server' in name])"
+    program = "import sys, plait; plait.AsyncClient; print([one for one in sys.modules if 'server' in one])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_a_request_arrives_as_it_was_made(client: Face, http: str) -> None:
     assert (seen["method"], seen["path"], seen["query"]) == ("GET", "/path", "id=7&q=a%20b%26c&tag=x&tag=y")
     assert ["x-one", "1"] in seen["headers"]
     assert 0 < response.elapsed < 20
+
+
+def test_requests_that_are_done_leave_no_work_for_the_garbage_collector(
+    nghttpd: RunningServer, certificate: Certificate
+) -> None:
+    with plait.Client(nghttpd.url(""), verify=certificate.ca) as client:
+        client.get("/small")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                client.get("/small")
+            assert gc.collect() < 100
+        finally:
+            gc.enable()
 
 
 def test_content_of_every_kind_arrives(client: Face, tmp_path: Path) -> None:
