@@ -36,8 +36,9 @@ _GOAWAY_FRAME = Struct(">BHBBIII")
 #: Streams beyond the advertised limit that the engine tolerates, so that plait refuses them one by
 #: one (RFC 9113 §5.1.2) where the engine would end the connection.
 _SLACK = 1000
-#: Queued content beyond which output is taken in pieces of this size, so that no write is huge.
-PIECE = 262_144
+#: Queued content beyond which output is taken in pieces of this size, so that no write is huge, and
+#: so that memory for it is used again: from 128 KiB on, glibc maps it anew for every piece.
+PIECE = 98_304
 #: Events that change what this module keeps account of; a server counts no streams here.
 _NOTED_BY_SERVER = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
 _NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed}
