@@ -74,7 +74,7 @@ class Limits:
     write_buffer: int = option(
         65536, "Bytes of one response queued before the application waits.", metavar="BYTES"
     )
-    handshake_timeout: float = option(10.0, "Seconds for the TLS handshake and the connection preface.")
+    handshake_timeout: float = option(10.0, "Seconds for the TLS handshake, and for the first request.")
     header_timeout: float = option(10.0, "Seconds for one request's field section to arrive whole.")
     read_timeout: float = option(60.0, "Seconds the application may wait for the next piece of content.")
     write_timeout: float = option(60.0, "Seconds a client may take nothing of a response that is ready.")

@@ -100,7 +100,7 @@ def answer_unread(pair: ServerPair, exchange: Exchange) -> None:
     pair.answer(exchange, b"enough")
     if exchange.received is not Half.ENDED:
         pair.peer.send_data(exchange.stream_id, bytes(1000))
-    pair.move()
+    pair.after(3)
     assert exchange.closed
 
 

@@ -398,11 +398,11 @@ def test_an_application_that_stops_in_the_middle_resets_the_stream() -> None:
 
 
 def test_a_complete_response_to_an_unfinished_request_stops_the_upload() -> None:
-    """RFC 9113 §8.1: RST_STREAM with NO_ERROR after the complete response."""
+    """RFC 9113 §8.1: RST_STREAM with NO_ERROR after the complete response, for who does not end by then."""
     pair = ServerPair()
     stream = pair.request(b"POST", content=b"a" * 1000, end_stream=False)
     pair.answer(pair.exchange_of(stream), b"enough")
-    pair.move()
+    pair.after(3)
     message = pair.messages[stream]
     assert (message.content, message.ended, message.reset) == (b"enough", True, ErrorCode.NO_ERROR)
     assert pair.endpoint.exchanges == {}
@@ -414,7 +414,7 @@ def test_a_response_that_waits_for_credit_is_not_cut_off_by_the_end_of_an_upload
     pair.peer.update_settings({SettingsFrame.INITIAL_WINDOW_SIZE: 10})
     stream = pair.request(b"POST", content=b"a" * 1000, end_stream=False)
     pair.answer(pair.exchange_of(stream), b"twenty bytes of text")
-    pair.move()
+    pair.after(3)
     pair.peer.send_data(stream, b"b" * 1000)
     pair.move()
     assert pair.messages[stream].content == b"twenty byt"
@@ -452,7 +452,34 @@ def test_a_streamed_response_to_an_unfinished_request_is_whole(content: bytes) -
     exchange.send_data(b"", end_stream=True)
     pair.endpoint.finished(exchange)
     pair.move()
+    assert pair.messages[stream].content == content
+    pair.after(3)
     assert (pair.messages[stream].content, pair.messages[stream].ended) == (content, True)
+
+
+def test_a_response_waits_for_the_end_of_an_upload_that_nobody_reads() -> None:
+    """curl 7.88 stops reading at the end of a response, and would never get to send the rest."""
+    pair = ServerPair()
+    stream = pair.request(b"POST", content=b"a" * 1000, end_stream=False)
+    pair.answer(pair.exchange_of(stream), b"enough")
+    pair.move()
+    pair.peer.send_data(stream, b"b" * 1000, end_stream=True)
+    pair.move()
+    message = pair.messages[stream]
+    assert (message.content, message.ended, message.reset) == (b"enough", True, None)
+
+
+def test_a_refusal_waits_for_nothing() -> None:
+    pair = ServerPair()
+    stream = pair.request(b"POST", content=b"a" * 1000, end_stream=False)
+    exchange = pair.exchange_of(stream)
+    exchange.send_whole_response(413, [], b"too much")
+    pair.endpoint.finished(exchange)
+    pair.move()
+    message = pair.messages[stream]
+    assert (message.content, message.ended, message.reset) == (b"too much", True, None)
+    pair.after(3)
+    assert pair.messages[stream].reset == ErrorCode.NO_ERROR
 
 
 def test_a_reset_by_the_client_is_seen_by_who_sends() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar, cast
 
-from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint
+from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ignore_output
 
 __all__ = ["AioDriver", "ClientDriver"]
 
@@ -138,6 +138,8 @@ class AioDriver(asyncio.Protocol):
         self._closing = True
         if self.endpoint is not None:
             self.endpoint.connection_lost(str(exc) if exc else "the peer closed the connection")
+            # Each holds the other: let go, so that memory does not wait for the garbage collector.
+            self.endpoint.on_output = ignore_output
 
 
 class ClientDriver(AioDriver):

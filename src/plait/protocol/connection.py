@@ -29,6 +29,7 @@ class Connection(Protocol):
     Attributes:
         http_version: ``"2"`` or ``"1.1"`` (for a server on HTTP/1.1 the version of the request being
             answered, so also ``"1.0"``).
+        ends_early: Whether the end of a response may be sent while its request is still on its way.
         wants_read: False while the peer should be slowed down: stop reading the transport.
         closing: True when no further exchange can start here (GOAWAY, ``Connection: close``).
         closed: True when nothing more will be received: write what ``data_to_send`` still has, then
@@ -36,6 +37,7 @@ class Connection(Protocol):
     """
 
     http_version: str
+    ends_early: bool
 
     @property
     def wants_read(self) -> bool: ...

@@ -19,12 +19,12 @@ from plait.protocol.events import ErrorCode, Fields, error_name
 from plait.protocol.exchange import Exchange, Half
 from plait.protocol.h2 import PIECE
 
-__all__ = ["COMMON_HANDLERS", "PIECE", "ClientEndpoint", "Endpoint"]
+__all__ = ["COMMON_HANDLERS", "PIECE", "ClientEndpoint", "Endpoint", "ignore_output"]
 
 _ENDED, _CONTENT = Half.ENDED, Half.CONTENT
 
 
-def _ignore() -> None:
+def ignore_output() -> None:
     """Stand in until a driver says what to do about output."""
 
 
@@ -49,7 +49,7 @@ class Endpoint:
         self.exchanges: dict[int, Exchange] = {}
         self.closed = False
         self.error: ConnectionLost | None = None
-        self.on_output: Callable[[], None] = _ignore
+        self.on_output: Callable[[], None] = ignore_output
         self.waiting_to_write: set[Exchange] = set()
 
     def receive_eof(self) -> None:
@@ -115,7 +115,7 @@ class Endpoint:
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and not exchange.closed:
             exchange.trailers = list(event.headers)
-            exchange.received = _ENDED
+            exchange.end_received()
             if exchange.on_progress is not None:
                 exchange.on_progress()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class Exchange:
         endpoint: The connection's owner.
         stream_id: The stream's number; HTTP/1.1 counts 1, 3, 5 … in the same way.
         request: The request received (server only).
-        status: The status code received, 0 before it came (client only).
+        status: The status code of the response, 0 before it came.
         fields: The response's field section (client only).
         interim_responses: How many interim responses came (client only).
         trailers: The trailer section received, or None.
@@ -69,6 +70,7 @@ class Exchange:
     # Slots: the attributes of an instance are read three times as fast as defaults on its class.
     __slots__ = (
         "_head_only",
+        "_held",
         "_left",
         "_whole",
         "closed",
@@ -108,6 +110,7 @@ class Exchange:
         self.content: bytes | BytesIO = b""
         self._whole = False
         self._head_only = False
+        self._held: Callable[[], None] | None = None
         self._left: int | None = None
 
     # -- receiving -------------------------------------------------------------------------------
@@ -157,7 +160,12 @@ class Exchange:
             if self._whole:
                 self._credit(len(data))
         if end_stream:
-            self.received = _ENDED
+            self.end_received()
+
+    def end_received(self) -> None:
+        """Take note of the end of the peer's message (called by the endpoint)."""
+        self.received = _ENDED
+        self.send_held()
 
     def _unread(self) -> int:
         content = self.content
@@ -214,9 +222,13 @@ class Exchange:
             self._left = content_length
             if end_stream and content_length:
                 raise LocalProtocolError("the content is shorter than its content-length")
+        self.status = status
+        ends = end_stream and self._may_end()
+        if end_stream and not ends:
+            self._held = self._end
         try:
             self.endpoint.connection.send_response(
-                self.stream_id, [_STATUS[status], *fields], end_stream=end_stream
+                self.stream_id, [_STATUS[status], *fields], end_stream=ends
             )
         except EngineError as error:
             self._engine_refused(error)
@@ -251,8 +263,11 @@ class Exchange:
                 )
             self._left = left
         self.sent_bytes += len(data)
+        ends = end_stream and self._may_end()
+        if end_stream and not ends:
+            self._held = self._end
         try:
-            self.endpoint.connection.send_data(self.stream_id, data, end_stream=end_stream)
+            self.endpoint.connection.send_data(self.stream_id, data, end_stream=ends)
         except EngineError as error:
             self._engine_refused(error)
         if end_stream:
@@ -274,15 +289,52 @@ class Exchange:
         if not content or self.closed or self.sent is not _HEAD or self.sends_no_content(status):
             self.send_response(status, fields, end_stream=True)
             return
+        self.status = status
+        self.sent = _ENDED
+        self.sent_bytes = len(content)
+        if self.received is _ENDED or self._may_end():
+            self._send_whole(fields, content)
+        else:
+            self._held = partial(self._send_whole, fields, content)
+        self.endpoint.on_output()
+
+    def _send_whole(self, fields: FieldSection, content: bytes) -> None:
         connection = self.endpoint.connection
         try:
-            connection.send_response(self.stream_id, [_STATUS[status], *fields], end_stream=False)
+            connection.send_response(self.stream_id, [_STATUS[self.status], *fields], end_stream=False)
             connection.send_data(self.stream_id, content, end_stream=True)
         except EngineError as error:
             self._engine_refused(error)
-        self.sent = _ENDED
-        self.sent_bytes = len(content)
-        self.endpoint.on_output()
+
+    def _may_end(self) -> bool:
+        """Whether the response may end now; if not, its end waits for the end of the request.
+
+        RFC 9113 §8.1 lets a response end before its request, and then a reset refuses the rest. But
+        there are clients in wide use (curl 7.88) that stop reading where the response ends, and lose
+        it to the reset that follows. So a response, or its end when the rest was sent, is held back
+        until the request is through, which the server throws away for a while. An error status makes
+        clients stop sending by themselves, and who waits for a 100 sends nothing: both get it at once.
+        """
+        return (
+            self.received is _ENDED
+            or self.request is None
+            or self.request.expects_continue
+            or self.status >= 300
+            or self.endpoint.connection.ends_early
+        )
+
+    def _end(self) -> None:
+        self.endpoint.connection.send_data(self.stream_id, b"", end_stream=True)
+
+    def send_held(self) -> None:
+        """Send what was held back, if anything was."""
+        held, self._held = self._held, None
+        if held is not None and not self.closed:
+            try:
+                held()
+            except (EngineError, ExchangeReset):
+                return  # the stream is gone; the event that says so is still to come
+            self.endpoint.on_output()
 
     @property
     def queued(self) -> int:
@@ -319,6 +371,7 @@ class Exchange:
         if not self.closed:
             self.closed = True
             self.error = error
+            self._held = None
         if self.on_progress is not None:
             self.on_progress()
 

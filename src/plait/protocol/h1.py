@@ -124,6 +124,9 @@ class H1Connection:
         "http_version",
     )
 
+    #: What follows then is this side's to read past or to cut off.
+    ends_early = True
+
     def __init__(
         self, head: HeadReader, *, max_header_fields: int, max_header_size: int, stream_window: int
     ) -> None:

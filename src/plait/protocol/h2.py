@@ -81,6 +81,7 @@ class H2Connection:
     http_version = "2"
     #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
     wants_read = True
+    ends_early = False
 
     def __init__(
         self,

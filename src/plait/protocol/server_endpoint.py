@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerEndpoint"]
 
+#: Seconds for which the rest of a request is thrown away once it was answered.
+_LINGER = 2.0
 _ENDED, _CONTENT = Half.ENDED, Half.CONTENT
 
 
@@ -40,6 +42,7 @@ class ServerEndpoint(Endpoint):
         "_calm_since",
         "_head_since",
         "_idle_since",
+        "_lingering",
         "_resets_left",
         "_unwanted",
         "accepted",
@@ -55,6 +58,7 @@ class ServerEndpoint(Endpoint):
         self.running = 0
         self.served = 0
         self.accepted: list[ServerExchange] = []
+        self._lingering: dict[Exchange, float] = {}
         self._unwanted: set[Exchange] = set()
         self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
@@ -96,9 +100,9 @@ class ServerEndpoint(Endpoint):
             if exchange.sent is not _ENDED:
                 exchange.abandon(ErrorCode.INTERNAL_ERROR)
             elif exchange.received is not _ENDED:
+                # What is left of the request is thrown away for a while, then refused.
                 exchange.on_progress = exchange.release
-                self._unwanted.add(exchange)
-                self.on_output()
+                self._lingering[exchange] = self.now
 
     def _reset_unwanted(self) -> bytes:
         """Refuse the rest of requests whose response is complete (RFC 9113 §8.1); return the bytes.
@@ -143,6 +147,14 @@ class ServerEndpoint(Endpoint):
                 return
         else:
             self._head_since = None
+        for exchange, since in list(self._lingering.items()):
+            if exchange.closed or exchange.received is _ENDED:
+                del self._lingering[exchange]
+            elif now - since >= _LINGER:
+                del self._lingering[exchange]
+                exchange.send_held()
+                self._unwanted.add(exchange)
+                self.on_output()
         if self.connection.closing:
             self.shut_down()
         if self.exchanges:
