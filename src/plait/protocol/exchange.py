@@ -223,9 +223,7 @@ class Exchange:
             if end_stream and content_length:
                 raise LocalProtocolError("the content is shorter than its content-length")
         self.status = status
-        ends = end_stream and self._may_end()
-        if end_stream and not ends:
-            self._held = self._end
+        ends = end_stream and self._end_or_hold()
         try:
             self.endpoint.connection.send_response(
                 self.stream_id, [_STATUS[status], *fields], end_stream=ends
@@ -263,9 +261,7 @@ class Exchange:
                 )
             self._left = left
         self.sent_bytes += len(data)
-        ends = end_stream and self._may_end()
-        if end_stream and not ends:
-            self._held = self._end
+        ends = end_stream and self._end_or_hold()
         try:
             self.endpoint.connection.send_data(self.stream_id, data, end_stream=ends)
         except EngineError as error:
@@ -278,12 +274,12 @@ class Exchange:
         """Send a response in one go.
 
         Args:
-            status: From 200 to 599.
+            status: From 200 to 599, as the caller has checked.
             fields: A validated field section; a content-length in it is the content's.
             content: All of it.
 
         Raises:
-            LocalProtocolError: The response began already, or the status is no final one.
+            LocalProtocolError: The response began already.
             ExchangeError: The exchange has ended.
         """
         if not content or self.closed or self.sent is not _HEAD or self.sends_no_content(status):
@@ -322,6 +318,13 @@ class Exchange:
             or self.status >= 300
             or self.endpoint.connection.ends_early
         )
+
+    def _end_or_hold(self) -> bool:
+        """Whether the end goes out with what is being sent; if not, it is held back."""
+        if self._may_end():
+            return True
+        self._held = self._end
+        return False
 
     def _end(self) -> None:
         self.endpoint.connection.send_data(self.stream_id, b"", end_stream=True)
