@@ -44,7 +44,7 @@ RESERVED = {
     "httptools": ("protocol",),
     "trustme": ("certificates",),
     "click": ("cli",),
-    "rich": ("cli", "lab.report"),
+    "rich": ("cli", "lab.terminal"),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from plait.bookstore.generate import bundled
 from plait.errors import ConfigError, PlaitError
-from plait.lab import report
+from plait.lab import terminal
 from plait.lab.bookstore_server import running_bookstore
 from plait.lab.comparison import choose_contenders, compare
 from plait.lab.contenders import Contender
@@ -125,7 +125,7 @@ def command(
         finally:
             # Whatever became of the file: the figures took minutes.
             console = Console(highlight=False)
-            report.write(
+            terminal.write(
                 record, console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
             )
     if any(sample.failure for sample in record.samples):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from plait.lab.report import conclusion, write
+from plait.lab.terminal import conclusion, write
 from plait.lab.samples import Measurement, Record
 from tests.support.lab_samples import measurement, record
 
