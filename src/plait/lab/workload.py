@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 __all__ = ["Expected", "Kind", "Resource", "Workload"]
 
@@ -51,6 +54,14 @@ class Expected:
     size: int
     digest: str | None = None
 
+    def accepts(self, status: int, size: int | None, digest: str | None) -> bool:
+        """Say whether an answer is this, as far as the client can tell of its size and digest."""
+        return (
+            status == self.status
+            and size in (None, self.size)
+            and (digest is None or self.digest is None or digest == self.digest)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -69,3 +80,32 @@ class Workload:
     expected: tuple[Expected, ...]
     page: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+    def fault(self, received: Sequence[Sequence[Any]]) -> str | None:
+        """Judge a run by what it received.
+
+        Args:
+            received: Index, status, size and digest of each response, in any order; size and digest
+                are None where the client cannot tell them.
+
+        Returns:
+            One sentence on what is wrong; None when every response is there and as expected.
+        """
+        resources = self.resources
+        times = Counter(index for index, *_ in received)
+        lost = [one.path for index, one in enumerate(resources) if not times[index]]
+        if lost:
+            return f"lost {_several(lost, len(resources))}"
+        wrong = [
+            resources[index].path for index, *answer in received if not self.expected[index].accepts(*answer)
+        ]
+        if wrong:
+            return f"received something else than expected for {_several(wrong, len(resources))}"
+        if len(received) > len(resources):
+            return f"received {len(received):,} responses where {len(resources):,} were asked for"
+        return None
+
+
+def _several(paths: list[str], total: int) -> str:
+    shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return f"{len(paths):,} of {total:,} responses ({shown})"

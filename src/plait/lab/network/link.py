@@ -45,12 +45,14 @@ class Link(Protocol):
         client: Where contenders run.
         server: Where servers run.
         server_address: The address of the server's host, as the client's host reaches it.
+        congestion_control: TCP's on both hosts; None where the system does not tell.
     """
 
     medium: Medium
     client: Host
     server: Host
     server_address: str
+    congestion_control: str | None
 
     def begin(self, network: Network | None, seed: int) -> None:
         """Be this network from now on, empty and with nothing counted.
