@@ -1,4 +1,4 @@
-"""One crawl in a process of its own: reads a job from standard input, writes a result to standard output.
+"""One load in a process of its own: reads a job from standard input, writes a result to standard output.
 
 The process is measured from before it is started until it is gone, so it does nothing it need not do.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sys
 
-from plait.lab.contenders import Crawl, contender_named
+from plait.lab.contenders.base import Load
+from plait.lab.contenders.registry import contender_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,33 +21,30 @@ __all__ = ["main"]
 def main() -> None:
     """Run the job on standard input."""
     job = json.load(sys.stdin)
-    crawl = Crawl(job)
     result: dict[str, Any]
     try:
-        contender_named(job["contender"]).crawl(crawl)
-    except Exception as error:  # whatever a client raises, the crawl failed
+        load = Load(job)
+        contender_named(job["contender"]).run(load)
+    except Exception as error:  # whatever a client raises, the load failed
         result = {"failure": f"{type(error).__name__}: {error}"}
     else:
-        result = {
-            "failure": None,
-            "received": crawl.received,
-            "latencies": [round(seconds * 1e6) for seconds in crawl.seconds],
-            "connections": crawl.connections,
-            "bytes_sent": crawl.bytes_sent,
-            "bytes_received": crawl.bytes_received,
-            "peak_memory": peak_memory(),
-        }
+        if load.peak_memory is None:
+            load.peak_memory = peak_memory()
+        result = load.result()
     sys.stdout.write(json.dumps(result))  # json.dump would write it piece by piece, in Python
 
 
-def peak_memory() -> int | None:
-    """Ask the kernel for the largest resident set of this program, in bytes; None where it cannot be asked.
+def peak_memory(process: int | str = "self") -> int | None:
+    """Ask the kernel for the largest resident set of a program, in bytes; None where it cannot be asked.
 
     What it says of a child that has ended (``ru_maxrss``) counts the copy of the parent, too, that
     the child was before it started the program: a small crawler would look as large as its parent.
+
+    Args:
+        process: Its id; by default this one.
     """
     try:
-        with open("/proc/self/status", "rb") as status:
+        with open(f"/proc/{process}/status", "rb") as status:
             for line in status:
                 if line.startswith(b"VmHWM:"):
                     return int(line.split()[1]) * 1024

@@ -1,0 +1,118 @@
+"""Ways to use :class:`plait.Client`: what differs between them is how HTTP is used, and nothing else."""
+
+from __future__ import annotations
+
+import time
+
+from plait.lab.contenders import engine
+from plait.lab.contenders.base import Contender, Load
+
+TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
+if TYPE_CHECKING:
+    from typing import Any
+
+    from plait.client.sync_client import Pending
+
+__all__ = ["CONTENDERS", "Http1", "Http2", "PlaitContender"]
+
+
+class PlaitContender(Contender):
+    """A way to use plait's client.
+
+    Attributes:
+        pace: In which order the requests go, and how many at once: a function of ``engine``.
+        connections: Connections it opens, at most.
+        options: Options of the client beside those.
+    """
+
+    pace = staticmethod(engine.window)
+    connections = 1
+    options: dict[str, Any] = {}  # noqa: RUF012  (typing, and with it ClassVar, is slow to import)
+
+    def headers(self, load: Load, index: int) -> list[tuple[str, str]] | None:
+        """Return the fields that the request for a resource has beside the client's own."""
+        return load.headers or None
+
+    def run(self, load: Load) -> None:
+        from plait.client.sync_client import Client
+
+        with Client(
+            load.base_url,
+            verify=load.verify,
+            http=self.http,
+            max_connections=self.connections,
+            max_in_flight=load.in_flight,
+            **self.options,
+        ) as client:
+            paths = load.paths
+
+            def send(index: int) -> Pending:
+                return client.submit("GET", paths[index], headers=self.headers(load, index))
+
+            def receive(index: int, pending: Pending) -> None:
+                response = pending.result()
+                done = time.monotonic()
+                load.receive(
+                    index, response.status, response.content, sent=done - response.elapsed, done=done
+                )
+
+            load.begin()
+            self.pace(client, load, send, receive, self.travelling(load.in_flight))
+            statistics = client.statistics
+            load.connections = statistics.connections_opened
+            load.bytes_sent = statistics.bytes_sent
+            load.bytes_received = statistics.bytes_received
+
+    def travelling(self, in_flight: int) -> int:
+        """Return how many requests may travel at once."""
+        raise NotImplementedError
+
+
+class Http1(PlaitContender):
+    """HTTP/1.1 on so many connections; on one of them one request after the other, as most scripts do.
+
+    Args:
+        connections: How many. Browsers open six to one origin.
+    """
+
+    http = "1"
+
+    def __init__(self, connections: int) -> None:
+        self.name = f"h1x{connections}"
+        self.label = f"HTTP/1.1, {connections} connection{'s' if connections > 1 else ''}"
+        self.connections = connections
+        if connections == 1:
+            self.pace = staticmethod(engine.serial)
+
+    def travelling(self, in_flight: int) -> int:
+        return self.connections
+
+
+class Http2(PlaitContender):
+    """HTTP/2 with a window: the next request is sent as soon as one of those under way is answered."""
+
+    name = "h2"
+    label = "HTTP/2"
+    http = "2"
+
+    def travelling(self, in_flight: int) -> int:
+        return in_flight
+
+
+class Http2Serial(Http2):
+    """One request after the other over HTTP/2: only the protocol changes."""
+
+    name = "h2-serial"
+    label = "HTTP/2, serial"
+    pace = staticmethod(engine.serial)
+
+
+class Http2Chunks(Http2):
+    """A chunk of requests is sent and read to its end before the next is sent."""
+
+    name = "h2-chunks"
+    label = "HTTP/2, chunks of {in_flight}"
+    pace = staticmethod(engine.chunks)
+
+
+CONTENDERS: tuple[Contender, ...] = (Http2Serial(), Http2Chunks(), Http2())
