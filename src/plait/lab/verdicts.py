@@ -1,0 +1,295 @@
+"""Verdicts: what a difference is called, when, and how it is put in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from plait.lab import stats
+from plait.lab.samples import Cell
+from plait.lab.stats import Interval
+
+__all__ = [
+    "LEAST_BLOCKS",
+    "Finding",
+    "Verdict",
+    "adjusted",
+    "judge",
+    "judge_runs",
+    "log_ratios",
+    "narrow_enough",
+    "number",
+]
+
+LEAST_BLOCKS = 10
+"""Fewer blocks give no verdict."""
+
+NARROW = 0.02
+"""Half an interval that is narrow enough whatever the effect: well inside a margin of 3 %."""
+NARROW_SHARE = 0.2
+"""Half an interval that is narrow enough as a share of the effect: 5 times faster, give or take a third."""
+STOPPING = 8
+"""By how much rarer the interval that decides about stopping may err than the one that is reported.
+
+Intervals that happen to be narrow are over-represented among those that stop a run, so a 95 % interval
+that decides about itself after every block misses too often: 7 to 8 % of the cases for smooth
+distributions, and 17 % in the worst case, two values far apart, where being narrow is the same as being
+significant. Stopping by the interval at an eighth of the error, and reporting the ordinary one, holds
+5 %: at most 4.1 % in that worst case, computed exactly (docs/statistics.md).
+"""
+
+
+class Verdict(StrEnum):
+    """What can be said of a difference."""
+
+    FASTER = "faster"
+    """The whole interval lies beyond the margin."""
+    SLOWER = "slower"
+    """The whole interval lies beyond the margin, on the other side."""
+    SAME = "no practical difference"
+    """The whole interval lies within the margin."""
+    OPEN = "not enough data"
+    """The interval reaches over an edge of the margin, or there is a reason not to trust it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """How long one contender took in relation to another.
+
+    Attributes:
+        contender: By name.
+        reference: What it is compared with, by name.
+        blocks: In how many blocks both were measured.
+        ratio: The contender's time over the reference's: below 1 is faster.
+        low: Where the ratio's interval begins.
+        high: Where it ends.
+        confidence: Of the interval.
+        verdict: What it is called.
+        reason: Why there is not enough data, in words that go into brackets; None when there is.
+    """
+
+    contender: str
+    reference: str
+    blocks: int
+    ratio: float
+    low: float
+    high: float
+    confidence: float
+    verdict: Verdict
+    reason: str | None = None
+
+    def refused(self, reason: str) -> Finding:
+        """Return the same figures without a verdict."""
+        return replace(self, verdict=Verdict.OPEN, reason=reason)
+
+    def words(self) -> str:
+        """Say how much: ``4.8 times faster [4.7 to 5.0]``."""
+        factor, interval = self._figures()
+        match self.verdict:
+            case Verdict.FASTER | Verdict.SLOWER:
+                return f"{factor} times {self.verdict} {interval}"
+            case Verdict.SAME:
+                return f"{self.verdict} (ratio {factor} {interval})"
+            case Verdict.OPEN:
+                return f"{self.verdict} (ratio {factor} {interval}; {self.reason})"
+
+    def sentence(self, title: Callable[[str], str]) -> str:
+        """Say who, whom and how much, in one sentence.
+
+        Args:
+            title: Names a contender for people.
+        """
+        mine, theirs = title(self.contender), title(self.reference)
+        if self.verdict in (Verdict.FASTER, Verdict.SLOWER):
+            return f"{mine} was {self.words()} than {theirs}."
+        return f"{mine} against {theirs}: {self.words()}."
+
+    def _figures(self) -> tuple[str, str]:
+        value, low, high = self.ratio, self.low, self.high
+        if self.verdict is Verdict.FASTER:  # so many times faster is a number above 1
+            value, low, high = 1 / value, 1 / high, 1 / low
+        return number(value, low, high), f"[{number(low, low, high)} to {number(high, low, high)}]"
+
+
+def number(value: float, low: float, high: float) -> str:
+    """Write a value with as many digits as its interval allows, and enough to tell its ends apart."""
+    half = (high - low) / 2
+    digits = math.ceil(-math.log10(half)) if half > 0 else 3
+    return f"{value:.{min(max(digits, 1 if low < 10 else 0), 3)}f}"
+
+
+def log_ratios(cell: Cell, contender: str, reference: str) -> list[float]:
+    """List the logarithm of one contender's load over another's, for each block that has both.
+
+    Args:
+        cell: The samples.
+        contender: By name.
+        reference: By name.
+    """
+    mine, theirs = cell.loads(contender), cell.loads(reference)
+    return [math.log(mine[block] / theirs[block]) for block in sorted(mine.keys() & theirs.keys())]
+
+
+def judge(
+    ratios: Sequence[float],
+    *,
+    contender: str,
+    reference: str,
+    margin: float,
+    confidence: float,
+    least: int = LEAST_BLOCKS,
+) -> Finding:
+    """Judge a pair by the median of its log ratios.
+
+    Args:
+        ratios: For each block the logarithm of the contender's time over the reference's, as
+            :func:`log_ratios` lists them.
+        contender: By name.
+        reference: By name.
+        margin: The difference of no practical interest, as a share: 0.03. It reaches from
+            1 / (1 + margin) to 1 + margin, so that who is compared with whom does not matter.
+        confidence: Of the interval: 0.95, or what :func:`adjusted` allows.
+        least: How many blocks a verdict takes.
+
+    Raises:
+        ValueError: There is no block in which both were measured.
+    """
+    return _finding(
+        contender,
+        reference,
+        math.exp(stats.median(ratios)),
+        stats.median_interval(ratios, confidence),
+        margin,
+        confidence,
+        f"{len(ratios)} of at least {least} blocks" if len(ratios) < least else None,
+        len(ratios),
+    )
+
+
+def judge_runs(
+    before: Sequence[float],
+    after: Sequence[float],
+    *,
+    contender: str,
+    margin: float,
+    confidence: float,
+    least: int = LEAST_BLOCKS,
+) -> Finding:
+    """Judge one contender in two runs, which share no blocks.
+
+    Args:
+        before: Its times in the first run, in seconds.
+        after: Its times in the second.
+        contender: By name; it is its own reference.
+        margin: The difference of no practical interest, as a share.
+        confidence: Of the interval.
+        least: How many samples of each a verdict takes.
+
+    Raises:
+        ValueError: One of the runs has no sample of it.
+    """
+    old, new = [math.log(one) for one in before], [math.log(one) for one in after]
+    fewest = min(len(before), len(after))
+    return _finding(
+        contender,
+        contender,
+        math.exp(stats.median(new) - stats.median(old)),
+        stats.difference_interval(old, new, confidence),
+        margin,
+        confidence,
+        f"{fewest} of at least {least} samples" if fewest < least else None,
+        fewest,
+    )
+
+
+def adjusted(
+    family: Sequence[Sequence[float]], *, margin: float, confidence: float, least: int = LEAST_BLOCKS
+) -> list[float]:
+    """Say at which confidence each pair of a family is judged, so that all verdicts hold together.
+
+    A wrong verdict of one pair takes an interval that misses, which its error level bounds. Holm's
+    procedure keeps the probability of any wrong verdict, direction included, below 1 - confidence
+    for independent pairs (J. P. Shaffer, "Control of directional errors with stagewise multiple test
+    procedures", 1980), and cells of a sweep are: each is measured by itself.
+
+    Args:
+        family: The ratios of each pair, as :func:`judge` takes them; a pair without any counts, and is
+            not decided.
+        margin: As :func:`judge` takes it.
+        confidence: Of all verdicts together.
+        least: How many blocks a verdict takes.
+
+    Returns:
+        The confidence for each, in the same order.
+    """
+    smallest = [_smallest_error(ratios, margin) if len(ratios) >= least else 1.0 for ratios in family]
+    return [1 - level for level in stats.holm(smallest, 1 - confidence)]
+
+
+def _smallest_error(ratios: Sequence[float], margin: float) -> float:
+    """Find the smallest error level at which a pair is decided; 1 when there is none."""
+    for level in stats.error_levels(len(ratios)):
+        confidence = 1 - level
+        if _verdict(stats.median_interval(ratios, confidence), margin, confidence) is not Verdict.OPEN:
+            return level
+    return 1.0
+
+
+def narrow_enough(ratios: Sequence[float], *, confidence: float = 0.95, least: int = LEAST_BLOCKS) -> bool:
+    """Say whether more blocks are not worth their time, because the interval is narrow.
+
+    Only precision ends a run early and never a verdict: to measure until a difference shows finds one
+    where there is none. See :data:`STOPPING` for why it takes a stricter interval than the reported.
+
+    Args:
+        ratios: As :func:`judge` takes them; it may be asked after every block.
+        confidence: That of the verdict; in a sweep of n cells, 1 - (1 - confidence) / n.
+        least: How many blocks a verdict takes.
+    """
+    if len(ratios) < least:
+        return False
+    wanted = 1 - (1 - confidence) / STOPPING
+    low, high, reached = stats.median_interval(ratios, wanted)
+    half = (high - low) / 2
+    return reached >= wanted and half <= max(NARROW, NARROW_SHARE * abs(stats.median(ratios)))
+
+
+def _finding(
+    contender: str,
+    reference: str,
+    ratio: float,
+    interval: Interval,
+    margin: float,
+    confidence: float,
+    reason: str | None,
+    blocks: int,
+) -> Finding:
+    verdict = _verdict(interval, margin, confidence)
+    if verdict is Verdict.OPEN and reason is None:
+        reason = "the interval reaches over the margin"
+        if interval.confidence < confidence:
+            reason = f"too few blocks for a confidence of {100 * confidence:.4g} %"
+    return Finding(
+        contender=contender,
+        reference=reference,
+        blocks=blocks,
+        ratio=ratio,
+        low=math.exp(interval.low),
+        high=math.exp(interval.high),
+        confidence=interval.confidence,
+        verdict=Verdict.OPEN if reason else verdict,
+        reason=reason,
+    )
+
+
+def _verdict(interval: Interval, margin: float, confidence: float) -> Verdict:
+    edge = math.log1p(margin)
+    if interval.confidence < confidence:
+        return Verdict.OPEN
+    if interval.low > edge:
+        return Verdict.SLOWER
+    if interval.high < -edge:
+        return Verdict.FASTER
+    return Verdict.SAME if -edge <= interval.low and interval.high <= edge else Verdict.OPEN
