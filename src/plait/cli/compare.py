@@ -3,45 +3,162 @@
 from __future__ import annotations
 
 import random
+import re
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
-from plait.bookstore.generate import bundled
+from plait.cli.console import console, say, writable, write_file
+from plait.cli.report import fail_if
 from plait.errors import ConfigError, PlaitError
-from plait.lab import terminal
-from plait.lab.bookstore_server import running_bookstore
-from plait.lab.comparison import choose_contenders, compare
-from plait.lab.contenders import Contender
-from plait.lab.samples import Record
-from plait.lab.scenarios import Scenario, bookstore_scenario, paths_scenario, read_paths
-from plait.lab.target import Target, is_loopback, parse_target, spoken_versions
+from plait.lab import comparison
+from plait.lab.analysis import analyse
+from plait.lab.comparison import Plan
+from plait.lab.condition import Condition
+from plait.lab.contenders.base import Contender
+from plait.lab.contenders.registry import AGAIN, contender_named, default_names
+from plait.lab.network.parse import parse_networks
+from plait.lab.network.profile import Network
+from plait.lab.network.sweep import parse_sweep
+from plait.lab.report.page import render
+from plait.lab.runner import Job
+from plait.lab.schedule import Blocks
+from plait.lab.setting import LinkKind, Setting, setting
+from plait.lab.subject import BOOKSTORE, subject_of
+from plait.lab.terminal import write
 
 __all__ = ["command"]
 
 IN_FLIGHT = 100
 POLITE_IN_FLIGHT = 6
-PIPE_WIDTH = 120
+NETWORK_REQUESTS = 100
+"""Requests to the bookstore over an emulated network, where 3,000 one after the other take an hour."""
+ARGUMENTS = "plait.arguments"
 
 _FILE = click.Path(path_type=Path)
+_PERCENT = re.compile(r"([0-9]*\.?[0-9]+)(%?)")
+_BLOCKS = re.compile(r"([1-9][0-9]{0,3})(?:\.\.([1-9][0-9]{0,3}))?")
 
 
-@click.command("compare")
-@click.argument("url", required=False)
-@click.option("--paths", type=_FILE, metavar="FILE", help="What to fetch from URL, one path a line.")
-@click.option("--with", "extras", multiple=True, metavar="CLIENT", help="Compare this client, too: requests.")
+class _Compare(click.Command):
+    """Takes several axes after one ``--sweep``, and remembers how it was called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        spelled: list[str] = []
+        sweeping = False
+        for argument in args:
+            if sweeping and "=" in argument and not argument.startswith("-") and spelled[-1] != "--sweep":
+                spelled.append("--sweep")
+            elif spelled[-1:] != ["--sweep"]:
+                sweeping = argument == "--sweep"
+            spelled.append(argument)
+        return super().parse_args(ctx, spelled)
+
+
+class _Share(click.ParamType[float]):
+    """A share, written ``3%`` or ``0.03``."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = _PERCENT.fullmatch(value)
+        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r} is not a share such as 3% or 0.03", param, ctx)
+        return share
+
+
+class _BlockRange(click.ParamType[Blocks]):
+    """``10``, or ``10..60``."""
+
+    name = "blocks"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Blocks:
+        if isinstance(value, Blocks):
+            return value
+        found = _BLOCKS.fullmatch(value)
+        least, most = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if least > most:
+            self.fail(f"{value!r} is not a number of blocks such as 10, or 10..60", param, ctx)
+        return Blocks(least=least, most=most)
+
+
+@click.command("compare", cls=_Compare)
+@click.argument("subject", metavar="[TARGET]", default="bookstore")
+@click.option("--paths", type=_FILE, metavar="FILE", help="What to fetch from TARGET, one path a line.")
+@click.option("--har", type=_FILE, metavar="FILE", help="What to fetch, as a browser recorded it.")
+@click.option("--page", is_flag=True, help="Fetch TARGET's page with all its resources of the same origin.")
+@click.option("--requests", type=click.IntRange(min=1), metavar="N", help="Fetch the first N resources only.")
+@click.option("--header", multiple=True, metavar="LINE", help='Send this with every request: "cookie: a=b".')
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each crawler."
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NETWORK",
+    help="Emulate fiber, cable, 4g, 3g, satellite, lossy-wifi, or rtt=100ms,down=10mbit,up=1mbit,loss=1%.",
 )
-@click.option("--seed", type=int, help="Seed of the random order; by default a new one, which is printed.")
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="AXIS...",
+    help="Emulate a range of networks: rtt=5..300ms loss=0..3%.",
+)
+@click.option(
+    "--link",
+    "kind",
+    type=click.Choice([*LinkKind]),
+    default=LinkKind.TUN,
+    show_default=True,
+    callback=lambda ctx, param, value: LinkKind(value),
+    help="What the network is emulated with.",
+)
+@click.option("--congestion-control", metavar="NAME", help="TCP's: cubic, bbr, reno.  [default: cubic]")
+@click.option(
+    "--contenders",
+    metavar="NAMES",
+    help="Who takes part, with commas.  [default: " + ",".join(default_names(IN_FLIGHT)) + "]",
+)
+@click.option("--with", "extras", multiple=True, metavar="NAME", help="Compare this contender, too.")
+@click.option("--reference", metavar="NAME", help="Whom the others are compared with.  [default: h1x6]")
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 1000),
+    help=f"Requests under way at once over HTTP/2.  [default: {IN_FLIGHT}; elsewhere {POLITE_IN_FLIGHT}]",
+)
+@click.option(
+    "--blocks",
+    type=_BlockRange(),
+    default="10..60",
+    show_default=True,
+    metavar="LEAST..MOST",
+    help="Runs of each contender.",
+)
+@click.option(
+    "--margin", type=_Share(), default="3%", show_default=True, help="A difference that does not matter."
+)
+@click.option("--confidence", type=_Share(), default="95%", show_default=True, help="That of every interval.")
+@click.option("--seed", type=int, help="Seed of all that is random; by default a new one, which is printed.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Keep every raw sample in this file.")
+@click.option("--report", "page_file", type=_FILE, metavar="FILE.html", help="Draw everything in this file.")
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit with status 1 if this is so: "h2 slower than h1x6 by 5%".',
+)
 @click.option("--cacert", type=_FILE, metavar="FILE", help="Certificate authority to trust for URL, PEM.")
 @click.option("-k", "--insecure", is_flag=True, help="Take any certificate from URL.")
 @click.option(
@@ -55,132 +172,169 @@ _FILE = click.Path(path_type=Path)
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give up a crawl that takes longer.",
+    help="Give up a run that takes longer.",
 )
-def command(
-    url: str | None,
-    paths: Path | None,
-    extras: tuple[str, ...],
-    repeats: int,
-    seed: int | None,
-    json_file: Path | None,
-    cacert: Path | None,
-    insecure: bool,
-    i_own_this: bool,
-    time_limit: float,
-) -> None:
-    """Crawl a server over HTTP/1.1 and over HTTP/2, and print what each way costs.
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Load a site over HTTP/1.1 and over HTTP/2 in several ways, and say which is faster, and why.
 
-    Without URL the server is the bookstore that comes with plait, started for the purpose. With URL
-    it is one that is running already, and --paths says what to fetch from it.
+    TARGET is the bookstore that comes with plait, one of the other workloads that do (many-small,
+    mixed-page, few-large, api-crawl), your own application as MODULE:APP, or the URL of a server that is
+    running already. With --network or --sweep, the network to it is emulated.
     """
-    if url is None and (paths or cacert or insecure or i_own_this):
-        raise ConfigError(
-            "--paths, --cacert, --insecure and --i-own-this are about a server: give its URL, too"
+    _compare(_Given(**given), ctx.meta[ARGUMENTS])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """The options, as they were given."""
+
+    subject: str
+    paths: Path | None
+    har: Path | None
+    page: bool
+    requests: int | None
+    header: tuple[str, ...]
+    networks: tuple[str, ...]
+    sweep: tuple[str, ...]
+    kind: LinkKind
+    congestion_control: str | None
+    contenders: str | None
+    extras: tuple[str, ...]
+    reference: str | None
+    in_flight: int | None
+    blocks: Blocks
+    margin: float
+    confidence: float
+    seed: int | None
+    json_file: Path | None
+    page_file: Path | None
+    conditions: tuple[str, ...]
+    cacert: Path | None
+    insecure: bool
+    i_own_this: bool
+    time_limit: float
+
+
+def _compare(given: _Given, arguments: list[str]) -> None:
+    seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    conditions = [Condition.parse(text) for text in given.conditions]
+    networks = _networks(given)
+    subject = subject_of(
+        given.subject,
+        paths=given.paths,
+        har=given.har,
+        page=given.page,
+        requests=given.requests or (NETWORK_REQUESTS if networks and given.subject == BOOKSTORE else None),
+        headers=given.header,
+        cacert=given.cacert,
+        insecure=given.insecure,
+        own=given.i_own_this,
+        say=say,
+    )
+    polite = subject.elsewhere and not given.i_own_this
+    in_flight = _in_flight(given, polite)
+    contenders, reference = _contenders(given, in_flight, polite)
+    command = ["plait", "compare", *arguments, *(() if given.seed is not None else ("--seed", str(seed)))]
+    with (
+        _terminable(),
+        writable(given.json_file, given.page_file),
+        setting(subject, given.kind if networks else None, given.congestion_control) as where,
+    ):
+        plan = Plan(
+            job=Job(
+                target=where.target,
+                workload=where.workload,
+                in_flight=in_flight,
+                time_limit=given.time_limit,
+                address=where.address,
+            ),
+            contenders=_able(contenders, where),
+            reference=reference,
+            networks=networks or (None,),
+            blocks=given.blocks,
+            seed=seed,
+            margin=given.margin,
+            confidence=given.confidence,
+            command=shlex.join(command),
         )
-    if url is not None and paths is None:
-        raise ConfigError(f"--paths FILE is missing: it says what to fetch from {url}")
-    contenders = choose_contenders(extras)
-    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-
-    def run(target: Target, scenario: Scenario, versions: frozenset[str], pid: int | None = None) -> Record:
-        loopback = is_loopback(target)
-        polite = not loopback and not i_own_this
-        if polite:
-            _say(f"{target.host} is not this machine: at most {POLITE_IN_FLIGHT} requests at a time; "
-                 f"--i-own-this makes it {IN_FLIGHT}")  # fmt: skip
-        taking_part = _able(contenders, versions, target)
-        rerun = ["plait", "compare", *_given(url, paths, extras, cacert, insecure, i_own_this)]
-        rerun += ["--repeats", str(repeats), "--seed", str(seed), "--time-limit", f"{time_limit:g}"]
-        with _progress(len(taking_part) * repeats, repeats) as progress:
-            return compare(
-                target,
-                scenario,
-                taking_part,
-                command=shlex.join(rerun),
-                in_flight=POLITE_IN_FLIGHT if polite else IN_FLIGHT,
-                loopback=loopback,
-                repeats=repeats,
-                seed=seed,
-                server_pid=pid,
-                time_limit=time_limit,
-                progress=progress,
-            )
-
-    with _terminable(), _writable(json_file):
-        if url is None:
-            with running_bookstore() as (target, pid):
-                record = run(target, bookstore_scenario(bundled()), frozenset("12"), pid)
-        else:
-            assert paths is not None
-            to_fetch = read_paths(paths)
-            target = parse_target(url, cafile=cacert, insecure=insecure)
-            versions = spoken_versions(target)
-            record = run(target, paths_scenario(target, to_fetch, versions), versions)
+        with _progress(plan) as progress:
+            record = comparison.compare(plan, where.link, server_pid=where.server_pid, progress=progress)
+        analysis = analyse(record)
         try:
-            if json_file:
-                json_file.write_text(record.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise PlaitError(f"cannot write {json_file}: {error.strerror}") from error
+            if given.json_file:
+                write_file(given.json_file, record.to_json())
+            if given.page_file:
+                write_file(given.page_file, render(record, analysis))
         finally:
-            # Whatever became of the file: the figures took minutes.
-            console = Console(highlight=False)
-            terminal.write(
-                record, console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+            # Whatever became of the files: the figures took minutes.
+            write(record, analysis, console())
+    if len(record.cells) < len(plan.networks):
+        say(f"interrupted when {len(record.cells)} of {len(plan.networks)} networks were done")
+        raise KeyboardInterrupt
+    fail_if(conditions, record)
+    if any(sample.failure for cell in record.cells for sample in cell.samples):
+        raise PlaitError("not every run received what it was to receive")
+
+
+def _networks(given: _Given) -> tuple[Network, ...]:
+    networks = parse_networks(given.networks)
+    if given.sweep:
+        if len(networks) > 1:
+            raise ConfigError("--sweep changes one network: give --network once, with the rest of it")
+        return parse_sweep(given.sweep, networks[0] if networks else None).networks
+    if not networks and given.congestion_control:
+        raise ConfigError("--congestion-control is for an emulated network: give --network or --sweep, too")
+    return networks
+
+
+def _in_flight(given: _Given, polite: bool) -> int:
+    if not polite:
+        return given.in_flight or IN_FLIGHT
+    if (given.in_flight or 0) > POLITE_IN_FLIGHT:
+        raise ConfigError(
+            f"--in-flight {given.in_flight} is too much for a server elsewhere, {POLITE_IN_FLIGHT} is the "
+            f"most; --i-own-this allows it"
+        )
+    say(
+        f"{given.subject} is not this machine: at most {POLITE_IN_FLIGHT} requests at a time; "
+        f"--i-own-this makes it {IN_FLIGHT}"
+    )
+    return given.in_flight or POLITE_IN_FLIGHT
+
+
+def _contenders(given: _Given, in_flight: int, polite: bool) -> tuple[list[Contender], str]:
+    """Choose who takes part, with a twin of the reference behind it, and say who the reference is."""
+    chosen = default_names(in_flight) if given.contenders is None else given.contenders.split(",")
+    names = list(dict.fromkeys([*(name.strip() for name in chosen), *given.extras]))
+    reference = given.reference or next((name for name in ("h1x6", "h1x1") if name in names), names[0])
+    if reference not in names:
+        raise ConfigError(f"--reference {reference!r} does not take part; there is: {', '.join(names)}")
+    contenders = []
+    for name in names:
+        contender = contender_named(name)
+        if missing := contender.missing():
+            raise ConfigError(missing)
+        if polite and contender.connections > POLITE_IN_FLIGHT:
+            raise ConfigError(
+                f"{name} opens {contender.connections} connections, too many for a server elsewhere; "
+                f"--i-own-this allows it"
             )
-    if any(sample.failure for sample in record.samples):
-        raise PlaitError("not every crawl received what it was to receive")
+        contenders.append(contender)
+        if name == reference:
+            contenders.append(contender_named(f"{name}{AGAIN}"))
+    return contenders, reference
 
 
-def _say(sentence: str) -> None:
-    click.echo(f"plait: {sentence}", err=True)
-
-
-def _able(contenders: tuple[Contender, ...], versions: frozenset[str], target: Target) -> list[Contender]:
+def _able(contenders: Sequence[Contender], where: Setting) -> tuple[Contender, ...]:
     for version, name in (("1", "HTTP/1.1"), ("2", "HTTP/2")):
-        if version not in versions:
-            _say(f"{target.base_url} does not speak {name}: the crawlers that need it are left out")
-    return [contender for contender in contenders if contender.http in versions]
-
-
-def _given(
-    url: str | None,
-    paths: Path | None,
-    extras: tuple[str, ...],
-    cacert: Path | None,
-    insecure: bool,
-    i_own_this: bool,
-) -> Iterator[str]:
-    """Spell the options again, as they were given."""
-    if url is not None:
-        yield from (url, "--paths", str(paths))
-    for extra in extras:
-        yield from ("--with", extra)
-    if cacert:
-        yield from ("--cacert", str(cacert))
-    if insecure:
-        yield "--insecure"
-    if i_own_this:
-        yield "--i-own-this"
-
-
-@contextmanager
-def _writable(file: Path | None) -> Iterator[None]:
-    """See to it that the samples can be written, before minutes are spent on taking them."""
-    if file is None:
-        yield
-        return
-    existed = file.exists()
-    try:
-        file.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
-    try:
-        yield
-    except BaseException:
-        if not existed:
-            file.unlink(missing_ok=True)
-        raise
+        if version not in where.versions:
+            say(f"{where.target.base_url} does not speak {name}: the contenders that need it are left out")
+    able = [c for c in contenders if c.http in where.versions]
+    for contender in able:
+        if where.target.scheme not in contender.schemes:
+            say(f"{contender.name} does not speak to {where.target.scheme} servers and is left out")
+    return tuple(c for c in able if where.target.scheme in c.schemes)
 
 
 @contextmanager
@@ -199,25 +353,25 @@ def _terminable() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(total: int, repeats: int) -> Iterator[Callable[[int, Contender], None]]:
+def _progress(plan: Plan) -> Iterator[comparison.Progress]:
     """Show on a terminal what is running; in a pipe, stay quiet."""
     console = Console(stderr=True)
     # Drawn between the runs only: a thread that draws meanwhile would take CPU from what is measured.
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), TextColumn("{task.description}"))
     with Progress(
         *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("", total=total)
-        done = 0
+        most = plan.blocks.most
+        task = bar.add_task("", total=len(plan.networks) * most)
 
-        def progress(block: int, contender: Contender) -> None:
-            nonlocal done
+        def progress(number: int, block: int, contender: str) -> None:
+            network = plan.networks[number]
+            where = f"{network.name} ({number + 1} of {len(plan.networks)}), " if network else ""
             bar.update(
                 task,
-                completed=done,
-                description=f"round {block + 1} of {repeats}: {contender.name}",
+                completed=number * most + block,
+                description=f"{where}block {block + 1} of at most {most}: {contender}",
                 refresh=True,
             )
-            done += 1
 
         yield progress

@@ -1,117 +1,171 @@
-"""One comparison from beginning to end: which contenders can take part, their runs, the record."""
+"""One comparison from beginning to end: every contender on every network, and the record of it."""
 
 from __future__ import annotations
 
-import importlib.util
+import math
 import os
 import platform
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+from importlib.util import find_spec
 
 from plait._version import __version__
-from plait.errors import ConfigError
-from plait.lab.contenders import EXTRAS, STANDARD, Contender
-from plait.lab.runner import crawl_once, run_blocks
-from plait.lab.samples import ContenderInfo, Environment, Measurement, Record
-from plait.lab.scenarios import Scenario
-from plait.lab.target import Target
+from plait.lab.contenders.base import Contender
+from plait.lab.network.link import Link
+from plait.lab.network.profile import Network
+from plait.lab.runner import Job, run_once, with_losses
+from plait.lab.samples import Cell, ContenderInfo, Environment, Record, ResourceInfo, Sample
+from plait.lab.schedule import Blocks, run_blocks, seed_of
+from plait.lab.verdicts import narrow_enough
 
-__all__ = ["choose_contenders", "compare"]
+__all__ = ["Plan", "Progress", "compare"]
 
-
-def choose_contenders(extras: Sequence[str]) -> tuple[Contender, ...]:
-    """List the standard contenders and those asked for beside them.
-
-    Args:
-        extras: Names of contenders that are not standard.
-
-    Raises:
-        ConfigError: One of them is unknown, or its package is not installed.
-    """
-    known = {contender.name: contender for contender in EXTRAS}
-    for name in extras:
-        if name not in known:
-            raise ConfigError(
-                f"--with {name!r} is not a contender that can be added; there is: {', '.join(known)}"
-            )
-        package = known[name].requires
-        if package and importlib.util.find_spec(package) is None:
-            raise ConfigError(
-                f"--with {name} needs a package that is not installed: pip install 'plait[{package}]'"
-            )
-    return (*STANDARD, *(known[name] for name in dict.fromkeys(extras)))
+Progress = Callable[[int, int, str], None]
+"""Told the number of the network, of the block, and the contender that run next."""
 
 
-def compare(
-    target: Target,
-    scenario: Scenario,
-    contenders: Sequence[Contender],
-    *,
-    command: str,
-    in_flight: int,
-    loopback: bool,
-    repeats: int,
-    seed: int,
-    server_pid: int | None,
-    time_limit: float,
-    progress: Callable[[int, Contender], None],
-) -> Record:
-    """Run the contenders and record what each run cost.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is compared, and how thoroughly.
 
-    Args:
-        target: The server.
-        scenario: What to fetch and what to expect.
+    Attributes:
+        job: What every run does.
         contenders: Who takes part, in the order of the table.
-        command: The command that repeats this comparison.
-        in_flight: How many requests the contenders that multiplex have under way.
-        loopback: Whether the server is on this machine.
-        repeats: Runs of each contender.
-        seed: Of the random order.
-        server_pid: The server's process, when its CPU is to be measured.
-        time_limit: Seconds after which a crawl is given up.
-        progress: Told which block and which contender come next.
+        reference: The name of the contender that the others are compared with.
+        networks: Each makes a cell; ``(None,)`` for whatever the link is by itself.
+        blocks: How many blocks in each cell.
+        seed: Of the orders and of the links.
+        margin: The difference of no practical interest, as a share.
+        confidence: Of every interval.
+        command: The command that repeats the comparison.
     """
 
-    def run(contender: Contender) -> Measurement | str:
-        return crawl_once(
-            contender, target, scenario, in_flight=in_flight, time_limit=time_limit, server_pid=server_pid
+    job: Job
+    contenders: tuple[Contender, ...]
+    reference: str
+    networks: tuple[Network | None, ...]
+    blocks: Blocks
+    seed: int
+    margin: float
+    confidence: float
+    command: str
+
+    @property
+    def infos(self) -> tuple[ContenderInfo, ...]:
+        """The contenders as the record names them."""
+        return tuple(
+            ContenderInfo(name=one.name, title=one.title(self.job.in_flight), again=one.again)
+            for one in self.contenders
         )
 
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    samples = run_blocks(contenders, run, repeats=repeats, seed=seed, progress=progress)
-    return Record(
-        started=started,
-        command=command,
-        environment=_environment(contenders),
-        scenario=scenario.name,
-        base_url=target.base_url,
-        loopback=loopback,
-        requests=len(scenario.paths),
-        in_flight=in_flight,
-        seed=seed,
-        contenders=tuple(
-            ContenderInfo(name=contender.name, title=contender.title(in_flight)) for contender in contenders
+
+def compare(plan: Plan, link: Link, *, server_pid: int | None, progress: Progress) -> Record:
+    """Run the plan.
+
+    A comparison that is interrupted keeps the networks it is done with, when there is one.
+
+    Args:
+        plan: What to do.
+        link: What lies between the contenders and the server.
+        server_pid: The server's process, when its CPU is to be measured.
+        progress: Told what runs next.
+    """
+    record = Record(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=plan.command,
+        environment=_environment(plan.contenders, link),
+        workload=plan.job.workload.name,
+        base_url=plan.job.target.base_url,
+        medium=link.medium,
+        resources=tuple(
+            ResourceInfo(path=one.path, kind=one.kind, size=expected.size)
+            for one, expected in zip(plan.job.workload.resources, plan.job.workload.expected, strict=True)
         ),
-        samples=tuple(samples),
+        in_flight=plan.job.in_flight,
+        seed=plan.seed,
+        margin=plan.margin,
+        confidence=plan.confidence,
+        reference=plan.reference,
+        contenders=plan.infos,
+        cells=(),
+    )
+    _warm_up(plan, link)
+    cells: list[Cell] = []
+    try:
+        for number, network in enumerate(plan.networks):
+            samples = _run_cell(plan, link, number, network, server_pid, progress)
+            cells.append(Cell(network=network, samples=tuple(samples)))
+    except KeyboardInterrupt:
+        if not cells:
+            raise
+    return replace(record, cells=tuple(cells))
+
+
+def _warm_up(plan: Plan, link: Link) -> None:
+    """Have the server do everything once before anything is measured."""
+    link.begin(None, 0)
+    for http in ("1", "2"):
+        warm = next((one.name for one in plan.contenders if one.http == http), None)
+        if warm:
+            run_once(warm, plan.job, host=link.client, server_pid=None)
+    link.end()
+
+
+def _run_cell(
+    plan: Plan, link: Link, number: int, network: Network | None, server_pid: int | None, progress: Progress
+) -> list[Sample]:
+    # As strict as it has to be for the verdicts on all networks to hold together.
+    confidence = 1 - (1 - plan.confidence) / len(plan.networks)
+
+    def run(contender: str, block: int, position: int) -> Sample:
+        progress(number, block, contender)
+        # The same seed for the whole block: all its runs get the same luck, as far as luck is random.
+        link.begin(network, seed_of(plan.seed, number, block))
+        outcome, began = run_once(contender, plan.job, host=link.client, server_pid=server_pid)
+        report = link.end()
+        failure, measurement = (
+            (outcome, None) if isinstance(outcome, str) else (None, with_losses(outcome, began, report))
+        )
+        return Sample(
+            block=block,
+            position=position,
+            contender=contender,
+            failure=failure,
+            measurement=measurement,
+            link=report.use,
+        )
+
+    def settled(samples: Sequence[Sample], contender: str) -> bool:
+        cell = Cell(network=network, samples=tuple(samples))
+        mine, theirs = cell.loads(contender), cell.loads(plan.reference)
+        ratios = [math.log(mine[block] / theirs[block]) for block in mine.keys() & theirs.keys()]
+        # One that has failed in all the blocks so far would go on failing.
+        return not ratios or narrow_enough(ratios, confidence=confidence, least=plan.blocks.least)
+
+    return run_blocks(
+        [one.name for one in plan.contenders],
+        run,
+        blocks=plan.blocks,
+        seed=seed_of(plan.seed, number),
+        companions={one.name for one in plan.contenders if plan.reference in (one.name, one.again)},
+        settled=settled,
     )
 
 
-def _environment(contenders: Sequence[Contender]) -> Environment:
+def _environment(contenders: Sequence[Contender], link: Link) -> Environment:
     system = platform.uname()
-    packages = ["ngh2", "httptools", "uvloop", *(c.requires for c in contenders if c.requires)]
-    try:
-        congestion_control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-    except OSError:
-        congestion_control = None
+    packages = {name: version(name) for name in ("ngh2", "httptools", "uvloop") if find_spec(name)}
+    for contender in contenders:
+        packages |= contender.versions()
     return Environment(
         plait=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
         openssl=ssl.OPENSSL_VERSION,
-        packages={name: version(name) for name in packages if importlib.util.find_spec(name)},
-        congestion_control=congestion_control,
+        packages=packages,
+        congestion_control=link.congestion_control,
         kernel=f"{system.system} {system.release}",
         machine=system.machine,
         cpu_count=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -1,128 +1,123 @@
-"""Running crawlers: each a fresh process, one at a time, in random order block by block."""
+"""Running one contender: a fresh process on the client's host, measured from outside."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from plait.lab.contenders import Contender
-from plait.lab.samples import Measurement, Sample, ServerCpu
-from plait.lab.scenarios import Scenario
+from plait.lab.network.link import Host, LinkReport
+from plait.lab.samples import (
+    ConnectionTimes,
+    Cpu,
+    Fields,
+    Loss,
+    Measurement,
+    RequestTimes,
+    Tcp,
+    Timeline,
+)
 from plait.lab.target import Target
+from plait.lab.workload import Workload
 
-__all__ = ["crawl_once", "run_blocks"]
+__all__ = ["CRAWLER", "Job", "run_once", "with_losses"]
 
 # -P: a module in the current directory must not pass for one of the standard library.
 CRAWLER = (sys.executable, "-P", "-m", "plait.lab.crawler")
+TIMELINE_REQUESTS = 400
+"""Requests of a run whose phases are kept; what is drawn needs no more."""
 
 
-def run_blocks(
-    contenders: Sequence[Contender],
-    run: Callable[[Contender], Measurement | str],
-    *,
-    repeats: int,
-    seed: int,
-    progress: Callable[[int, Contender], None],
-) -> list[Sample]:
-    """Run every contender once in each block, in an order that the seed decides.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What every run of a comparison has in common.
 
-    What drifts on the machine while this goes on then touches all of them alike.
-
-    Args:
-        contenders: Who takes part.
-        run: Runs one, and gives what it cost or one sentence on why it does not count.
-        repeats: How many blocks.
-        seed: Of the order.
-        progress: Told which block and which contender come next.
-
-    Returns:
-        The samples, in the order they were taken.
-    """
-    shuffle = random.Random(seed)
-    samples = []
-    for block in range(repeats):
-        for position, contender in enumerate(shuffle.sample(list(contenders), len(contenders))):
-            progress(block, contender)
-            outcome = run(contender)
-            failure, measurement = (outcome, None) if isinstance(outcome, str) else (None, outcome)
-            samples.append(
-                Sample(
-                    block=block,
-                    position=position,
-                    contender=contender.name,
-                    failure=failure,
-                    measurement=measurement,
-                )
-            )
-    return samples
-
-
-def crawl_once(
-    contender: Contender,
-    target: Target,
-    scenario: Scenario,
-    *,
-    in_flight: int,
-    time_limit: float,
-    server_pid: int | None = None,
-    command: Sequence[str] = CRAWLER,
-) -> Measurement | str:
-    """Run one crawler as a process of its own and measure it.
-
-    Args:
-        contender: Which crawler.
-        target: The server.
-        scenario: What to fetch and what to expect.
+    Attributes:
+        target: The server, as the client's host knows it.
+        workload: What to fetch.
         in_flight: How many requests the contenders that multiplex have under way.
-        time_limit: Seconds after which the process is killed.
+        time_limit: Seconds after which a run is given up.
+        address: The address that the target's name stands for on the client's host; None when it
+            needs no help to find it.
+    """
+
+    target: Target
+    workload: Workload
+    in_flight: int
+    time_limit: float
+    address: str | None = None
+
+    def to_json(self, contender: str) -> str:
+        """Say it in the form a crawler reads."""
+        resources = self.workload.resources
+        return json.dumps(
+            {
+                "contender": contender,
+                "base_url": self.target.base_url,
+                "cafile": str(self.target.cafile) if self.target.cafile else None,
+                "insecure": self.target.insecure,
+                "in_flight": self.in_flight,
+                "address": self.address,
+                "page": self.workload.page,
+                "headers": self.workload.headers,
+                "resources": [[one.path, one.kind, one.parent, one.delay] for one in resources],
+                "timeline": TIMELINE_REQUESTS,
+            }
+        )
+
+
+def run_once(
+    contender: str, job: Job, *, host: Host, server_pid: int | None, command: Sequence[str] = CRAWLER
+) -> tuple[Measurement | str, float]:
+    """Run one contender as a process of its own and measure it.
+
+    Args:
+        contender: Its name.
+        job: What it is to do.
+        host: Where it runs.
         server_pid: The server's process, when its CPU is to be measured.
         command: The process.
 
     Returns:
-        What it cost or, when it lost or changed anything, one sentence that says so.
+        What it cost or, when it lost or changed anything, one sentence that says so; and when its load
+        began, in seconds of the monotonic clock (0 when it failed).
     """
-    job = {
-        "contender": contender.name,
-        "base_url": target.base_url,
-        "cafile": str(target.cafile) if target.cafile else None,
-        "insecure": target.insecure,
-        "in_flight": in_flight,
-        **scenario.job(),
-    }
-    # Files and not pipes: nobody has to read while the crawler runs, and nobody can block it.
+    # Files and not pipes: nobody has to read while the process runs, and nobody can block it.
     with (
         tempfile.TemporaryFile() as stdin,
         tempfile.TemporaryFile() as stdout,
         tempfile.TemporaryFile() as stderr,
     ):
-        stdin.write(json.dumps(job).encode())
+        stdin.write(job.to_json(contender).encode())
         stdin.seek(0)
-        server_before = _server_cpu(server_pid)
-        elapsed, status, usage, timed_out = _wait4(command, stdin, stdout, stderr, time_limit)
-        server_after = _server_cpu(server_pid)
+        server_before = _cpu_of(server_pid)
+        elapsed, status, usage, timed_out = _wait4(host, command, stdin, stdout, stderr, job.time_limit)
+        server_after = _cpu_of(server_pid)
         stdout.seek(0)
         stderr.seek(0)
         if timed_out:
-            return f"was not done after {time_limit:g} seconds and was killed"
+            return f"was not done after {job.time_limit:g} seconds and was killed", 0.0
         if status:
-            return _death(status, stderr.read())
+            return _death(status, stderr.read()), 0.0
         try:
             result: dict[str, Any] = json.loads(stdout.read())
         except ValueError:
-            return "ended without a result"
-    failure: str | None = result["failure"] or scenario.fault(result["received"])
+            return "ended without a result", 0.0
+    failure: str | None = result["failure"] or job.workload.fault(result["received"])
     if failure:
-        return " ".join(failure.split())  # what libraries say may have many lines
-    return Measurement(
+        return " ".join(failure.split()), 0.0  # what libraries say may have many lines
+    fields, tcp = result["fields"], result["tcp"]
+    measured = Measurement(
+        load=result["load"],
         elapsed=elapsed,
         user=usage.ru_utime,
         system=usage.ru_stime,
@@ -132,26 +127,63 @@ def crawl_once(
         voluntary_switches=usage.ru_nvcsw,
         involuntary_switches=usage.ru_nivcsw,
         connections=result["connections"],
+        handshakes=result["handshakes"],
         bytes_sent=result["bytes_sent"],
         bytes_received=result["bytes_received"],
+        fields=Fields(**fields) if fields else None,
+        tcp=Tcp(**tcp) if tcp else None,
         server=_difference(server_before, server_after),
         latencies=tuple(result["latencies"]),
+        timeline=_timeline(result["timeline"]),
+    )
+    return measured, result["began"]
+
+
+def with_losses(measured: Measurement, began: float, report: LinkReport) -> Measurement:
+    """Put what the link lost into the timeline of the run that it happened to.
+
+    Args:
+        measured: The run.
+        began: When its load began, in seconds of the monotonic clock.
+        report: What the link says of it.
+    """
+    if measured.timeline is None or not report.losses:
+        return measured
+    start, end = began * 1e6, (began + measured.load) * 1e6
+    losses = tuple(
+        Loss(round(one.at - start), one.port, one.down, one.kind)
+        for one in report.losses
+        if start <= one.at <= end
+    )
+    return replace(measured, timeline=replace(measured.timeline, losses=losses))
+
+
+def _timeline(found: dict[str, Any] | None) -> Timeline | None:
+    if found is None:
+        return None
+    return Timeline(
+        connections=tuple(ConnectionTimes(*one) for one in found["connections"]),
+        requests=tuple(RequestTimes(*one) for one in found["requests"]),
     )
 
 
 def _wait4(
-    command: Sequence[str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes], time_limit: float
+    host: Host,
+    command: Sequence[str],
+    stdin: IO[bytes],
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    time_limit: float,
 ) -> tuple[float, int, Any, bool]:
     """Run a process to its end: seconds, exit status (negative: a signal), resource usage, whether killed."""
     started = time.perf_counter()
-    # In a process group of its own: Ctrl-C is for the comparison, which then ends its crawler.
-    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
+    # In a process group of its own: Ctrl-C is for the comparison, which then ends what it started.
+    process = host.popen(command, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
     timed_out = threading.Event()
 
     def kill() -> None:
         timed_out.set()
-        # Not Popen's kill, which would reap a process that has just ended.
-        os.kill(process.pid, signal.SIGKILL)
+        _kill_group(process)
 
     alarm = threading.Timer(time_limit, kill)
     alarm.daemon = True
@@ -164,9 +196,18 @@ def _wait4(
     finally:
         alarm.cancel()
         if process.returncode is None:
-            process.kill()
+            _kill_group(process)
             process.wait()
     return elapsed, process.returncode, usage, timed_out.is_set()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a group, with everything it started, a browser perhaps.
+
+    Not by Popen's kill, which would reap a process that has just ended.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _death(status: int, stderr: bytes) -> str:
@@ -175,7 +216,7 @@ def _death(status: int, stderr: bytes) -> str:
     return f"{how}: {lines[-1]}" if lines else how
 
 
-def _server_cpu(pid: int | None) -> ServerCpu | None:
+def _cpu_of(pid: int | None) -> Cpu | None:
     """Read the CPU time of another process; None where the system does not tell."""
     if pid is None or sys.platform != "linux":
         return None
@@ -188,12 +229,12 @@ def _server_cpu(pid: int | None) -> ServerCpu | None:
         total = time.clock_gettime(~pid << 3 | 2)
     except OSError:
         return None
-    return ServerCpu(total=total, user=int(fields[11]) / tick, system=int(fields[12]) / tick)
+    return Cpu(total=total, user=int(fields[11]) / tick, system=int(fields[12]) / tick)
 
 
-def _difference(before: ServerCpu | None, after: ServerCpu | None) -> ServerCpu | None:
+def _difference(before: Cpu | None, after: Cpu | None) -> Cpu | None:
     if before is None or after is None:
         return None
-    return ServerCpu(
+    return Cpu(
         total=after.total - before.total, user=after.user - before.user, system=after.system - before.system
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from plait.lab.samples import Sample
@@ -35,21 +35,20 @@ def run_blocks(
     *,
     blocks: Blocks,
     seed: int,
-    reference: str,
+    companions: Collection[str],
     settled: Callable[[Sequence[Sample], str], bool],
 ) -> list[Sample]:
     """Run every contender once in each block, in an order that the seed decides.
 
     What drifts on the machine while this goes on then touches all of them alike. A contender that is
-    settled, or has failed in every one of the first blocks, takes no part in further ones; the
-    reference runs as long as another does.
+    settled takes no part in further blocks; companions run as long as another does.
 
     Args:
         contenders: Who takes part.
         run: Runs one: contender, block, place in the order of the block.
         blocks: How many.
         seed: Of the order.
-        reference: Whom the others are compared with.
+        companions: Who takes part in every block: what the others are compared with, and its twin.
         settled: Says whether enough is known of a contender.
 
     Returns:
@@ -62,8 +61,8 @@ def run_blocks(
         for position, contender in enumerate(shuffle.sample(running, len(running))):
             samples.append(run(contender, block, position))
         if block + 1 >= blocks.least:
-            others = [name for name in running if name != reference and not settled(samples, name)]
-            if not others:
+            wanted = [n for n in running if n not in companions and not settled(samples, n)]
+            if not wanted:
                 break
-            running = [name for name in running if name in others or name == reference]
+            running = [n for n in running if n in companions or n in wanted]
     return samples

@@ -1,0 +1,66 @@
+"""What commands of the lab share: where they print, and files that are written at the end of long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from plait.errors import ConfigError, PlaitError
+
+__all__ = ["console", "say", "writable", "write_file"]
+
+PIPE_WIDTH = 120
+
+
+def console() -> Console:
+    """Return what tables are printed on; a pipe is as wide as they need."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def say(sentence: str) -> None:
+    """Tell the user something that is not the result."""
+    click.echo(f"plait: {sentence}", err=True)
+
+
+@contextmanager
+def writable(*files: Path | None) -> Iterator[None]:
+    """See to it that files can be written, before minutes are spent on what goes into them.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    made = []
+    try:
+        for file in files:
+            if file is not None:
+                existed = file.exists()
+                try:
+                    file.open("a").close()
+                except OSError as error:
+                    raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+                if not existed:
+                    made.append(file)
+        yield
+    except BaseException:
+        for file in made:
+            # What was written before something else failed is the user's.
+            if file.stat().st_size == 0:
+                file.unlink()
+        raise
+
+
+def write_file(file: Path, text: str) -> None:
+    """Write a result.
+
+    Raises:
+        PlaitError: It cannot be written.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlaitError(f"cannot write {file}: {error.strerror}") from error

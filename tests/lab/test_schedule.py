@@ -1,0 +1,79 @@
+"""Blocks: every contender once in each, in random order, until enough is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from plait.lab.samples import Sample
+from plait.lab.schedule import Blocks, run_blocks, seed_of
+
+NAMES = ("h1x1", "h1x6", "h1x6-again", "h2")
+
+
+def never(samples: Sequence[Sample], contender: str) -> bool:
+    return False
+
+
+def blocks_of(
+    *,
+    seed: int = 1,
+    blocks: Blocks = Blocks(least=4, most=4),  # noqa: B008  # frozen
+    settled: Callable[[Sequence[Sample], str], bool] = never,
+) -> list[list[str]]:
+    samples = run_blocks(
+        NAMES,
+        lambda name, block, position: Sample(
+            block=block, position=position, contender=name, failure="not run", measurement=None
+        ),
+        blocks=blocks,
+        seed=seed,
+        companions={"h1x6", "h1x6-again"},
+        settled=settled,
+    )
+    assert [(s.block, s.position) for s in samples] == sorted((s.block, s.position) for s in samples)
+    last = samples[-1].block
+    return [[s.contender for s in samples if s.block == block] for block in range(last + 1)]
+
+
+def test_every_block_has_every_contender_once_in_an_order_of_its_own() -> None:
+    blocks = blocks_of()
+    assert len(blocks) == 4
+    assert all(sorted(block) == sorted(NAMES) for block in blocks)
+    assert len({tuple(block) for block in blocks}) > 1
+
+
+def test_the_seed_decides_the_order() -> None:
+    assert blocks_of(seed=1) == blocks_of(seed=1)
+    assert blocks_of(seed=1) != blocks_of(seed=2)
+
+
+def test_blocks_go_on_until_all_are_settled() -> None:
+    def settled(samples: Sequence[Sample], contender: str) -> bool:
+        return samples[-1].block >= 6
+
+    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=settled)) == 7
+
+
+def test_no_contender_is_settled_before_the_least_number_of_blocks() -> None:
+    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=lambda samples, name: True)) == 4
+
+
+def test_there_is_a_most_number_of_blocks() -> None:
+    assert len(blocks_of(blocks=Blocks(least=4, most=9))) == 9
+
+
+def test_a_settled_contender_runs_no_more_while_companions_run_on() -> None:
+    blocks = blocks_of(
+        blocks=Blocks(least=4, most=6), settled=lambda samples, contender: contender == "h1x1"
+    )
+    assert [sorted(block) for block in blocks] == [sorted(NAMES)] * 4 + [["h1x6", "h1x6-again", "h2"]] * 2
+
+
+def test_companions_alone_end_the_blocks() -> None:
+    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=lambda samples, name: True)) == 4
+
+
+def test_parts_of_the_work_have_seeds_of_their_own() -> None:
+    seeds = {seed_of(7), seed_of(7, 0), seed_of(7, 0, 1), seed_of(7, 1, 0), seed_of(8, 0)}
+    assert len(seeds) == 5
+    assert seed_of(7, 0, 1) == seed_of(7, 0, 1)
