@@ -30,6 +30,7 @@ __all__ = [
     "read_share",
     "read_time",
     "shortest",
+    "shortest_float",
     "write_rate",
     "write_share",
     "write_time",
@@ -207,6 +208,11 @@ def shortest(number: Decimal) -> str:
     """Return a number without exponent and without zeros at its end."""
     text = f"{number:f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def shortest_float(value: float) -> str:
+    """Return the shortest decimal that is this binary fraction."""
+    return shortest(Decimal(repr(value)))
 
 
 def _scaled(value: float, unit: Decimal) -> str:

@@ -12,6 +12,7 @@ from plait.lab.network.quantities import (
     human_share,
     human_time,
     shortest,
+    shortest_float,
     write_rate,
     write_share,
     write_time,
@@ -26,7 +27,7 @@ def _loss_items(prefix: str, loss: Loss | None) -> list[str]:
     if loss.burst == 1:
         return [f"{prefix}loss={write_share(loss.rate)}"]
     bad = "" if loss.bad == 1 else f"/{write_share(loss.bad)}"
-    return [f"{prefix}burst-loss={write_share(loss.rate)}/{shortest(Decimal(repr(loss.burst)))}{bad}"]
+    return [f"{prefix}burst-loss={write_share(loss.rate)}/{shortest_float(loss.burst)}{bad}"]
 
 
 def _queue_items(prefix: str, direction: Direction) -> list[str]:
