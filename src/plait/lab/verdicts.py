@@ -29,7 +29,9 @@ LEAST_BLOCKS = 10
 NARROW = 0.02
 """Half an interval that is narrow enough whatever the effect: well inside a margin of 3 %."""
 NARROW_SHARE = 0.2
-"""Half an interval that is narrow enough as a share of the effect: 5 times faster, give or take a third."""
+"""Half an interval that is narrow enough as a share of the effect: 1.2 times slower, give or take 4 %."""
+WIDE = 0.1
+"""Half an interval that is too wide whatever the effect: a number in a report is right to 10 %."""
 STOPPING = 8
 """By how much rarer the interval that decides about stopping may err than the one that is reported.
 
@@ -252,8 +254,8 @@ def narrow_enough(ratios: Sequence[float], *, confidence: float = 0.95, least: i
         return False
     wanted = 1 - (1 - confidence) / STOPPING
     low, high, reached = stats.median_interval(ratios, wanted)
-    half = (high - low) / 2
-    return reached >= wanted and half <= max(NARROW, NARROW_SHARE * abs(stats.median(ratios)))
+    enough = max(NARROW, min(NARROW_SHARE * abs(stats.median(ratios)), WIDE))
+    return reached >= wanted and (high - low) / 2 <= enough
 
 
 def _finding(
