@@ -1,0 +1,325 @@
+"""The process that carries packets between the two hosts of an emulated link, and measures itself.
+
+It runs as ``python -m plait.lab.network.tun_link``, started and told what to be by
+:class:`plait.lab.network.emulator.Emulator`. When that process is gone, whichever way, it kills what
+is left on the two hosts and ends; the namespaces and devices go with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from plait.lab.network.channel import Channel
+from plait.lab.network.flows import Flows, ports_of
+from plait.lab.network.hosts import SERVER_ADDRESS, Attachment, Hosts, make_hosts
+from plait.lab.network.namespaces import EmulationUnavailable, processes_in, wake_exactly
+from plait.lab.network.profile import Direction, Loss
+from plait.lab.network.shaper import Fate, Shaper
+
+__all__ = ["LOSSES_KEPT", "Lane", "TunLink", "main"]
+
+LOSSES_KEPT = 10_000
+"""Losses that are told one by one; all of them are counted."""
+
+_WINDOW = 0.1  # seconds: `busy` is that of the busiest such time
+_BATCH = 32  # packets read in one go before those that are due are delivered
+_LARGEST = 2048
+_BIN = 1e-5  # seconds: lateness is known to this
+_BINS = 5000
+_RESENT = "resent"
+
+
+class Lane:
+    """One direction: reads packets from one device, shapes them, and writes them to the other."""
+
+    def __init__(self, source: int, sink: int, *, down: bool) -> None:
+        """Join two devices.
+
+        Args:
+            source: The device of the host that sends.
+            sink: The device of the host that receives.
+            down: Whether this is from the server to the client.
+        """
+        self.source = source
+        self.sink = sink
+        self._down = down
+        self.begin(Direction(), "", [], [0] * (_BINS + 1))
+
+    def begin(self, direction: Direction, seed: str, losses: list[Any], late: list[int]) -> None:
+        """Be empty, with nothing counted, and shape like this.
+
+        Args:
+            direction: How to shape.
+            seed: Of everything random.
+            losses: Where to note what got lost or was sent again.
+            late: Where to count packets by how late they were delivered.
+        """
+        self.queue: deque[tuple[float, bytes]] = deque()  # what is on its way, and when it is due
+        self.shaper = Shaper(direction, seed)
+        self.resent = 0
+        self.refused = 0
+        self.latest = 0.0
+        self._flows = Flows()
+        self._losses = losses
+        self._late = late
+
+    def take(self) -> None:
+        """Read what the sending host has sent, as far as a batch goes."""
+        source, read, clock = self.source, os.read, time.monotonic
+        arrive, is_resent, append = self.shaper.arrive, self._flows.is_resent, self.queue.append
+        try:
+            for _ in range(_BATCH):
+                packet = read(source, _LARGEST)
+                if packet[0] >> 4 != 4:
+                    continue  # not IPv4: nothing of ours
+                now = clock()
+                if is_resent(packet):
+                    self.resent += 1
+                    self._note(now, packet, _RESENT)
+                due = arrive(now, len(packet))
+                if isinstance(due, Fate):
+                    self._note(now, packet, due.value)
+                else:
+                    append((due, packet))
+        except BlockingIOError:
+            pass
+
+    def deliver(self) -> None:
+        """Write what is due to the receiving host."""
+        queue, sink, write, clock, late = self.queue, self.sink, os.write, time.monotonic, self._late
+        while queue:
+            due, packet = queue[0]
+            by = clock() - due
+            if by < 0:
+                break
+            queue.popleft()
+            bin_ = int(by / _BIN)
+            late[bin_ if bin_ < _BINS else _BINS] += 1
+            if by > self.latest:
+                self.latest = by
+            try:
+                write(sink, packet)
+            except OSError:
+                self.refused += 1
+
+    def discard(self) -> None:
+        """Throw away what the sending host has sent but nobody has read."""
+        try:
+            while True:
+                os.read(self.source, _LARGEST)
+        except BlockingIOError:
+            pass
+
+    def traffic(self) -> dict[str, int]:
+        """Count what was delivered and what was not, as :class:`plait.lab.samples.Traffic` has it."""
+        shaper = self.shaper
+        waiting = len(self.queue)
+        return {
+            "packets": shaper.packets - waiting,
+            "bytes": shaper.bytes - sum(len(packet) for _, packet in self.queue),
+            "lost": shaper.lost,
+            "dropped": shaper.dropped,
+            "resent": self.resent,
+        }
+
+    def _note(self, now: float, packet: bytes, kind: str) -> None:
+        if len(self._losses) < LOSSES_KEPT:
+            port = ports_of(packet)[self._down]
+            self._losses.append((int(now * 1e6), port, self._down, kind))
+
+
+class TunLink:
+    """Both directions, what they cost, and the conversation with the process that uses them."""
+
+    def __init__(self, hosts: Hosts, channel: Channel, owner: int) -> None:
+        """Join two hosts, as if by nothing.
+
+        Args:
+            hosts: The hosts.
+            channel: To the process that says what to be.
+            owner: That process, as a file descriptor.
+        """
+        self._hosts = hosts
+        self._channel = channel
+        self._owner = owner
+        client, server = hosts.client_end, hosts.server_end
+        self._down = Lane(server.device, client.device, down=True)
+        self._up = Lane(client.device, server.device, down=False)
+        self._begin(None, 0)
+
+    def run(self) -> None:
+        """Carry packets until the process that uses the link is gone."""
+        lanes = down, up = self._down, self._up
+        control = self._channel.fileno()
+        everything = [down.source, up.source, control, self._owner]
+        wait_for, clock = select.select, time.monotonic
+        while True:
+            wake = self._window_ends
+            for lane in lanes:
+                if lane.queue and lane.queue[0][0] < wake:
+                    wake = lane.queue[0][0]
+            ready = wait_for(everything, (), (), max(0.0, wake - clock()))[0]
+            for lane in lanes:
+                if lane.source in ready:
+                    lane.take()
+                if lane.queue:
+                    lane.deliver()
+            if clock() >= self._window_ends:
+                self._end_window()
+            if control in ready or self._owner in ready:
+                try:
+                    self._answer()
+                except (EOFError, OSError):
+                    return
+
+    def _answer(self) -> None:
+        message, _ = self._channel.receive()
+        match message:
+            case {"begin": network, "seed": seed}:
+                self._begin(network, seed)
+                self._channel.send({})
+            case {"end": _}:
+                self._channel.send(self._end())
+            case {"listen": port}:
+                self._listen(port)
+
+    def _begin(self, network: dict[str, Any] | None, seed: int) -> None:
+        self._losses: list[tuple[int, int, bool, str]] = []
+        self._late = [0] * (_BINS + 1)
+        for name, lane in ("down", self._down), ("up", self._up):
+            lane.discard()
+            direction = _direction(network[name]) if network else Direction()
+            lane.begin(direction, f"{name} {seed}", self._losses, self._late)
+        self._overruns = self._count_overruns()
+        self._busiest = 0.0
+        self._cpu_began = self._window_cpu = time.process_time()
+        self._window_began = time.monotonic()
+        self._window_ends = self._window_began + _WINDOW
+
+    def _end_window(self) -> None:
+        now, cpu = time.monotonic(), time.process_time()
+        self._busiest = max(self._busiest, (cpu - self._window_cpu) / max(now - self._window_began, _WINDOW))
+        self._window_cpu, self._window_began, self._window_ends = cpu, now, now + _WINDOW
+
+    def _end(self) -> dict[str, Any]:
+        self._end_window()
+        lanes = self._down, self._up
+        cpu = time.process_time() - self._cpu_began
+        handled = sum(lane.shaper.packets + lane.shaper.lost + lane.shaper.dropped for lane in lanes)
+        latest = max(lane.latest for lane in lanes)
+        refused = sum(lane.refused for lane in lanes)
+        report = {
+            "use": {
+                "down": self._down.traffic(),
+                "up": self._up.traffic(),
+                "late_median": min(_quantile(self._late, 0.5), latest),
+                "late_p99": min(_quantile(self._late, 0.99), latest),
+                "late_max": latest,
+                "busy": min(self._busiest, 1.0),
+                "capacity": handled / cpu if cpu else 0.0,
+                "overruns": self._count_overruns() - self._overruns + refused,
+            },
+            "losses": self._losses,
+        }
+        # What is on its way arrives now, and what comes next at once: connections that were left half
+        # closed come to their end here and not in the next run.
+        now = time.monotonic()
+        for lane in lanes:
+            left = deque((now, packet) for _, packet in lane.queue)
+            lane.begin(Direction(), "", [], [0] * (_BINS + 1))
+            lane.queue = left
+        return report
+
+    def _listen(self, port: int) -> None:
+        try:
+            with socket.create_server((SERVER_ADDRESS, port), backlog=1024) as listener:
+                self._channel.send({"port": listener.getsockname()[1]}, [listener.fileno()])
+        except OSError as error:
+            self._channel.send({"error": f"{SERVER_ADDRESS}:{port}: {error.strerror}"})
+
+    def _count_overruns(self) -> int:
+        ends: tuple[Attachment, ...] = (self._hosts.client_end, self._hosts.server_end)
+        return sum(end.overruns() for end in ends)
+
+
+def _direction(values: dict[str, Any]) -> Direction:
+    loss = values.pop("loss")
+    return Direction(**values, loss=Loss(**loss) if loss else None)
+
+
+def _quantile(counts: list[int], share: float) -> float:
+    """Return the upper edge of the bin that a share of everything is below; infinity beyond the last."""
+    wanted = share * sum(counts)
+    seen = 0
+    for index, count in enumerate(counts[:-1]):
+        seen += count
+        if seen >= wanted:
+            return (index + 1) * _BIN
+    return float("inf")
+
+
+def _hurry() -> None:
+    """Get the CPU as soon as there is a packet, as far as this user may."""
+    wake_exactly()
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        try:
+            os.nice(-20)
+        except OSError:
+            pass  # as fast as anybody, and what that costs is measured
+
+
+def _kill_all_on(hosts: Hosts) -> None:
+    """Kill every process on the hosts, those of processes that are gone already included."""
+    nets = hosts.client.net, hosts.server.net
+    while processes := list(processes_in(nets)):
+        for process in processes:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.001)
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Make the hosts, hand them over, and carry packets.
+
+    Args:
+        arguments: The file descriptor of the channel, the process that started this one, the
+            congestion control or nothing, and the names that mean the server.
+    """
+    descriptor, parent, congestion_control, *names = arguments
+    channel = Channel(socket.socket(fileno=int(descriptor)))
+    owner = os.pidfd_open(int(parent))
+    if os.getppid() != int(parent):
+        sys.exit(1)
+    try:
+        hosts = make_hosts(congestion_control or None, names)
+    except EmulationUnavailable as error:
+        channel.send({"error": error.missing})
+        sys.exit(1)
+    descriptors = [hosts.client.net, hosts.client.mount, hosts.server.net, hosts.client.user]
+    channel.send({}, [descriptor for descriptor in descriptors if descriptor is not None])
+    _hurry()
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing here is cyclic, and a collection is a pause
+    try:
+        TunLink(hosts, channel, owner).run()
+    finally:
+        _kill_all_on(hosts)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
