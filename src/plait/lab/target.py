@@ -70,6 +70,14 @@ class Target:
             context.set_alpn_protocols(protocols)
         return context
 
+    def http1_connection(self) -> http.client.HTTPConnection:
+        """Make a connection of HTTP/1.1, by a client that is not ours; it connects when it is used."""
+        if self.scheme == "http":
+            return http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        return http.client.HTTPSConnection(
+            self.host, self.port, timeout=PATIENCE, context=self.tls_context("http/1.1")
+        )
+
 
 def parse_target(url: str, *, cafile: Path | None = None, insecure: bool = False) -> Target:
     """Read the URL of a server.
@@ -147,13 +155,7 @@ def fetch(target: Target, paths: Iterable[str], versions: frozenset[str]) -> Ite
                 answer = client.get(path)
                 yield path, answer.status, answer.content
         return
-    connection = (
-        http.client.HTTPConnection(target.host, target.port, timeout=PATIENCE)
-        if target.scheme == "http"
-        else http.client.HTTPSConnection(
-            target.host, target.port, timeout=PATIENCE, context=target.tls_context("http/1.1")
-        )
-    )
+    connection = target.http1_connection()
     try:
         for path in paths:
             connection.request("GET", path, headers={"accept": "*/*"})
