@@ -6,19 +6,16 @@ The table on the terminal, the report and ``--fail-if`` all read this, so that t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from plait.lab import stats
 from plait.lab.attribution import Attribution, attribute
+from plait.lab.network.emulator import bottleneck
 from plait.lab.questions import Question, asked, primary
-from plait.lab.samples import Cell, LinkUse, Measurement, Medium, Record
+from plait.lab.samples import Cell, Measurement, Medium, Record
 from plait.lab.verdicts import Finding, Verdict, adjusted, judge, log_ratios
 
 __all__ = ["Analysis", "Answer", "CellAnalysis", "Failures", "analyse"]
-
-Bottleneck = Callable[[LinkUse], str | None]
-"""Says in words why a run was the emulator's doing; None when it was not."""
 
 BOTTLENECK_SHARE = 0.1
 """Of the runs of a contender: fewer than that cannot carry an interval of a median with them, whose ends
@@ -106,7 +103,7 @@ class Analysis:
     warnings: tuple[str, ...]
 
 
-def analyse(record: Record, bottleneck: Bottleneck | None = None) -> Analysis:
+def analyse(record: Record) -> Analysis:
     """Find out what a record says.
 
     The primary question is judged in all cells together (see :func:`plait.lab.verdicts.adjusted`), the
@@ -114,13 +111,11 @@ def analyse(record: Record, bottleneck: Bottleneck | None = None) -> Analysis:
 
     Args:
         record: The samples.
-        bottleneck: Tells runs that the emulator held up.
     """
     question = primary(record)
     noises = [_noise(record, cell) for cell in record.cells]
     refusals = [
-        _held_up(record, cell, bottleneck) or _indistinct(noise)
-        for cell, noise in zip(record.cells, noises, strict=True)
+        _held_up(record, cell) or _indistinct(noise) for cell, noise in zip(record.cells, noises, strict=True)
     ]
     levels = [record.confidence] * len(record.cells)
     if question is not None:
@@ -194,12 +189,10 @@ def _indistinct(noise: Finding | None) -> str | None:
     return None
 
 
-def _held_up(record: Record, cell: Cell, bottleneck: Bottleneck | None) -> str | None:
-    if bottleneck is None:
-        return None
+def _held_up(record: Record, cell: Cell) -> str | None:
     for one in record.contenders:
         uses = [s.link for s in cell.samples if s.contender == one.name and s.link and s.measurement]
-        reasons = [reason for use in uses if (reason := bottleneck(use))]
+        reasons = [reason for use in uses if (reason := bottleneck(use, cell.network))]
         if len(reasons) > BOTTLENECK_SHARE * len(uses):
             return f"{reasons[0]}, in {len(reasons)} of {len(uses)} runs of {one.title}"
     return None

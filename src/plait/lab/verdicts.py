@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from plait.lab import stats
 from plait.lab.samples import Cell
@@ -16,6 +17,7 @@ __all__ = [
     "Finding",
     "Verdict",
     "adjusted",
+    "adjusted_runs",
     "judge",
     "judge_runs",
     "log_ratios",
@@ -103,7 +105,8 @@ class Finding:
         Args:
             title: Names a contender for people.
         """
-        mine, theirs = title(self.contender), title(self.reference)
+        mine = title(self.contender)
+        theirs = "before" if self.reference == self.contender else title(self.reference)
         if self.verdict in (Verdict.FASTER, Verdict.SLOWER):
             return f"{mine} was {self.words()} than {theirs}."
         return f"{mine} against {theirs}: {self.words()}."
@@ -192,7 +195,7 @@ def judge_runs(
     Raises:
         ValueError: One of the runs has no sample of it.
     """
-    old, new = [math.log(one) for one in before], [math.log(one) for one in after]
+    old, new = _logs(before), _logs(after)
     fewest = min(len(before), len(after))
     return _finding(
         contender,
@@ -226,17 +229,46 @@ def adjusted(
     Returns:
         The confidence for each, in the same order.
     """
-    smallest = [_smallest_error(ratios, margin) if len(ratios) >= least else 1.0 for ratios in family]
+    smallest = [
+        _smallest_error(stats.error_levels(len(ratios)), partial(stats.median_interval, ratios), margin)
+        if len(ratios) >= least
+        else 1.0
+        for ratios in family
+    ]
     return [1 - level for level in stats.holm(smallest, 1 - confidence)]
 
 
-def _smallest_error(ratios: Sequence[float], margin: float) -> float:
-    """Find the smallest error level at which a pair is decided; 1 when there is none."""
-    for level in stats.error_levels(len(ratios)):
-        confidence = 1 - level
-        if _verdict(stats.median_interval(ratios, confidence), margin, confidence) is not Verdict.OPEN:
-            return level
-    return 1.0
+def adjusted_runs(
+    family: Sequence[tuple[Sequence[float], Sequence[float]]],
+    *,
+    margin: float,
+    confidence: float,
+    least: int = LEAST_BLOCKS,
+) -> list[float]:
+    """Do what :func:`adjusted` does, for :func:`judge_runs`.
+
+    Args:
+        family: The times before and after of each.
+        margin: As :func:`judge_runs` takes it.
+        confidence: Of all verdicts together.
+        least: How many samples of each a verdict takes.
+
+    Returns:
+        The confidence for each, in the same order.
+    """
+    smallest = []
+    for before, after in family:
+        levels = stats.error_levels(len(before), len(after))
+        interval = partial(stats.difference_interval, _logs(before), _logs(after))
+        enough = min(len(before), len(after)) >= least
+        smallest.append(_smallest_error(levels, interval, margin) if enough else 1.0)
+    return [1 - level for level in stats.holm(smallest, 1 - confidence)]
+
+
+def _smallest_error(levels: Sequence[float], interval: Callable[[float], Interval], margin: float) -> float:
+    """Find the smallest of ascending error levels whose interval decides; 1 when none does."""
+    decided = (one for one in levels if _verdict(interval(1 - one), margin, 1 - one) is not Verdict.OPEN)
+    return next(decided, 1.0)
 
 
 def narrow_enough(ratios: Sequence[float], *, confidence: float = 0.95, least: int = LEAST_BLOCKS) -> bool:
@@ -284,6 +316,10 @@ def _finding(
         verdict=Verdict.OPEN if reason else verdict,
         reason=reason,
     )
+
+
+def _logs(times: Sequence[float]) -> list[float]:
+    return [math.log(one) for one in times]
 
 
 def _verdict(interval: Interval, margin: float, confidence: float) -> Verdict:
