@@ -39,10 +39,24 @@ def test_a_limit_must_be_positive(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan])
-@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(ClientConfig) if one.name != "http"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        one.name
+        for one in dataclasses.fields(ClientConfig)
+        if one.name not in ("http", "header_table_size", "count_fields")
+    ],
+)
 def test_an_option_of_a_client_must_be_positive(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{name} must be greater than zero"):
         ClientConfig(**{name: value})
+
+
+def test_a_header_table_may_be_as_small_as_nothing() -> None:
+    assert ClientConfig(header_table_size=0).header_table_size == 0
+    for size in (-1, 2**31, math.nan):
+        with pytest.raises(ConfigError, match=r"^header_table_size must be from 0 to 2147483647, not"):
+            ClientConfig(header_table_size=size)
 
 
 def test_a_whole_number_must_fit_into_what_http_2_has_for_it() -> None:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
     from plait.client.messages import Headers, Response
+    from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.config import ClientConfig, HttpVersions
 
@@ -19,10 +20,13 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientConfig",
+    "ConnectionStatistics",
     "Headers",
     "HttpVersions",
     "Pending",
     "Response",
+    "Statistics",
+    "Timing",
     "__version__",
 ]
 
@@ -30,10 +34,13 @@ _HOMES = {
     "AsyncClient": "plait.client.async_client",
     "Client": "plait.client.sync_client",
     "ClientConfig": "plait.config",
+    "ConnectionStatistics": "plait.client.statistics",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
     "Pending": "plait.client.sync_client",
     "Response": "plait.client.messages",
+    "Statistics": "plait.client.statistics",
+    "Timing": "plait.client.statistics",
 }
 
 

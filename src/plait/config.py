@@ -140,6 +140,17 @@ class ClientConfig:
     )
     max_header_fields: int = option(1000, "Fields in one response.")
     max_header_size: int = option(262144, "Bytes of one response's field section.")
+    header_table_size: int = option(
+        4096, "Bytes of HPACK's dynamic table in either direction of an HTTP/2 connection; 0 for none."
+    )
+    count_fields: bool = option(
+        False, "Count the bytes of field sections, as HTTP/1.1 writes them and on the wire."
+    )
 
     def __post_init__(self) -> None:
-        _require_positive(self, *(name for name in self.__dataclass_fields__ if name != "http"))
+        others = {"http", "header_table_size", "count_fields"}
+        _require_positive(self, *(name for name in self.__dataclass_fields__ if name not in others))
+        if not 0 <= self.header_table_size <= _INT_MAX:
+            raise ConfigError(
+                f"header_table_size must be from 0 to {_INT_MAX}, not {self.header_table_size!r}"
+            )

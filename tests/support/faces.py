@@ -8,7 +8,6 @@ from typing import Any
 
 import plait
 from plait.client.async_client import AsyncPending, AsyncResponseStream
-from plait.client.core import Statistics
 
 __all__ = ["AsyncFace", "Face"]
 
@@ -49,7 +48,7 @@ class AsyncFace:
         self.run(turns())
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> plait.Statistics:
         return self.client.statistics
 
     def __enter__(self) -> AsyncFace:
@@ -88,6 +87,10 @@ class _Stream:
     @property
     def status(self) -> int:
         return self._stream.status
+
+    @property
+    def timing(self) -> plait.Timing | None:
+        return self._stream.timing
 
     def read(self) -> bytes:
         return self._face.run(self._stream.read())

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from plait.client.calls import Call, Upload
-from plait.client.core import ClientCore, Methods, Statistics, Verify
+from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
+from plait.client.statistics import Statistics
 from plait.client.streams import Numbered, StreamedResponse
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.aio import ClientDriver
-from plait.drivers.tcp_info import bytes_moved
+from plait.drivers.dial import dial, resolve
+from plait.drivers.tcp_info import TcpInfo, tcp_info
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError
 from plait.urls import Origin
 
@@ -77,9 +80,9 @@ class AsyncResponseStream(StreamedResponse):
     """
 
     def __init__(self, client: AsyncClient, request: Request) -> None:
-        super().__init__()
         self._client = client
         self._call = AsyncPending(client, request, HEAD)
+        super().__init__(self._call)
 
     async def __aenter__(self) -> Self:
         self._client._start(self._call)
@@ -139,20 +142,43 @@ class AsyncConnection(Numbered[AsyncPending]):
 class _Driver(ClientDriver):
     """Tells the client's core what happens on a connection."""
 
-    __slots__ = ("_client", "_moved", "_origin", "error", "link", "lost")
+    __slots__ = (
+        "_client",
+        "_origin",
+        "_socket",
+        "_tcp",
+        "connected",
+        "error",
+        "link",
+        "lost",
+        "port",
+        "secured",
+        "started",
+    )
 
     def __init__(self, client: AsyncClient, origin: Origin) -> None:
         super().__init__(asyncio.get_running_loop())
         self._client = client
         self._origin = origin
-        self._moved: tuple[int, int] | None = None
+        self._socket: socket.socket | None = None
+        self._tcp: TcpInfo | None = None
+        self.port = 0
+        self.started = self.connected = self.secured = monotonic()
         self.link: Link | None = None
         self.error: PlaitError | None = None
         self.lost = self._loop.create_future()
 
+    def dialled(self, sock: socket.socket) -> None:
+        """Take note that TCP is established."""
+        self._socket = sock
+        self.port = sock.getsockname()[1]
+        self.connected = self.secured = monotonic()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.secured = monotonic()
         try:
             endpoint = self._client._core.make_endpoint(
                 self._origin, None if tls is None else tls.selected_alpn_protocol()
@@ -185,10 +211,18 @@ class _Driver(ClientDriver):
 
     def moved(self) -> tuple[int, int] | None:
         """Return the bytes sent and received so far, None where the system does not tell."""
-        return bytes_moved(self.transport) if self._moved is None else self._moved
+        tcp = self.tcp()
+        return None if tcp is None else (tcp.bytes_sent, tcp.bytes_received)
+
+    def tcp(self) -> TcpInfo | None:
+        """Return what the kernel counted so far, None where it does not tell."""
+        assert self._socket is not None
+        # A closed socket does not tell: then what it told last.
+        self._tcp = tcp_info(self._socket) or self._tcp
+        return self._tcp
 
     def close(self) -> None:
-        self._moved = bytes_moved(self.transport)  # a closed socket does not tell
+        self.tcp()
         self._closing = True
         self.transport.close()
 
@@ -197,6 +231,7 @@ class _Driver(ClientDriver):
         if self.link is not None:
             self._client._forget(self)
             self._client._core.settle(self.link)
+            self._client._core.journal.end(self.link)
         self.lost.set_result(None)
 
 
@@ -273,7 +308,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         for driver in self._drivers:
             total = _add(total, driver.moved())
         sent, received = total if total is not None else (None, None)
-        return Statistics(self._core.connections_opened, self._core.exchanges, sent, received)
+        return self._core.statistics(sent, received)
 
     async def aclose(self) -> None:
         """End every request that is not done, and close every connection."""
@@ -367,10 +402,13 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         try:
             tls = core.context_for(origin)
             async with asyncio.timeout(core.config.connect_timeout):
+                addresses = await resolve(origin.host, origin.port)
+                driver.started = monotonic()
+                sock = await dial(addresses)
+                driver.dialled(sock)
                 await loop.create_connection(
                     lambda: driver,
-                    origin.host,
-                    origin.port,
+                    sock=sock,
                     ssl=tls,
                     server_hostname=origin.host if tls is not None else None,
                 )

@@ -9,6 +9,7 @@ from plait.client.flow import Flow, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
+from plait.client.statistics import Timing
 from plait.errors import (
     ExchangeError,
     LocalProtocolError,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from plait.client.core import ClientCore
 
 __all__ = ["Call", "Upload"]
+
+_NOTHING, _ENDED = Half.HEAD, Half.ENDED
 
 #: Bytes of content handed to a connection at once.
 PIECE = 262_144
@@ -132,6 +135,7 @@ class Call:
         upload: What sends the request's content, if there is any.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
+        ended: When the response was complete, 0 until then.
         deadline: When the request is given up, whatever happens, or None.
         watchers: Called when the call is done, when the upload wants a piece, and when ``expires``
             may have come nearer.
@@ -139,12 +143,16 @@ class Call:
 
     __slots__ = (
         "_again",
-        "_began",
+        "_answered",
+        "_connection",
         "_core",
         "_flow",
         "_goal",
+        "_sent",
+        "_submitted",
         "deadline",
         "done",
+        "ended",
         "error",
         "exchange",
         "queued",
@@ -169,7 +177,8 @@ class Call:
         self.queued = False
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
-        self.touched = self._began = core.clock()
+        self.touched = self._submitted = core.clock()
+        self._answered = self.ended = 0.0
         self.deadline = None if request.timeout is None else self.touched + request.timeout
         self.watchers: list[Callable[[], None]] | None = None
 
@@ -199,8 +208,10 @@ class Call:
             self.request = next(self._flow)
         request = self.request
         core.exchanges += 1
-        self.used_before, link.used = link.used, True
-        self.touched = self._began = core.clock()
+        self.used_before = link.exchanges > 0
+        link.exchanges += 1
+        self._connection = link.number
+        self.touched = self._sent = core.clock()
         has_content = request.content != b""
         try:
             exchange = link.endpoint.open_exchange(request.fields, end_stream=not has_content)
@@ -219,7 +230,13 @@ class Call:
 
     def _progress(self) -> None:
         """Take note that something happened to the exchange."""
-        self.touched = self._core.clock()
+        now = self.touched = self._core.clock()
+        exchange = self.exchange
+        if exchange is not None and exchange.received is not _NOTHING and not self.ended:
+            if not self._answered:
+                self._answered = now
+            if exchange.received is _ENDED:
+                self.ended = now
         if self.upload is not None:
             try:
                 self.upload.progress()
@@ -228,7 +245,6 @@ class Call:
             else:
                 if self.upload.wants_piece:
                     self._changed()
-        exchange = self.exchange
         if exchange is not None and not self.done and self._goal.reached(exchange):
             self._arrive(exchange)
 
@@ -244,7 +260,7 @@ class Call:
                     raise error
                 request = flow.throw(error)
             else:
-                value = goal.result(exchange, self.touched - self._began)
+                value = goal.result(exchange, self)
                 if flow is None:
                     if value is not None:
                         self._finish(value, None)
@@ -259,6 +275,11 @@ class Call:
             self.request = request
             self._again = True
             self.start()
+
+    @property
+    def timing(self) -> Timing:
+        """When everything happened to an exchange that has ended properly."""
+        return Timing(self._submitted, self._sent, self._answered, self.ended, self._connection)
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():

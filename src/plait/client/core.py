@@ -6,11 +6,12 @@ import dataclasses
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
 from plait.client.messages import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
+from plait.client.statistics import Journal, Statistics
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.tls import client_context
 from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
@@ -19,7 +20,10 @@ from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
 from plait.urls import Origin
 
-__all__ = ["ClientCore", "Methods", "Statistics", "Verify"]
+if TYPE_CHECKING:
+    from plait.protocol.field_bytes import FieldCount
+
+__all__ = ["ClientCore", "Methods", "Verify"]
 
 R = TypeVar("R")
 
@@ -27,22 +31,6 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 #: HTTP/2 in ALPN (RFC 9113 §3.2); negotiation.py, which has it too, imports the server's side.
 _ALPN_H2 = "h2"
-
-
-class Statistics(NamedTuple):
-    """What a client has done so far.
-
-    Attributes:
-        connections_opened: Connections that came to be.
-        exchanges: Requests sent, replays counted again.
-        bytes_sent: Bytes handed to TCP, TLS included; None where the system does not tell.
-        bytes_received: Bytes taken from TCP, TLS included; None where the system does not tell.
-    """
-
-    connections_opened: int
-    exchanges: int
-    bytes_sent: int | None
-    bytes_received: int | None
 
 
 class Methods(Generic[R]):
@@ -110,7 +98,7 @@ class ClientCore:
         pool: The connections.
         clock: Tells the time, in seconds.
         exchanges: Requests sent so far.
-        connections_opened: Connections that came to be so far.
+        journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
         closed: Whether the client was closed.
@@ -142,10 +130,18 @@ class ClientCore:
         self.pool = Pool(max_connections=config.max_connections, keep_alive=config.keep_alive)
         self.clock = clock
         self.exchanges = 0
-        self.connections_opened = 0
+        self.journal = Journal()
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
         self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
+        self._count_fields: Callable[[], FieldCount] | None = None
+        # Imports take milliseconds: before there is a connection, so that no exchange waits for them.
+        if config.count_fields:
+            from plait.protocol.field_bytes import FieldCount
+
+            self._count_fields = FieldCount
+        if config.http is HttpVersions.HTTP_1:
+            import plait.protocol.h1_client  # noqa: F401
         self._next_look = 0.0
         self._verify = verify
         # A file of authorities is read at once, so that a wrong path is known before any request;
@@ -172,6 +168,7 @@ class ClientCore:
         """
         config = self.config
         http = config.http
+        field_count = None if self._count_fields is None else self._count_fields()
         if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
             raise ConnectFailed(f"{origin} does not speak HTTP/2")
         if protocol == _ALPN_H2 or http is HttpVersions.HTTP_2:
@@ -183,6 +180,8 @@ class ClientCore:
                     max_header_size=config.max_header_size,
                     stream_window=config.stream_window,
                     connection_window=config.connection_window,
+                    header_table_size=config.header_table_size,
+                    field_count=field_count,
                 )
             )
         from plait.protocol.h1_client import H1Client
@@ -192,12 +191,13 @@ class ClientCore:
                 max_header_fields=config.max_header_fields,
                 max_header_size=config.max_header_size,
                 stream_window=config.stream_window,
+                field_count=field_count,
             )
         )
 
     def opened(self, link: Link) -> None:
         """Take note of a new connection, and use it."""
-        self.connections_opened += 1
+        self.journal.begin(link)
         self.pool.opened(link)
         self._assign(link)
 
@@ -218,6 +218,16 @@ class ClientCore:
             for ticket in tickets:
                 ticket.granted(link)
         self.needs_connection(link.origin)
+
+    def statistics(self, sent: int | None, received: int | None) -> Statistics:
+        """Tell what this client has done so far.
+
+        Args:
+            sent: Bytes sent by every connection there ever was, None where the system does not tell.
+            received: The same of bytes received.
+        """
+        journal = self.journal
+        return Statistics(journal.opened, self.exchanges, sent, received, journal.connections())
 
     def expire_idle(self) -> None:
         """End connections that have been idle for too long."""

@@ -7,15 +7,16 @@ one, and the next piece of its content.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plait.client.messages import Response
+from plait.client.statistics import VERSIONS
 from plait.protocol.exchange import Exchange, Half
 
-__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal"]
+if TYPE_CHECKING:
+    from plait.client.calls import Call
 
-#: What a response calls the version of HTTP.
-VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
+__all__ = ["HEAD", "PIECE", "WHOLE", "Goal"]
 
 _NOTHING, _CONTENT, _ENDED = Half.HEAD, Half.CONTENT, Half.ENDED
 
@@ -26,8 +27,8 @@ class Goal:
     Args:
         reached: Tells whether the exchange has come there, or to its end.
         missed: Tells whether it ended, in error, before it came there.
-        result: Makes what the call returns, out of the exchange and the seconds it took; None when
-            there is nothing to return yet.
+        result: Makes what the call returns, out of the exchange and the call; None when there is
+            nothing to return yet.
         whole: Whether the content is gathered, and the exchange over when the goal is reached.
     """
 
@@ -37,7 +38,7 @@ class Goal:
         self,
         reached: Callable[[Exchange], bool],
         missed: Callable[[Exchange], bool],
-        result: Callable[[Exchange, float], Any],
+        result: Callable[[Exchange, Call], Any],
         *,
         whole: bool = False,
     ) -> None:
@@ -55,7 +56,7 @@ def _is_incomplete(exchange: Exchange) -> bool:
     return exchange.error is not None and exchange.received is not _ENDED
 
 
-def _response(exchange: Exchange, elapsed: float) -> Response:
+def _response(exchange: Exchange, call: Call) -> Response:
     content = exchange.read() or b""
     # A response may be complete before its request is (RFC 9113 §8.1).
     if not exchange.closed and (exchange.sent is not _ENDED or exchange.queued):
@@ -65,7 +66,7 @@ def _response(exchange: Exchange, elapsed: float) -> Response:
         exchange.fields,
         content,
         VERSIONS[exchange.endpoint.connection.http_version],
-        elapsed,
+        call.timing,
     )
 
 
@@ -77,7 +78,7 @@ def _is_headless(exchange: Exchange) -> bool:
     return exchange.error is not None and exchange.received is _NOTHING
 
 
-def _exchange(exchange: Exchange, elapsed: float) -> Exchange:
+def _exchange(exchange: Exchange, call: Call) -> Exchange:
     return exchange
 
 
@@ -89,7 +90,7 @@ def _never(exchange: Exchange) -> bool:
     return False  # reading raises what went wrong, after the content that arrived
 
 
-def _piece(exchange: Exchange, elapsed: float) -> bytes | None:
+def _piece(exchange: Exchange, call: Call) -> bytes | None:
     return exchange.read()
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from plait import urls
 from plait._version import __version__
 from plait.errors import LocalProtocolError
 from plait.fields import Field, FieldSection, outbound_fields
 from plait.urls import Origin, Params
+
+if TYPE_CHECKING:
+    from plait.client.statistics import Timing
 
 __all__ = ["Content", "Headers", "HeaderInput", "Request", "RequestMaker", "RequestOptions", "Response"]
 
@@ -258,18 +261,18 @@ class Response:
         status: The status code.
         content: The content, as it came.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
-        elapsed: Seconds from the request to the end of the response.
+        timing: When everything happened.
     """
 
-    __slots__ = ("_fields", "_headers", "content", "elapsed", "http_version", "status")
+    __slots__ = ("_fields", "_headers", "content", "http_version", "status", "timing")
 
     def __init__(
-        self, status: int, fields: Sequence[Field], content: bytes, http_version: str, elapsed: float
+        self, status: int, fields: Sequence[Field], content: bytes, http_version: str, timing: Timing
     ) -> None:
         self.status = status
         self.content = content
         self.http_version = http_version
-        self.elapsed = elapsed
+        self.timing = timing
         self._fields = fields
         self._headers: Headers | None = None
 
@@ -279,6 +282,11 @@ class Response:
         if self._headers is None:
             self._headers = Headers(self._fields)
         return self._headers
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the request, when there was a connection for it, to the end of the response."""
+        return self.timing.done - self.timing.sent
 
     @property
     def text(self) -> str:

@@ -41,17 +41,19 @@ class Link:
         origin: Where it leads.
         endpoint: The connection's owner.
         transport: What moves its bytes; the pool never looks inside.
-        used: Whether a request was ever sent on it.
+        number: Counts the connections of a client, from 1; 0 until it is counted.
+        exchanges: Requests sent on it so far.
         idle_since: When its last exchange ended, None while one is open.
     """
 
-    __slots__ = ("endpoint", "idle_since", "origin", "transport", "used")
+    __slots__ = ("endpoint", "exchanges", "idle_since", "number", "origin", "transport")
 
     def __init__(self, origin: Origin, endpoint: ClientEndpoint, transport: Any, now: float) -> None:
         self.origin = origin
         self.endpoint = endpoint
         self.transport = transport
-        self.used = False
+        self.number = 0
+        self.exchanges = 0
         self.idle_since: float | None = now
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, Unpack
 
-from plait.client.goals import VERSIONS
+from plait.client.calls import Call
 from plait.client.messages import Headers, RequestOptions
+from plait.client.statistics import VERSIONS, Timing
 from plait.errors import LocalProtocolError
 from plait.protocol.exchange import Exchange
 
@@ -16,17 +17,26 @@ __all__ = ["Numbered", "StreamedResponse"]
 class StreamedResponse:
     """A response whose content is read while it arrives.
 
+    Args:
+        call: What fetches it.
+
     Attributes:
         status: The status code.
         headers: The field section.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
+        self._exchanging = call
         self._is_open = False
         self.status = 0
         self.headers = Headers(())
         self.http_version = ""
+
+    @property
+    def timing(self) -> Timing | None:
+        """When everything happened; None until the content is complete."""
+        return self._exchanging.timing if self._exchanging.ended else None
 
     def _begin(self, exchange: Exchange) -> None:
         self._is_open = True

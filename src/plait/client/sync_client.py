@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Methods, Statistics, Verify
+from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
+from plait.client.statistics import Statistics
 from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
 from plait.drivers.addresses import resolve
@@ -76,9 +77,9 @@ class ResponseStream(StreamedResponse):
     """
 
     def __init__(self, client: Client, request: Request) -> None:
-        super().__init__()
         self._client = client
         self._call = Pending(client, request, HEAD)
+        super().__init__(self._call)
 
     def __enter__(self) -> Self:
         self._client._start(self._call)
@@ -176,7 +177,7 @@ class Client(Methods[Response]):
     ) -> None:
         self._core = ClientCore(base_url, verify, config, options, monotonic)
         self._core.needs_connection = self._needs_connection
-        self._driver = BlockingDriver(self._on_change)
+        self._driver = BlockingDriver(self._on_change, self._on_closed)
         #: Origins to look up and connect to, by the next thread that waits for one of them.
         self._to_connect: set[Origin] = set()
         self._unwritten = 0
@@ -218,11 +219,9 @@ class Client(Methods[Response]):
     @property
     def statistics(self) -> Statistics:
         """What this client has done so far."""
-        core, driver = self._core, self._driver
+        driver = self._driver
         with driver.lock:
-            return Statistics(
-                core.connections_opened, core.exchanges, driver.bytes_sent, driver.bytes_received
-            )
+            return self._core.statistics(driver.bytes_sent, driver.bytes_received)
 
     def close(self) -> None:
         """End every request that is not done, and close every connection."""
@@ -368,3 +367,7 @@ class Client(Methods[Response]):
 
     def _on_change(self, transport: Transport) -> None:
         self._core.settle(transport.context)
+
+    def _on_closed(self, transport: Transport) -> None:
+        if transport.context is not None:
+            self._core.journal.end(transport.context)

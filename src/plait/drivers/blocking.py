@@ -69,6 +69,7 @@ class BlockingDriver:
 
     Args:
         on_change: Called with a transport after bytes arrived, were written or will no more arrive.
+        on_closed: Called with a transport whose socket was closed.
 
     Attributes:
         lock: What covers everything here.
@@ -80,9 +81,12 @@ class BlockingDriver:
         bytes_received: Bytes received by transports that are gone.
     """
 
-    def __init__(self, on_change: Callable[[Transport], None]) -> None:
+    def __init__(
+        self, on_change: Callable[[Transport], None], on_closed: Callable[[Transport], None]
+    ) -> None:
         self.lock = Lock()
         self.on_change = on_change
+        self._on_closed = on_closed
         self.now = monotonic()
         self.dirty: list[Transport] = []
         self.received = memoryview(bytearray(BUFFER))
@@ -217,6 +221,7 @@ class BlockingDriver:
         self._connecting.discard(transport)
         self._gone_sent += transport.bytes_sent
         self._gone_received += transport.bytes_received
+        self._on_closed(transport)
 
     def _wake_leader(self) -> None:
         try:

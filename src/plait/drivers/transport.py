@@ -14,9 +14,11 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plait.drivers.addresses import Address, connect_failure
+from plait.drivers.tcp_info import TcpInfo, tcp_info
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 
@@ -51,6 +53,10 @@ class Transport:
         bytes_received: Bytes taken from TCP, TLS included.
         context: Whatever the layer above keeps here.
         deadline: When connecting has taken too long.
+        port: The port on this side.
+        started: When connecting began, on the monotonic clock.
+        connected: When TCP was established.
+        secured: When TLS was; equal to ``connected`` without TLS.
 
     Args:
         driver: What polls the socket and calls :meth:`handle`.
@@ -74,13 +80,18 @@ class Transport:
         "_peer",
         "_socket",
         "_state",
+        "_tcp",
         "_tls",
         "_unsent",
         "bytes_received",
         "bytes_sent",
+        "connected",
         "context",
         "deadline",
         "endpoint",
+        "port",
+        "secured",
+        "started",
     )
 
     def __init__(
@@ -109,6 +120,9 @@ class Transport:
         self.bytes_sent = 0
         self.bytes_received = 0
         self.context: Any = None
+        self.port = 0
+        self.started = self.connected = self.secured = monotonic()
+        self._tcp: TcpInfo | None = None
         if tls is not None:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
@@ -160,6 +174,9 @@ class Transport:
             self._fail(ConnectFailed(f"cannot connect to {self._peer}: {os.strerror(code)}"))
 
     def _connected(self) -> None:
+        assert self._socket is not None
+        self.port = self._socket.getsockname()[1]
+        self.connected = self.secured = monotonic()
         if self._tls is None:
             self._open(None)
         else:
@@ -178,6 +195,7 @@ class Transport:
         else:
             self._write_handshake()
             if self._state is _State.HANDSHAKE:
+                self.secured = monotonic()
                 self._open(self._tls.selected_alpn_protocol())
             if self._state is _State.OPEN:
                 self._decrypt()  # what came with the end of the handshake
@@ -375,6 +393,14 @@ class Transport:
             self._events = events
             self._driver.poll_for(self._socket.fileno(), events)
 
+    def moved(self) -> tuple[int, int]:
+        """Return the bytes sent and received so far."""
+        return self.bytes_sent, self.bytes_received
+
+    def tcp(self) -> TcpInfo | None:
+        """Return what the kernel counted so far, None where it does not tell."""
+        return self._tcp if self._socket is None else tcp_info(self._socket)
+
     # -- the end ---------------------------------------------------------------------------------
 
     def _close(self) -> None:
@@ -392,6 +418,7 @@ class Transport:
         """Close the socket, whatever there may still be to write."""
         if self._state is not _State.CLOSED:
             self._state = _State.CLOSED
+            self._tcp = self.tcp()  # a closed socket does not tell
             self._drop_socket()
             self._driver.transport_closed(self)
 

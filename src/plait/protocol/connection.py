@@ -16,9 +16,12 @@ A connection is sans-IO: bytes go in by :meth:`Connection.receive_data`, events 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from plait.protocol.events import Event, Fields
+
+if TYPE_CHECKING:
+    from plait.protocol.field_bytes import FieldBytes
 
 __all__ = ["Connection"]
 
@@ -34,10 +37,20 @@ class Connection(Protocol):
         closing: True when no further exchange can start here (GOAWAY, ``Connection: close``).
         closed: True when nothing more will be received: write what ``data_to_send`` still has, then
             close the transport.
+        resets_sent: Streams reset from this end.
+        resets_received: Streams that the peer reset.
     """
 
     http_version: str
     ends_early: bool
+
+    @property
+    def resets_sent(self) -> int: ...
+    @property
+    def resets_received(self) -> int: ...
+    @property
+    def field_bytes(self) -> FieldBytes | None:
+        """What field sections took so far; None when they are not counted."""
 
     @property
     def wants_read(self) -> bool: ...

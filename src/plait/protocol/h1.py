@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from plait.errors import LocalProtocolError
 from plait.fields import Field
@@ -21,6 +22,9 @@ from plait.protocol.events import (
 )
 from plait.protocol.h1_content import ChunkedReader, ContentReader, LengthReader
 from plait.protocol.h1_parser import HeadReader
+
+if TYPE_CHECKING:
+    from plait.protocol.field_bytes import FieldBytes
 
 __all__ = [
     "Sending",
@@ -126,6 +130,8 @@ class H1Connection:
 
     #: What follows then is this side's to read past or to cut off.
     ends_early = True
+    #: There is no such thing in HTTP/1.1.
+    resets_sent = resets_received = 0
 
     def __init__(
         self, head: HeadReader, *, max_header_fields: int, max_header_size: int, stream_window: int
@@ -164,6 +170,10 @@ class H1Connection:
     @property
     def receiving_head(self) -> bool:
         return self._head.started
+
+    @property
+    def field_bytes(self) -> FieldBytes | None:
+        return None
 
     def events(self) -> list[Event]:
         """Return the events since the last call, in order."""

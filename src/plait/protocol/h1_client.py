@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from httptools import HttpResponseParser
 
 from plait.errors import LocalProtocolError, RemoteProtocolError
@@ -25,6 +27,9 @@ from plait.protocol.h1 import (
 from plait.protocol.h1_content import UntilCloseReader
 from plait.protocol.h1_parser import HeadReader
 
+if TYPE_CHECKING:
+    from plait.protocol.field_bytes import FieldBytes, FieldCount
+
 __all__ = ["H1Client"]
 
 #: Methods whose request says that it has no content (RFC 9110 §8.6).
@@ -38,11 +43,19 @@ class H1Client(H1Connection):
         max_header_fields: Fields in one response.
         max_header_size: Bytes of one response's field section.
         stream_window: Bytes of unread content one response may hold.
+        field_count: What counts field sections, or None.
     """
 
-    __slots__ = ("_head_only", "_responded")
+    __slots__ = ("_field_count", "_head_only", "_responded")
 
-    def __init__(self, *, max_header_fields: int, max_header_size: int, stream_window: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_header_fields: int,
+        max_header_size: int,
+        stream_window: int,
+        field_count: FieldCount | None = None,
+    ) -> None:
         super().__init__(
             HeadReader(
                 HttpResponseParser,
@@ -54,6 +67,7 @@ class H1Client(H1Connection):
             max_header_size=max_header_size,
             stream_window=stream_window,
         )
+        self._field_count = field_count
         self._head_only = False
         #: Whether the response is complete; the request may still be on its way.
         self._responded = False
@@ -62,6 +76,11 @@ class H1Client(H1Connection):
     def capacity(self) -> int:
         """1 when a request can be sent now, otherwise 0."""
         return 0 if self._active or self.closing else 1
+
+    @property
+    def field_bytes(self) -> FieldBytes | None:
+        count = self._field_count
+        return None if count is None else count.total(count.request, count.response)
 
     @property
     def wants_read(self) -> bool:
@@ -117,6 +136,8 @@ class H1Client(H1Connection):
         self._head_only = method == b"HEAD"
         self._unacknowledged = 0
         self._queue_head(lines, framing, length or 0, end_stream=end_stream)
+        if self._field_count is not None:
+            self._field_count.request += sum(map(len, lines))
         return self._stream_id
 
     def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
@@ -136,9 +157,11 @@ class H1Client(H1Connection):
     def _advance(self) -> None:
         try:
             while self._buffer:
-                if self._reader is not None:
-                    if not self._read_content(self._reader):
+                if (reader := self._reader) is not None:
+                    if not self._read_content(reader):
                         break
+                    if self._field_count is not None and reader.trailers:
+                        self._field_count.add_trailers(reader.trailers)
                     self._end_response()
                 elif not self._active or self._responded:
                     raise RemoteProtocolError("The server sent bytes that nobody had asked for.")
@@ -161,6 +184,8 @@ class H1Client(H1Connection):
             # RFC 9110 §15.2.2: only a client that asked for another protocol may be told to switch.
             raise RemoteProtocolError(f"The server answered {status}, which nobody had asked for.")
         headers = ((b":status", b"%d" % status), *head.fields)
+        if self._field_count is not None:
+            self._field_count.response += head.size
         if status < 200:
             head.start()
             self._events.append(InformationalResponseReceived(self._stream_id, headers))

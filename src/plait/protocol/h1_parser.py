@@ -112,6 +112,11 @@ class HeadReader:
         return self._size > 0
 
     @property
+    def size(self) -> int:
+        """How many bytes of the head have come."""
+        return self._size
+
+    @property
     def method(self) -> bytes:
         """The request method."""
         method: bytes = self._parser.get_method()

@@ -8,6 +8,7 @@ last words after a fatal error, and resets that must not fall into the middle of
 from __future__ import annotations
 
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from ngh2 import Configuration, NGH2Error, Setting, pack_settings_payload
 from ngh2 import Connection as Engine
@@ -19,12 +20,19 @@ from plait.protocol.events import (
     Event,
     Fields,
     GoAwayReceived,
+    InformationalResponseReceived,
     PingAcknowledged,
+    ResponseReceived,
     Role,
     SettingsReceived,
     StreamClosed,
+    StreamReset,
+    TrailersReceived,
 )
 from plait.protocol.h2_frames import FRAME_HEADER, FrameWatch
+
+if TYPE_CHECKING:
+    from plait.protocol.field_bytes import FieldBytes, FieldCount
 
 __all__ = ["H2Connection", "PIECE", "PREFACE"]
 
@@ -41,7 +49,10 @@ _SLACK = 1000
 PIECE = 98_304
 #: Events that change what this module keeps account of; a server counts no streams here.
 _NOTED_BY_SERVER = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
-_NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed}
+_NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed, StreamReset}
+_COUNTED = frozenset({ResponseReceived, InformationalResponseReceived, TrailersReceived})
+#: RFC 9113 §6.5.2: what both ends have until SETTINGS say otherwise.
+_HEADER_TABLE_SIZE = 4096
 
 
 class H2Connection:
@@ -56,12 +67,19 @@ class H2Connection:
         max_header_size: Bytes of a field section (RFC 9113 §10.5.1), in the same way.
         stream_window: Flow-control window of each stream, in bytes.
         connection_window: Flow-control window of the connection, in bytes.
+        header_table_size: Bytes of HPACK's dynamic table, of each direction's, at most.
+        field_count: What counts field sections, or None.
+
+    Attributes:
+        resets_sent: Streams reset from this end.
+        resets_received: Streams that the peer reset (client only).
     """
 
     __slots__ = (
         "_closed",
         "_engine",
         "_events",
+        "_field_count",
         "_frames",
         "_goaway_received",
         "_goaway_steps",
@@ -71,8 +89,11 @@ class H2Connection:
         "_open",
         "_output",
         "_peer_max_streams",
+        "_sent_frames",
         "_server",
         "queued_body_size",
+        "resets_received",
+        "resets_sent",
         "send_data",
         "send_informational_response",
         "send_response",
@@ -92,6 +113,8 @@ class H2Connection:
         max_header_size: int,
         stream_window: int,
         connection_window: int,
+        header_table_size: int = _HEADER_TABLE_SIZE,
+        field_count: FieldCount | None = None,
     ) -> None:
         engine = Engine(
             role,
@@ -100,6 +123,7 @@ class H2Connection:
                 max_inbound_header_count=max(1024, 4 * max_header_fields),
                 max_inbound_header_list_size=max(262_144, 4 * max_header_size),
                 max_send_header_block_length=1 << 20,
+                max_deflate_dynamic_table_size=header_table_size,
                 # Ours come first: Endpoint judges resets by what was completed in between.
                 stream_reset_rate_limit=(100_000, 10_000),
             ),
@@ -108,6 +132,8 @@ class H2Connection:
             Setting.INITIAL_WINDOW_SIZE: stream_window,
             Setting.MAX_HEADER_LIST_SIZE: max_header_size,
         }
+        if header_table_size != _HEADER_TABLE_SIZE:
+            settings[Setting.HEADER_TABLE_SIZE] = header_table_size
         self._server = role is Role.SERVER
         self._noted = _NOTED_BY_SERVER if self._server else _NOTED_BY_CLIENT
         if self._server:
@@ -143,6 +169,17 @@ class H2Connection:
             is_open=self._is_open,
         )
 
+        self.resets_sent = 0
+        self.resets_received = 0
+        self._field_count = field_count
+        #: Only to count: the engine knows what it sends.
+        self._sent_frames: FrameWatch | None = None
+        if field_count is not None:
+            self._noted |= _COUNTED
+            self._sent_frames = FrameWatch(
+                preface=len(PREFACE), server=False, max_concurrent_streams=0, is_open=self._is_open
+            )
+
         # The hot path goes straight to the engine.
         self.send_response = engine.send_response
         self.send_data = engine.send_data
@@ -168,6 +205,12 @@ class H2Connection:
     @property
     def receiving_head(self) -> bool:
         return self._frames.receiving_head
+
+    @property
+    def field_bytes(self) -> FieldBytes | None:
+        if self._field_count is None or self._sent_frames is None:
+            return None
+        return self._field_count.total(self._sent_frames.field_bytes, self._frames.field_bytes)
 
     # -- bytes in --------------------------------------------------------------------------------
 
@@ -203,6 +246,12 @@ class H2Connection:
         match event:
             case StreamClosed():
                 self._open -= 1
+            case StreamReset():
+                self.resets_received += 1
+            case ResponseReceived() | InformationalResponseReceived() if self._field_count is not None:
+                self._field_count.add_response(event.headers)
+            case TrailersReceived() if self._field_count is not None:
+                self._field_count.add_trailers(event.headers)
             case SettingsReceived(settings):
                 self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
             case GoAwayReceived():
@@ -228,6 +277,8 @@ class H2Connection:
         if self._output:
             data = b"".join((*self._output, data))
             self._output.clear()
+        if self._sent_frames is not None:
+            self._sent_frames.follow(data)
         return data
 
     def send_request(self, fields: Fields, *, end_stream: bool) -> int:
@@ -238,6 +289,8 @@ class H2Connection:
         except NGH2Error as error:
             raise LocalProtocolError(f"no further request fits on this connection: {error}") from error
         self._open += 1
+        if self._field_count is not None:
+            self._field_count.add_request(fields)
         return stream_id
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
@@ -258,6 +311,7 @@ class H2Connection:
     def _reset_now(self, stream_id: int, error_code: int) -> None:
         try:
             self._engine.reset_stream(stream_id, error_code)
+            self.resets_sent += 1
             # Serialized at once: later the stream might be in the middle of a frame again.
             self._output.append(self._engine.data_to_send())
         except NGH2Error as error:

@@ -1,4 +1,4 @@
-"""Follows the frames a peer sends (RFC 9113 §4.1), beside the engine that takes them apart.
+"""Follows the frames of one direction (RFC 9113 §4.1), beside the engine that knows what they mean.
 
 The engine tells what frames mean, and not where they begin and end, nor what it passes over in
 silence. Both are needed: the first to reset a stream at a moment when nothing of it gets lost, the
@@ -44,6 +44,7 @@ class FrameWatch:
     Attributes:
         left: Bytes of the frame in progress that are still to come.
         last_peer_stream: The highest stream the peer has begun.
+        field_bytes: Bytes of the frames with field sections so far, their headers counted.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class FrameWatch:
         "_sending_max",
         "_server",
         "_stream",
+        "field_bytes",
         "last_peer_stream",
         "left",
     )
@@ -65,6 +67,7 @@ class FrameWatch:
     ) -> None:
         self.left = preface
         self.last_peer_stream = 0
+        self.field_bytes = 0
         self._server = server
         self._is_open = is_open
         self._judged = _JUDGED_BY_SERVER if server else _JUDGED_BY_CLIENT
@@ -109,6 +112,7 @@ class FrameWatch:
                 length = word >> 8
                 self._stream = stream = stream & _STREAM_BITS
                 if kind in _FIELD_FRAMES:
+                    self.field_bytes += FRAME_HEADER + length
                     if stream > self.last_peer_stream:
                         self.last_peer_stream = stream
                         if self._server and not flags & _END_STREAM:
