@@ -33,7 +33,7 @@ from plait.lab.report.page import render
 from plait.lab.runner import Job
 from plait.lab.schedule import Blocks
 from plait.lab.setting import LinkKind, Setting, setting
-from plait.lab.subject import BOOKSTORE, subject_of
+from plait.lab.subject import BOOKSTORE, Choice, subject_of
 from plait.lab.terminal import write
 
 __all__ = ["command"]
@@ -220,18 +220,19 @@ def _compare(given: _Given, arguments: list[str]) -> None:
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     conditions = [Condition.parse(text) for text in given.conditions]
     networks = _networks(given)
-    subject = subject_of(
-        given.subject,
+    small = given.requests or (NETWORK_REQUESTS if networks and given.subject == BOOKSTORE else None)
+    choice = Choice(
+        name=given.subject,
         paths=given.paths,
         har=given.har,
         page=given.page,
-        requests=given.requests or (NETWORK_REQUESTS if networks and given.subject == BOOKSTORE else None),
+        requests=small,
         headers=given.header,
         cacert=given.cacert,
         insecure=given.insecure,
         own=given.i_own_this,
-        say=say,
     )
+    subject = subject_of(choice, say)
     polite = subject.elsewhere and not given.i_own_this
     in_flight = _in_flight(given, polite)
     contenders, reference = _contenders(given, in_flight, polite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,10 +14,11 @@ from plait.lab.network.link import Link
 from plait.lab.network.local import LocalHost, Loopback
 from plait.lab.samples import Medium
 from plait.lab.server_process import running_server
+from plait.lab.subject import Subject
 from plait.lab.target import Target, is_loopback, spoken_versions
 from plait.lab.workload import Workload
 
-__all__ = ["LinkKind", "Setting", "Subject", "setting"]
+__all__ = ["LinkKind", "Setting", "setting"]
 
 #: What our own servers are called at the end of an emulated link: their certificate is for it.
 _NAME = "localhost"
@@ -32,21 +33,6 @@ class LinkKind(StrEnum):
     """Two network namespaces and the kernel's own emulator."""
     RELAY = "relay"
     """A relay that delays bytes, where nothing else is to be had."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is compared.
-
-    Attributes:
-        arguments: What plait is told to serve, when the server is ours.
-        target: The server, when it is somebody else's.
-        workload: Makes the workload, of a server that runs and the versions of HTTP it speaks.
-    """
-
-    arguments: tuple[str, ...] | None
-    target: Target | None
-    workload: Callable[[Target, frozenset[str]], Workload]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +83,12 @@ def _own_server(
 ) -> Setting:
     assert subject.arguments is not None
     versions = frozenset("12")
-    # What is to be expected is found out here, where the server can be reached without the link.
-    with running_server(subject.arguments, host=LocalHost()) as near:
-        workload = subject.workload(near.target, versions)
+    workload = subject.known
+    if workload is None:
+        assert subject.make is not None
+        # What is to be expected is found out here, where the server can be reached without the link.
+        with running_server(subject.arguments, host=LocalHost()) as near:
+            workload = subject.make(near.target, versions)
     address = None
     link: Link
     if kind is LinkKind.TUN or kind is LinkKind.NETEM:
@@ -131,6 +120,7 @@ def _other_server(
 ) -> Setting:
     target = subject.target
     assert target is not None
+    assert subject.make is not None
     near = is_loopback(target)
     if kind is LinkKind.RELAY and not near:
         raise ConfigError(
@@ -142,7 +132,7 @@ def _other_server(
             f"has, such as localhost, instead of {target.host}"
         )
     versions = spoken_versions(target)
-    workload = subject.workload(target, versions)
+    workload = subject.make(target, versions)
     address = None
     link: Link
     if kind is LinkKind.TUN or kind is LinkKind.NETEM:

@@ -1,31 +1,36 @@
-"""From samples to what a person reads: two tables, and what was found in words."""
+"""From samples to what a person reads on a terminal: tables, and what was found in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from plait.lab import stats
-from plait.lab.samples import ContenderInfo, Measurement, Record
+from plait.lab.analysis import Analysis, CellAnalysis
+from plait.lab.network.spec import describe
+from plait.lab.samples import Cell, Measurement, Medium, Record
+from plait.lab.verdicts import Finding, Verdict, number
 
-__all__ = ["conclusion", "render", "write"]
+__all__ = ["render", "write"]
 
+FULL_CELLS = 6
+"""Networks that are told of in full; of more, a line each."""
 
-FEWEST_RUNS = 4
-"""Runs of each that it takes for a verdict: with three, ranges lie apart by chance in one case of ten."""
+_STYLES = {Verdict.FASTER: "green", Verdict.SLOWER: "red", Verdict.SAME: "", Verdict.OPEN: "dim"}
 
 
 class _Column(NamedTuple):
-    """One figure of a run, of which the table shows the median.
+    """One figure of a run, of which a table shows the median.
 
     Attributes:
         heading: With its unit.
-        value: Reads it off a measurement; None where the platform did not tell.
+        value: Reads it off a measurement; None where the platform or the client does not tell.
         format: How it is written.
     """
 
@@ -34,56 +39,82 @@ class _Column(NamedTuple):
     format: str
 
 
+def _kib(value: int | None) -> float | None:
+    return None if value is None else value / 1024
+
+
+def _fields_saved(run: Measurement) -> float | None:
+    if run.fields is None:
+        return None
+    written = run.fields.request + run.fields.response
+    return 100 * (1 - (run.fields.request_wire + run.fields.response_wire) / written)
+
+
 _COST = (
     _Column("user", lambda run: run.user, ".3f"),
     _Column("system", lambda run: run.system, ".3f"),
     _Column("CPU %", lambda run: run.cpu_percent, ".0f"),
+    _Column("elapsed", lambda run: run.elapsed, ".3f"),
     _Column("peak MiB", lambda run: run.peak_memory / 2**20, ".1f"),
-)
-_EXCHANGES = (
-    _Column("req/s", lambda run: run.requests_per_second, ",.0f"),
-    _Column("p50 ms", lambda run: stats.quantile(run.latencies, 0.5) / 1000, ".2f"),
-    _Column("p99 ms", lambda run: stats.quantile(run.latencies, 0.99) / 1000, ".2f"),
-    _Column("conns", lambda run: run.connections, ".0f"),
-    _Column("sent KiB", lambda run: None if run.bytes_sent is None else run.bytes_sent / 1024, ",.1f"),
-    _Column(
-        "recv KiB", lambda run: None if run.bytes_received is None else run.bytes_received / 1024, ",.1f"
-    ),
     _Column("server CPU", lambda run: None if run.server is None else run.server.total, ".3f"),
 )
+_WIRE = (
+    _Column("p50 ms", lambda run: stats.quantile(run.latencies, 0.5) / 1000, ",.1f"),
+    _Column("p99 ms", lambda run: stats.quantile(run.latencies, 0.99) / 1000, ",.1f"),
+    _Column("conns", lambda run: run.connections, ".0f"),
+    _Column("sent KiB", lambda run: _kib(run.bytes_sent), ",.1f"),
+    _Column("recv KiB", lambda run: _kib(run.bytes_received), ",.1f"),
+    _Column("headers -%", _fields_saved, ".0f"),
+)
 
 
-def write(record: Record, console: Console) -> None:
-    """Print the tables and the conclusion."""
-    console.print(render(record))
+def write(record: Record, analysis: Analysis, console: Console) -> None:
+    """Print everything."""
+    console.print(render(record, analysis))
 
 
-def render(record: Record) -> RenderableType:
-    """Lay out the tables and the conclusion."""
-    runs = len({sample.block for sample in record.samples})
+def render(record: Record, analysis: Analysis) -> RenderableType:
+    """Lay everything out."""
+    cells = analysis.cells
+    parts: list[RenderableType] = [Text(_head(record))]
+    if len(cells) > FULL_CELLS:
+        parts += [_overview(analysis), Text()]
+    else:
+        for cell in cells:
+            parts += [*_cell(record, cell), Text()]
+    parts += [Text(f"Note: {warning}", style="yellow") for warning in analysis.warnings]
+    return Group(*parts)
+
+
+def _head(record: Record) -> str:
     environment = record.environment
-    head = (
-        f"{record.scenario}: {record.requests:,} requests a crawl; times in seconds, "
-        f"medians of {runs} {'run' if runs == 1 else 'runs'} in random order, seed {record.seed}\n"
+    requests = len(record.resources)
+    where = {
+        Medium.LOOPBACK: "over loopback, so with no network in between",
+        Medium.REAL: f"from {record.base_url}, over whatever network lay in between",
+        Medium.EMULATED: f"over emulated networks, TCP {environment.congestion_control}",
+        Medium.MODELLED: "over a relay that delays bytes: modelled, not emulated",
+    }[record.medium]
+    return (
+        f"{record.workload}: {requests:,} requests a load, {where}\n"
         f"plait {environment.plait}, {environment.python}, {environment.kernel}, "
-        f"{environment.cpu_count} CPUs\n"
+        f"{environment.cpu_count} CPUs; seed {record.seed}\n"
     )
-    failures = [
-        f"{contender.title} failed in {len(reasons)} of {runs} runs and is timed in the others: {reasons[0]}"
-        if record.measurements(contender.name)
-        else f"{contender.title} failed and is not timed: {reasons[0]}"
-        for contender in record.contenders
-        if (reasons := record.failures(contender.name))
-    ]
-    return Group(
-        Text(head),
-        _cost_table(record),
-        Text(),
-        _exchange_table(record),
-        Text(),
-        *(Text(failure, style="red") for failure in failures),
-        Text(conclusion(record)),
-    )
+
+
+def _cell(record: Record, found: CellAnalysis) -> Iterator[RenderableType]:
+    cell = found.cell
+    if cell.network is not None:
+        yield Text(f"{cell.network.name}: {describe(cell.network)}", style="bold")
+    blocks = len({sample.block for sample in cell.samples})
+    yield Text(f"Seconds, medians of up to {blocks} blocks; ratios to {record.title(record.reference)}")
+    yield _loads(record, found)
+    yield Text()
+    yield _figures(record, cell, _COST)
+    yield Text()
+    yield _figures(record, cell, _WIRE)
+    yield Text()
+    yield from (Padding(one, (0, 0, 0, 2)) if i else one for i, one in enumerate(_findings(record, found)))
 
 
 def _table(*headings: str) -> Table:
@@ -94,94 +125,85 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _cost_table(record: Record) -> Table:
-    table = _table(
-        "", *(column.heading for column in _COST[:3]), "elapsed", "min-max", "ratio", _COST[3].heading
-    )
-    first = _elapsed(record, record.contenders[0])
+def _loads(record: Record, found: CellAnalysis) -> Table:
+    table = _table("", "load", "ratio", "interval", "verdict")
+    table.columns[-1].justify = "left"
     for contender in record.contenders:
-        runs = record.measurements(contender.name)
-        if not runs:
-            table.add_row(contender.title, *["-"] * 3, "failed", *["-"] * 3, style="red")
+        loads = list(found.cell.loads(contender.name).values())
+        if not loads:
+            table.add_row(contender.title, "failed", *["-"] * 3, style="red")
             continue
-        elapsed = _elapsed(record, contender)
-        low, high = stats.spread(elapsed)
-        table.add_row(
-            contender.title,
-            *_cells(_COST[:3], runs),
-            f"{stats.median(elapsed):.3f}",
-            f"{low:.3f}-{high:.3f}",
-            f"{stats.median(elapsed) / stats.median(first):.2f}" if first else "-",
-            *_cells(_COST[3:], runs),
-        )
+        finding = found.ratios.get(contender.name)
+        cells = ["1.00", "", " reference"] if finding is None else [*_ratio(finding), f" {finding.verdict}"]
+        style = _STYLES[finding.verdict] if finding is not None else "bold"
+        table.add_row(contender.title, f"{stats.median(loads):.3f}", *cells, style=style)
     return table
 
 
-def _exchange_table(record: Record) -> Table:
-    table = _table("", *(column.heading for column in _EXCHANGES))
+def _ratio(finding: Finding) -> tuple[str, str]:
+    low, high = finding.low, finding.high
+    ratio, *ends = (number(value, low, high) for value in (finding.ratio, low, high))
+    return ratio, f"{ends[0]} to {ends[1]}"
+
+
+def _figures(record: Record, cell: Cell, columns: Sequence[_Column]) -> Table:
+    table = _table("", *(column.heading for column in columns))
     for contender in record.contenders:
-        runs = record.measurements(contender.name)
-        table.add_row(contender.title, *_cells(_EXCHANGES, runs), style=None if runs else "red")
+        if contender.again is None:
+            runs = cell.measurements(contender.name)
+            table.add_row(contender.title, *_medians(columns, runs), style=None if runs else "red")
     return table
 
 
-def _cells(columns: Sequence[_Column], runs: Sequence[Measurement]) -> list[str]:
-    cells = []
+def _medians(columns: Sequence[_Column], runs: Sequence[Measurement]) -> Iterator[str]:
     for column in columns:
         values = [value for run in runs if (value := column.value(run)) is not None]
-        cells.append(format(stats.median(values), column.format) if values else "-")
-    return cells
+        yield format(stats.median(values), column.format) if values else "-"
 
 
-def _elapsed(record: Record, contender: ContenderInfo) -> list[float]:
-    return [run.elapsed for run in record.measurements(contender.name)]
+def _findings(record: Record, found: CellAnalysis) -> Iterator[Text]:
+    """Say what was found, the verdict first."""
+    title = record.title
+    if found.primary is None:
+        yield Text("Nothing can be said: the contenders to compare did not both finish.")
+    for number_, answer in enumerate(found.answers):
+        finding = answer.finding
+        style = "bold" if not number_ else ""
+        yield Text(f"{_first_upper(answer.question.change)}: {finding.sentence(title)}", style=style)
+    if found.noise is not None:
+        yield Text(f"Noise floor: {title(found.noise.reference)} against itself: {found.noise.words()}.")
+    if found.attribution is not None:
+        steps = "; ".join(
+            f"{step.cause}: ratio {_ratio(step.finding)[0]}" for step in found.attribution.shares
+        )
+        if steps:
+            yield Text(f"Where the difference comes from, step by step: {steps}.")
+    for warning in found.warnings:
+        yield Text(warning, style="yellow")
 
 
-def conclusion(record: Record) -> str:
-    """Say what was found, one thing a line.
-
-    One HTTP/1.1 connection against a window of HTTP/2 streams changes two things: the protocol, and
-    how many requests are under way. So the comparisons that change one thing stand beside it.
-    """
-    found = [
-        frame.format(_verdict(record, name, other))
-        for name, other, frame in _QUESTIONS
-        if record.measurements(name) and record.measurements(other)
-    ]
-    where = (
-        "On this one machine, over loopback and so with no network in between"
-        if record.loopback
-        else f"From this one machine to {record.base_url}, over whatever network lay in between meanwhile"
-    )
-    if not found:
-        return f"{where}, nothing can be said: too few crawlers finished."
-    return "\n- ".join([f"{where}:", *found])
+def _overview(analysis: Analysis) -> RenderableType:
+    """One line for each network."""
+    table = _table("network", "ratio", "interval", "blocks", "verdict")
+    table.columns[-1].justify = "left"
+    for found in analysis.cells:
+        network = found.cell.network
+        name = network.name if network is not None else ""
+        if found.primary is None:
+            table.add_row(name, *["-"] * 3, " failed", style="red")
+        else:
+            finding = found.primary
+            cells = (*_ratio(finding), str(finding.blocks), f" {finding.verdict}")
+            table.add_row(name, *cells, style=_STYLES[finding.verdict])
+    question = analysis.question
+    caption = f"{_first_upper(question.change)}; below 1 is faster\n" if question else ""
+    warnings = dict.fromkeys(warning for found in analysis.cells for warning in found.warnings)
+    return Group(Text(caption), table, *_lines(warnings))
 
 
-_QUESTIONS = (
-    (
-        "h2-window",
-        "h1-serial",
-        "{} That changes two things at once: the protocol, and how many requests are under way.",
-    ),
-    ("h2-serial", "h1-serial", "The protocol alone, one request at a time: {}"),
-    ("h1-pool-6", "h1-serial", "More requests under way, without HTTP/2: {}"),
-    ("h2-window", "h2-serial", "More requests under way, over one connection of HTTP/2: {}"),
-    ("h2-window", "h1-pool-6", "Many requests under way in both: {}"),
-    ("h2-chunks", "requests", "{} That changes three things: the two from above, and the client."),
-)
-"""Who is compared with whom, and how the answer is put."""
+def _lines(sentences: Iterable[str]) -> Iterator[Text]:
+    return (Text(sentence, style="yellow") for sentence in sentences)
 
 
-def _verdict(record: Record, name: str, other: str) -> str:
-    titles = {contender.name: contender.title for contender in record.contenders}
-    mine = [run.elapsed for run in record.measurements(name)]
-    theirs = [run.elapsed for run in record.measurements(other)]
-    took, base = stats.median(mine), stats.median(theirs)
-    times = f"{took:.3f} s against {base:.3f} s"
-    if min(len(mine), len(theirs)) < FEWEST_RUNS:
-        return f"{titles[name]} took {times} of {titles[other]}; too few runs to call that a difference."
-    if stats.spread(mine).overlaps(stats.spread(theirs)):
-        return f"{titles[name]} and {titles[other]} do not differ clearly ({times}; their ranges overlap)."
-    factor = f"{base / took:.1f} times quicker" if took < base else f"{took / base:.1f} times slower"
-    return f"{titles[name]} was {factor} than {titles[other]} ({times})."
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
