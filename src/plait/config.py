@@ -127,6 +127,9 @@ class ClientConfig:
         100, "Exchanges in flight on one HTTP/2 connection, whatever the peer allows."
     )
     max_connections: int = option(6, "HTTP/1.1 connections to one origin.")
+    h2_connections: int = option(
+        1, "HTTP/2 connections to one origin, opened together; the least busy takes the next request."
+    )
     connect_timeout: float = option(10.0, "Seconds to connect, TLS included.")
     read_timeout: float = option(
         60.0, "Seconds without a byte of the response before one exchange is given up."

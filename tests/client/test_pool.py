@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plait.client.pool import Link, Pool
+from plait.config import HttpVersions
 from plait.errors import ConnectFailed, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import Role
@@ -187,6 +188,130 @@ def test_idle_connections_expire(pool: Pool) -> None:
     pool.settle(busy, 5.0)
     assert pool.expired(9.9) == []
     assert pool.expired(10.0) == [idle]
+
+
+def test_where_the_version_is_known_before_nothing_waits_for_the_first_connection() -> None:
+    pool = Pool(max_connections=3, keep_alive=10.0, http=HttpVersions.HTTP_1)
+    tickets = queue(pool, 5)
+    assert begin(pool) == 3
+    for _ in range(3):
+        pool.opened(http1())
+    assert grant(pool) == tickets[:3]
+
+
+def test_plain_http_is_http_1_unless_it_is_asked_to_be_http_2() -> None:
+    plain = Origin("http", "example.com", 80)
+    for http, begun in [(HttpVersions.AUTO, 3), (HttpVersions.HTTP_1, 3), (HttpVersions.HTTP_2, 1)]:
+        pool = Pool(max_connections=3, keep_alive=10.0, http=http)
+        for _ in range(5):
+            pool.ask(plain, Waiting())
+        assert pool.wanted(plain) == begun
+
+
+# -- several HTTP/2 connections ------------------------------------------------------------------
+
+
+def spreading(count: int, http: HttpVersions = HttpVersions.HTTP_2) -> Pool:
+    return Pool(max_connections=3, keep_alive=10.0, h2_connections=count, http=http)
+
+
+def loads(pool: Pool) -> list[int]:
+    return [len(link.endpoint.exchanges) for link in pool.links]
+
+
+def test_several_http2_connections_are_opened_together() -> None:
+    pool = spreading(4)
+    queue(pool, 1)
+    assert begin(pool) == 4
+
+
+def test_several_http2_connections_are_opened_once_the_first_has_said_that_it_is_one() -> None:
+    pool = spreading(4, HttpVersions.AUTO)
+    queue(pool, 1)
+    assert begin(pool) == 1
+    pool.opened(http2())
+    grant(pool)
+    assert begin(pool) == 3
+
+
+def test_an_origin_of_http_1_has_no_use_for_the_number_of_http2_connections() -> None:
+    pool = spreading(4, HttpVersions.AUTO)
+    queue(pool, 9)
+    begin(pool)
+    pool.opened(http1())
+    grant(pool)
+    assert begin(pool) == 2
+
+
+def test_what_waits_is_shared_out_between_the_connections() -> None:
+    pool = spreading(4)
+    queue(pool, 50)
+    begin(pool)
+    for shares in ([13], [13, 13], [13, 13, 13], [13, 13, 13, 11]):
+        pool.opened(http2())
+        grant(pool)
+        assert loads(pool) == shares
+
+
+def test_the_least_busy_connection_takes_the_next_request() -> None:
+    pool = spreading(2)
+    queue(pool, 1)
+    begin(pool)
+    busy, idle = http2(), http2()
+    pool.opened(busy)
+    grant(pool)
+    pool.opened(idle)
+    assert pool.ask(ORIGIN, Waiting()) is idle
+
+
+def test_a_request_waits_for_its_connection_while_another_has_its_share() -> None:
+    pool = spreading(2)
+    queue(pool, 1)
+    begin(pool)
+    pool.opened(http2())
+    grant(pool)
+    late = Waiting()
+    assert pool.ask(ORIGIN, late) is None
+    assert grant(pool) == []
+    pool.opened(http2())
+    assert grant(pool) == [late]
+
+
+def test_when_a_connection_cannot_be_opened_the_others_take_its_share() -> None:
+    pool = spreading(2)
+    tickets = queue(pool, 10)
+    begin(pool)
+    pool.opened(http2())
+    assert grant(pool) == tickets[:5]
+    assert pool.failed(ORIGIN, ConnectFailed("no")) == []
+    assert grant(pool) == tickets[5:]
+    assert begin(pool) == 0
+
+
+def test_the_limit_of_streams_opens_no_further_connection() -> None:
+    pool = spreading(2)
+    queue(pool, 50)
+    begin(pool)
+    pool.opened(http2(limit=10))
+    pool.opened(http2(limit=10))
+    grant(pool)
+    assert loads(pool) == [10, 10]
+    assert begin(pool) == 0
+
+
+def test_a_lost_connection_of_several_is_replaced_while_there_is_something_to_do() -> None:
+    pool = spreading(2)
+    queue(pool, 2)
+    begin(pool)
+    lost, left = http2(), http2()
+    pool.opened(lost)
+    pool.opened(left)
+    grant(pool)
+    lost.endpoint.terminate()
+    pool.settle(lost, 1.0)
+    assert begin(pool) == 1
+    left.endpoint.exchanges.clear()
+    assert pool.wanted(ORIGIN) == 0
 
 
 def test_a_connection_that_takes_no_more_and_has_nothing_to_do_is_to_be_ended(pool: Pool) -> None:

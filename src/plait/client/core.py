@@ -127,7 +127,12 @@ class ClientCore:
             config = dataclasses.replace(config, **options)
         self.config = config
         self.maker = RequestMaker(base_url)
-        self.pool = Pool(max_connections=config.max_connections, keep_alive=config.keep_alive)
+        self.pool = Pool(
+            max_connections=config.max_connections,
+            h2_connections=config.h2_connections,
+            http=config.http,
+            keep_alive=config.keep_alive,
+        )
         self.clock = clock
         self.exchanges = 0
         self.journal = Journal()
@@ -205,6 +210,8 @@ class ClientCore:
         """Take note that a connection could not be opened."""
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
+        for link in self.pool.links_to(origin):
+            self._grant(link)  # to what was to wait for the connection that failed
 
     def settle(self, link: Link) -> None:
         """Do what follows after anything happened on a connection."""
@@ -214,10 +221,13 @@ class ClientCore:
 
     def _assign(self, link: Link) -> None:
         """Send the requests that a connection has room for now; see to further connections."""
+        self._grant(link)
+        self.needs_connection(link.origin)
+
+    def _grant(self, link: Link) -> None:
         while tickets := self.pool.assign(link):
             for ticket in tickets:
                 ticket.granted(link)
-        self.needs_connection(link.origin)
 
     def statistics(self, sent: int | None, received: int | None) -> Statistics:
         """Tell what this client has done so far.

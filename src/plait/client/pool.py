@@ -5,9 +5,12 @@ Rules:
 1. Requests to one origin are served in the order they came, and first of all those that had their
    turn before and were not processed.
 2. Until the first connection to an origin has said which HTTP it speaks, there is that one only: no
-   herd of connections at the start.
-3. HTTP/2: one connection; another is opened when the first takes no further request for good.
-   HTTP/1.1: up to ``max_connections``, each with one exchange at a time.
+   herd of connections at the start. Where it is known before, nothing waits for that.
+3. HTTP/2: ``h2_connections``, one unless somebody asks for more; another is opened when one takes no
+   further request for good, and never because the peer's limit of streams is reached: the rest waits.
+   They are opened together, and requests are spread: the least busy takes the next, and while some
+   are still being opened no other takes more than its share.
+   HTTP/1.1: up to ``max_connections``, as many as there are requests, each with one exchange at a time.
 4. Whoever tells the pool a fact (:meth:`Pool.opened`, :meth:`Pool.failed`, :meth:`Pool.settle`) then
    asks for what follows from it: :meth:`Pool.assign` and :meth:`Pool.wanted`.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Protocol
 
+from plait.config import HttpVersions
 from plait.errors import PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.urls import Origin
@@ -62,13 +66,49 @@ class _Site:
 
     __slots__ = ("limit", "links", "multiplexed", "opening", "queue", "returned")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, multiplexed: bool | None) -> None:
         self.links: list[Link] = []
         self.returned: deque[Ticket] = deque()
         self.queue: deque[Ticket] = deque()
         self.opening = 0
-        self.multiplexed: bool | None = None  # until the first connection tells
+        self.multiplexed = multiplexed  # None until the first connection tells
         self.limit = limit
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self.queue) + len(self.returned)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether requests are spread over several connections that each take many."""
+        return self.limit > 1 and self.multiplexed is True
+
+    @property
+    def usable(self) -> list[Link]:
+        """The connections that take further requests, now or later."""
+        return [link for link in self.links if not link.endpoint.connection.closing]
+
+    def share(self, more: int = 0) -> int:
+        """Return how many of all requests, and so many more, one connection takes of its own."""
+        under_way = sum(len(link.endpoint.exchanges) for link in self.usable)
+        return -(-(self.waiting + under_way + more) // self.limit)
+
+    def next_link(self) -> Link | None:
+        """Return the connection that takes the next request, None while it has to wait."""
+        if self.spreads:
+            return self._least_busy()
+        for link in reversed(self.links):
+            if link.endpoint.capacity > 0:
+                return link
+        return None
+
+    def _least_busy(self) -> Link | None:
+        with_room = [link for link in self.links if link.endpoint.capacity > 0]
+        if not with_room:
+            return None
+        link = min(with_room, key=lambda link: len(link.endpoint.exchanges))
+        return None if self.opening and len(link.endpoint.exchanges) >= self.share(1) else link
 
 
 class Pool:
@@ -76,11 +116,22 @@ class Pool:
 
     Args:
         max_connections: HTTP/1.1 connections to one origin.
+        h2_connections: HTTP/2 connections to one origin.
+        http: The versions of HTTP that are offered.
         keep_alive: Seconds an idle connection is kept.
     """
 
-    def __init__(self, *, max_connections: int, keep_alive: float) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        keep_alive: float,
+        h2_connections: int = 1,
+        http: HttpVersions = HttpVersions.AUTO,
+    ) -> None:
         self._max_connections = max_connections
+        self._h2_connections = h2_connections
+        self._http = http
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
 
@@ -94,12 +145,13 @@ class Pool:
         """
         site = self._sites.get(origin)
         if site is None:
-            site = self._sites[origin] = _Site(self._max_connections)
+            multiplexed = self._foreseen(origin)
+            site = self._sites[origin] = _Site(self._limit(multiplexed), multiplexed)
         if not site.queue and not site.returned:
-            for link in reversed(site.links):
-                if link.endpoint.capacity > 0:
-                    link.idle_since = None
-                    return link
+            link = site.next_link()
+            if link is not None:
+                link.idle_since = None
+                return link
         (site.returned if again else site.queue).append(ticket)
         return None
 
@@ -125,6 +177,8 @@ class Pool:
         tickets: list[Ticket] = []
         if site is not None and (site.queue or site.returned):
             room = link.endpoint.capacity
+            if site.spreads:
+                room = min(room, site.share() - len(link.endpoint.exchanges))
             while room > 0 and (queue := site.returned or site.queue):
                 link.idle_since = None
                 tickets.append(queue.popleft())
@@ -134,18 +188,27 @@ class Pool:
     def wanted(self, origin: Origin) -> int:
         """Return how many connections to begin opening now; say :meth:`opening` for each."""
         site = self._sites.get(origin)
-        if site is None or not (site.queue or site.returned):
+        if site is None or not (site.queue or site.returned or site.spreads):
             return 0
         if site.multiplexed is None:
             want = 1
         elif site.multiplexed:
-            for link in site.links:
-                if not link.endpoint.connection.closing:
-                    return 0
-            want = 1
+            usable = site.usable
+            if not site.waiting and not any(link.endpoint.exchanges for link in usable):
+                return 0
+            want = site.limit - len(usable)
         else:
-            want = min(len(site.queue) + len(site.returned), site.limit - len(site.links))
+            want = min(site.waiting, site.limit - len(site.links))
         return max(0, want - site.opening)
+
+    def _foreseen(self, origin: Origin) -> bool | None:
+        """Whether connections to an origin will be HTTP/2, None when only they can tell."""
+        if self._http is HttpVersions.AUTO:
+            return None if origin.scheme == "https" else False
+        return self._http is HttpVersions.HTTP_2
+
+    def _limit(self, multiplexed: bool | None) -> int:
+        return self._h2_connections if multiplexed else self._max_connections
 
     def opening(self, origin: Origin) -> None:
         """Take note that a connection is being opened; it ends in ``opened`` or ``failed``."""
@@ -156,7 +219,7 @@ class Pool:
         site = self._sites[link.origin]
         site.opening -= 1
         site.multiplexed = link.endpoint.connection.http_version == "2"
-        site.limit = self._max_connections
+        site.limit = self._limit(site.multiplexed)
         site.links.append(link)
 
     def failed(self, origin: Origin, error: PlaitError) -> list[Ticket]:
@@ -183,7 +246,7 @@ class Pool:
             site = self._sites.get(link.origin)
             if site is not None and link in site.links:
                 site.links.remove(link)
-                site.limit = self._max_connections
+                site.limit = self._limit(site.multiplexed)
                 if not (site.links or site.opening or site.queue or site.returned):
                     del self._sites[link.origin]
             return False
@@ -202,6 +265,11 @@ class Pool:
             for link in site.links
             if link.idle_since is not None and now - link.idle_since >= self._keep_alive
         ]
+
+    def links_to(self, origin: Origin) -> list[Link]:
+        """Return every open connection to an origin."""
+        site = self._sites.get(origin)
+        return list(site.links) if site is not None else []
 
     @property
     def links(self) -> list[Link]:
