@@ -8,7 +8,8 @@ import click
 
 from plait.cli.console import console, say, write_file
 from plait.errors import ConfigError, PlaitError
-from plait.lab.analysis import analyse, compare_runs
+from plait.lab.analysis import analyse
+from plait.lab.changes import compare_runs
 from plait.lab.condition import Condition
 from plait.lab.report.page import render
 from plait.lab.samples import Record

@@ -189,9 +189,12 @@ def _wait4(
     alarm.daemon = True
     alarm.start()
     try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        elapsed = time.perf_counter() - started
+        # A browser may be left over; while its parent is not reaped, no other group has that number.
+        _kill_group(process)
         # Popen's own wait would reap the process without telling what it used.
         _, status, usage = os.wait4(process.pid, 0)
-        elapsed = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         alarm.cancel()

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from plait.lab import stats
 from plait.lab.analysis import Analysis, CellAnalysis
+from plait.lab.changes import Changes
 from plait.lab.network.spec import describe
 from plait.lab.samples import Cell, Measurement, Medium, Record
 from plait.lab.verdicts import Finding, Verdict, number
 
-__all__ = ["render", "write"]
+__all__ = ["render", "write", "write_changes"]
 
 FULL_CELLS = 6
 """Networks that are told of in full; of more, a line each."""
@@ -71,6 +72,24 @@ _WIRE = (
 def write(record: Record, analysis: Analysis, console: Console) -> None:
     """Print everything."""
     console.print(render(record, analysis))
+
+
+def write_changes(changes: Changes, console: Console) -> None:
+    """Print what changed from one run to another."""
+    before, after = changes.before, changes.after
+    console.print(Text(f"From {before.started} to {after.started}:", style="bold"))
+    table = _table("", "network", "ratio", "interval", "verdict")
+    table.columns[1].justify = table.columns[-1].justify = "left"
+    for change in changes.changes:
+        finding = change.finding
+        table.add_row(
+            after.title(finding.contender),
+            f" {change.network.name}" if change.network else "",
+            *_ratio(finding),
+            f" {finding.verdict}",
+            style=_STYLES[finding.verdict],
+        )
+    console.print(Group(table, *_lines(changes.warnings)))
 
 
 def render(record: Record, analysis: Analysis) -> RenderableType:
@@ -129,14 +148,15 @@ def _loads(record: Record, found: CellAnalysis) -> Table:
     table = _table("", "load", "ratio", "interval", "verdict")
     table.columns[-1].justify = "left"
     for contender in record.contenders:
+        title = "  the same, again" if contender.again else contender.title
         loads = list(found.cell.loads(contender.name).values())
         if not loads:
-            table.add_row(contender.title, "failed", *["-"] * 3, style="red")
+            table.add_row(title, "failed", *["-"] * 3, style="red")
             continue
         finding = found.ratios.get(contender.name)
         cells = ["1.00", "", " reference"] if finding is None else [*_ratio(finding), f" {finding.verdict}"]
         style = _STYLES[finding.verdict] if finding is not None else "bold"
-        table.add_row(contender.title, f"{stats.median(loads):.3f}", *cells, style=style)
+        table.add_row(title, f"{stats.median(loads):.3f}", *cells, style=style)
     return table
 
 
