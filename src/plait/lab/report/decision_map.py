@@ -1,0 +1,268 @@
+"""The decision map: how the ratio of the main question depends on the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from plait.lab.network.profile import Network
+from plait.lab.report import svg
+from plait.lab.report.conditions import Axis, axes
+from plait.lab.report.figure import figure, table
+from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.svg import Scale
+from plait.lab.report.units import ratio
+from plait.lab.verdicts import Finding, Verdict
+
+__all__ = ["Point", "decision_map", "shade"]
+
+_STEPS = (1.25, 2.0, 4.0)
+"""Where the colours change, beyond the margin: by these factors, to either side."""
+
+
+class Point(NamedTuple):
+    """What was found on one network.
+
+    Attributes:
+        network: The network.
+        finding: What was found; None when nothing could be compared.
+    """
+
+    network: Network
+    finding: Finding | None
+
+
+def shade(value: float, margin: float) -> int:
+    """Choose the colour of a ratio: from -4, much faster, over 0, within the margin, to 4, much slower."""
+    size = math.exp(abs(math.log(value)))
+    step = sum(size > edge for edge in (1 + margin, *_STEPS))
+    return -step if value < 1 else step
+
+
+def decision_map(name: str, points: Sequence[Point], contender: str, reference: str, margin: float) -> Markup:
+    """Draw the ratio over the networks: a map, a line, or a row for each, as their number of axes allows.
+
+    Args:
+        name: Of the figure, unique in the page.
+        points: One for each network, at least two.
+        contender: Who is compared.
+        reference: With whom.
+        margin: The difference of no practical interest, as a share.
+    """
+    swept = axes([point.network for point in points])
+    over = f"Each figure is the time of {contender} over that of {reference}: below 1 it is faster. "
+    hatch = "Hatched is what the samples do not decide."
+    data = _table(points)
+    if swept and len(swept) == 2:
+        drawn = _map(name, points, swept[0], swept[1], margin)
+        return figure(name, over + hatch, drawn, data, _scale_of_colours(margin))
+    if swept:
+        drawn = _line(name, points, swept[0], margin)
+        return figure(name, over + "Bars are intervals; hollow marks are undecided.", drawn, data)
+    drawn = _rows(name, points, margin)
+    return figure(name, over + "Bars are intervals; hollow marks are undecided.", drawn, data)
+
+
+def _words(finding: Finding | None) -> str:
+    if finding is None:
+        return "not compared"
+    figures = f"{ratio(finding.ratio)}, {ratio(finding.low)} to {ratio(finding.high)}"
+    return f"{figures}: {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
+
+
+def _undecided(finding: Finding | None) -> bool:
+    return finding is None or finding.verdict is Verdict.OPEN
+
+
+def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: float) -> Markup:
+    columns = sorted({across.value(point.network) for point in points})
+    rows = sorted({up.value(point.network) for point in points}, reverse=True)
+    height, width = 58.0, 100 / len(columns)
+    bottom = height * len(rows)
+    cells = []
+    for point in sorted(
+        points, key=lambda one: (rows.index(up.value(one.network)), across.value(one.network))
+    ):
+        column, row = columns.index(across.value(point.network)), rows.index(up.value(point.network))
+        where = f"{across.words} {across.write(columns[column])}, {up.words} {up.write(rows[row])}"
+        cells.append(_cell(column * width, row * height, width, height, point.finding, where, margin))
+    labels = [
+        *(svg.label(f"{(index + 0.5) * width:.3f}%", bottom + 18, across.write(value), text_anchor="middle")
+          for index, value in enumerate(columns)),
+        *(svg.label(-8, (index + 0.5) * height + 4, up.write(value), text_anchor="end")
+          for index, value in enumerate(rows)),
+        svg.label("100%", bottom + 38, f"{across.words} →", text_anchor="end", class_="quiet"),
+        svg.label(-8, -8, f"{up.words}", text_anchor="end", class_="quiet"),
+    ]  # fmt: skip
+    hatch = tag(
+        "pattern",
+        tag("rect", width=7, height=7, class_="hatch-ground"),
+        tag("line", x1=0, x2=0, y1=0, y2=7, class_="hatch"),
+        id=f"{name}-hatch",
+        patternUnits="userSpaceOnUse",
+        width=7,
+        height=7,
+        patternTransform="rotate(45)",
+    )
+    return tag(
+        "svg",
+        tag("title", f"Ratio by {across.words} and {up.words}", id=f"{name}-t"),
+        tag("defs", hatch),
+        *labels,
+        tag("g", *cells, class_="map", fill=f"url(#{name}-hatch)"),
+        class_="plot wide-left top",
+        role="group",
+        aria_labelledby=f"{name}-t",
+        width="100%",
+        height=bottom + 46,
+    )
+
+
+def _cell(
+    x: float, y: float, width: float, height: float, finding: Finding | None, where: str, margin: float
+) -> Markup:
+    left, middle = f"{x:.3f}%", f"{x + width / 2:.3f}%"
+    size: dict[str, str | float] = {"x": left, "y": y, "width": f"{width:.3f}%", "height": height}
+    step = 0 if finding is None or finding.verdict is Verdict.SAME else shade(finding.ratio, margin)
+    words = "–" if finding is None else ratio(finding.ratio)
+    interval = "" if finding is None else f"{finding.low:.2f}–{finding.high:.2f}"
+    return tag(
+        "g",
+        tag("rect", **size, class_="cell"),
+        tag("rect", **size, class_="hatched") if _undecided(finding) else None,
+        svg.label(middle, y + height / 2, words, text_anchor="middle", class_="figure"),
+        svg.label(middle, y + height / 2 + 17, interval, text_anchor="middle", class_="minor"),
+        class_=f"d{step}" if step >= 0 else f"dm{-step}",
+        tabindex="0",
+        role="img",
+        aria_label=f"{where}: {_words(finding)}",
+        data_tip=f"{where}: {_words(finding)}",
+    )
+
+
+def _scale_of_colours(margin: float) -> Markup:
+    words = {
+        -4: "4× faster and more", -3: "2× to 4×", -2: "1.25× to 2×", -1: "faster by less",
+        0: f"within {100 * margin:.3g} %", 1: "slower by less", 2: "1.25× to 2×", 3: "2× to 4×",
+        4: "4× slower and more",
+    }  # fmt: skip
+    items = [
+        tag(
+            "li",
+            tag("svg", tag("rect", width=22, height=14, class_="cell"), width=22, height=14,
+                aria_hidden="true", class_=f"d{step}" if step >= 0 else f"dm{-step}"),
+            said,
+        )
+        for step, said in words.items()
+    ]  # fmt: skip
+    return tag("ul", *items, class_="legend", aria_label="Colours")
+
+
+def _ratios(points: Sequence[Point], margin: float) -> Scale:
+    found = [point.finding for point in points if point.finding]
+    ends = [value for one in found for value in (one.low, one.high)]
+    return svg.logarithmic([*ends, 1 / (1 + margin), 1 + margin], margin=1.12)
+
+
+def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Markup:
+    height = 250.0
+    values = [axis.value(point.network) for point in points]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite), max(finite)
+    log = low > 0 and high > 8 * low
+    # No bound has no place on a scale: it stands behind the largest.
+    beyond = high * (high / low) ** 0.2 if log else high + 0.2 * (high - low)
+    far = beyond if len(finite) < len(values) else high
+    pad = (far / low) ** 0.06 if log else 0.06 * (far - low)
+    across = Scale(low / pad, far * pad, log=True) if log else Scale(low - pad, far + pad)
+    up = _ratios(points, margin)
+
+    def y(value: float) -> float:
+        return round(height * (1 - up.at(value)), 2)
+
+    ordered = sorted(points, key=lambda one: axis.value(one.network))
+    places = [(min(axis.value(one.network), far), one.finding) for one in ordered]
+    known = [(value, finding) for value, finding in places if finding]
+    marks = []
+    for (value, finding), point in zip(places, ordered, strict=True):
+        x, where = across.x(value), f"{axis.words} {axis.write(axis.value(point.network))}"
+        marks.append(svg.label(x, height + 18, axis.write(axis.value(point.network)), text_anchor="middle"))
+        if finding is None:
+            continue
+        open_ = " hollow" if _undecided(finding) else ""
+        marks.append(
+            tag(
+                "g",
+                tag("line", x1=x, x2=x, y1=y(finding.low), y2=y(finding.high), class_="interval c1"),
+                tag("circle", cx=x, cy=y(finding.ratio), r=5, class_=f"point c1{open_}",
+                    data_tip=f"{where}: {_words(finding)}"),
+                svg.label(x, y(finding.high) - 8, ratio(finding.ratio), text_anchor="middle",
+                          class_="halo name"),
+            )
+        )  # fmt: skip
+    grid = [
+        tag("g", tag("line", x1="0", x2="100%", y1=y(tick.value), y2=y(tick.value)),
+            svg.label(-8, y(tick.value) + 4, f"{tick.value:.6g}×", text_anchor="end"))
+        for tick in up.ticks()
+        if tick.major
+    ]  # fmt: skip
+    zone = tag("rect", x=0, width="100%", y=y(1 + margin), height=y(1 / (1 + margin)) - y(1 + margin),
+               class_="zone")  # fmt: skip
+    curve = svg.path((across.across(value), y(finding.ratio)) for value, finding in known)
+    said = "; ".join(f"{axis.write(value)}: {_words(finding)}" for value, finding in places)
+    return svg.drawing(
+        f"{name}-svg", f"Ratio by {axis.words}", said, height + 46,
+        zone, tag("g", *grid, class_="axis rows"),
+        svg.stretched(0, height, tag("path", d=curve, class_="line c1")) if known else "",
+        *marks,
+        svg.label("100%", height + 38, f"{axis.words} →", text_anchor="end", class_="quiet"),
+        class_="wide-left top",
+    )  # fmt: skip
+
+
+def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
+    scale, pitch = _ratios(points, margin), 52.0
+    bottom = pitch * len(points) + 4
+    zone = 100 * (scale.at(1 + margin) - scale.at(1 / (1 + margin)))
+    rows = []
+    for index, point in enumerate(points):
+        top, finding = index * pitch, point.finding
+        words = tag("text", tag("tspan", point.network.name, class_="name"),
+                    tag("tspan", f"  {_words(finding)}"), x=0, y=top + 18, class_="halo")  # fmt: skip
+        if finding is None:
+            rows.append(words)
+            continue
+        y, low, high = top + 34, scale.x(finding.low), scale.x(finding.high)
+        open_ = " hollow" if _undecided(finding) else ""
+        rows += [
+            words,
+            tag("line", x1=low, x2=high, y1=y, y2=y, class_="interval c1"),
+            *(tag("line", x1=x, x2=x, y1=y - 5, y2=y + 5, class_="interval-end c1") for x in (low, high)),
+            tag("circle", cx=scale.x(finding.ratio), cy=y, r=5, class_=f"point c1{open_}",
+                data_tip=f"{point.network.name}: {_words(finding)}"),
+        ]  # fmt: skip
+    said = "; ".join(f"{point.network.name}: {_words(point.finding)}" for point in points)
+    return svg.drawing(
+        f"{name}-svg", "Ratio on each network", said, bottom + 42,
+        tag("rect", x=scale.x(1 / (1 + margin)), width=f"{zone:.3f}%", y=0, height=bottom, class_="zone"),
+        svg.columns(scale, 0, bottom, [(tick, f"{tick.value:.6g}×") for tick in scale.ticks()]),
+        tag("line", x1=scale.x(1), x2=scale.x(1), y1=0, y2=bottom, class_="one"),
+        join(rows),
+        svg.label(0, bottom + 34, "← faster", class_="quiet"),
+        svg.label("100%", bottom + 34, "slower →", class_="quiet", text_anchor="end"),
+    )  # fmt: skip
+
+
+def _table(points: Sequence[Point]) -> Markup:
+    head = ["network", "ratio", "from", "to", "blocks", "verdict"]
+    rows = []
+    for point in points:
+        one = point.finding
+        figures = (
+            ["–"] * 4 if one is None else [f"{one.ratio:.3f}", f"{one.low:.3f}", f"{one.high:.3f}",
+                                           str(one.blocks)]
+        )  # fmt: skip
+        verdict = "not compared" if one is None else one.verdict + (f" ({one.reason})" if one.reason else "")
+        rows.append([point.network.name, *figures, verdict])
+    return table("Ratio of the times on each network", head, rows)

@@ -1,0 +1,146 @@
+"""How the loads of each contender are distributed: empirical distributions with their bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plait.lab import stats
+from plait.lab.report import svg
+from plait.lab.report.figure import figure, table
+from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.series import Look, marker
+from plait.lab.report.svg import Scale
+from plait.lab.report.units import count, duration, duration_step, percent
+
+__all__ = ["distribution"]
+
+_HEIGHT = 240.0
+_LABEL = 18.0
+_LOG_FROM = 8.0
+"""Where the slowest load takes that many times as long as the quickest, equal ratios are equally wide."""
+
+
+def distribution(
+    name: str, loads: Mapping[str, Sequence[float]], shown: Mapping[str, Look], confidence: float
+) -> Markup:
+    """Draw the distributions of the loads.
+
+    Args:
+        name: Of the figure, unique in the page.
+        loads: Seconds, by contender; none of them without any.
+        shown: The looks of the contenders.
+        confidence: Of the bands.
+    """
+    values = [value for times in loads.values() for value in times]
+    log = max(values) > _LOG_FROM * min(values)
+    scale = svg.logarithmic(values, margin=1.15) if log else svg.linear(values)
+    medians = {one: stats.median(times) for one, times in loads.items()}
+    ordered = sorted(loads, key=medians.__getitem__)
+    rows, top = _flags([scale.at(medians[one]) for one in ordered])
+    bottom = top + _HEIGHT
+    shares = [0.0, 0.25, 0.5, 0.75, 1.0]
+    grid = join(
+        tag("g", tag("line", x1="0", x2="100%", y1=y, y2=y),
+            svg.label(-8, y + 4, f"{share:.0%}", text_anchor="end"), class_=None if share != 0.5 else "middle")
+        for share in shares
+        for y in [bottom - share * _HEIGHT]
+    )  # fmt: skip
+    parts = [
+        tag("g", grid, class_="axis rows"),
+        svg.columns(scale, top, bottom, [(tick, duration_step(tick.value)) for tick in scale.ticks()]),
+        svg.label("100%", bottom + 34, "time of one load" + (" (logarithmic)" if log else ""),
+                  text_anchor="end", class_="quiet"),
+    ]  # fmt: skip
+    parts += [_curve(scale, loads[one], shown[one], confidence, top) for one in ordered]
+    parts += [
+        _flag(scale, medians[one], shown[one], row, top) for one, row in zip(ordered, rows, strict=True)
+    ]
+    said = "; ".join(f"{one} {duration(medians[one])}" for one in ordered)
+    drawn = svg.drawing(
+        f"{name}-svg", "Distribution of the loads' times", f"Medians, the quickest first: {said}.",
+        bottom + 42, *parts, class_="wide-left",
+    )  # fmt: skip
+    caption = (
+        f"Share of the loads that took at most so long; steep and far left is good. "
+        f"The shaded band holds the whole true curve in {percent(confidence)} of such runs; "
+        f"markers are medians."
+    )
+    return figure(name, caption, drawn, _table(loads, ordered))
+
+
+def _curve(scale: Scale, times: Sequence[float], look: Look, confidence: float, top: float) -> Markup:
+    steps = stats.ecdf(times)
+    reach = stats.band(len(times), confidence)
+
+    def line(offset: float) -> list[tuple[float, float]]:
+        height = _HEIGHT * (1 - max(0.0, min(1.0, offset)))
+        points = [(0.0 if offset > 0 else scale.across(steps[0].value), height)]
+        for step in steps:
+            x = scale.across(step.value)
+            points.append((x, points[-1][1]))
+            points.append((x, _HEIGHT * (1 - max(0.0, min(1.0, step.share + offset)))))
+        points.append((float(svg.STRETCH), points[-1][1]))
+        return points
+
+    upper, lower = line(reach), line(-reach)
+    return tag(
+        "g",
+        svg.stretched(
+            top,
+            _HEIGHT,
+            tag("path", d=svg.path([*upper, *reversed(lower)]) + "z", class_=f"band {look.class_}"),
+            tag("path", d=svg.path(line(0.0)), class_=f"line {look.class_}", stroke_dasharray=look.dash),
+        ),
+        data_contender=look.name,
+    )
+
+
+def _flags(positions: Sequence[float]) -> tuple[list[int], float]:
+    """Choose the rows of the labels above the plot, so that none is crossed by the line of another.
+
+    Labels of the left half extend to the right and stand the higher the more they are to the left;
+    those of the right half extend to the left, the other way round.
+
+    Args:
+        positions: Across, from 0 to 1, ascending.
+
+    Returns:
+        The row of each, counted from the plot upwards, and the height of all.
+    """
+    left = [index for index, at in enumerate(positions) if at < 0.5]
+    right = [index for index, at in enumerate(positions) if at >= 0.5]
+    rows = [0] * len(positions)
+    for row, index in enumerate(right):
+        rows[index] = row
+    for row, index in enumerate(reversed(left)):
+        rows[index] = len(right) + row
+    return rows, _LABEL * len(positions) + 10
+
+
+def _flag(scale: Scale, median: float, look: Look, row: int, top: float) -> Markup:
+    x, y, middle = scale.x(median), top - 10 - _LABEL * row, top + _HEIGHT / 2
+    end = scale.at(median) >= 0.5
+    words = (
+        tag("tspan", look.name, class_="name"),
+        tag("tspan", f" {duration(median)}"),
+    )
+    return tag(
+        "g",
+        tag("line", x1=x, x2=x, y1=y - 9, y2=middle, class_=f"leader {look.class_}"),
+        marker(look, x, middle),
+        tag("text", *words, x=x, y=y, dx=-6 if end else 6, text_anchor="end" if end else None, class_="halo"),
+        data_contender=look.name,
+    )
+
+
+def _table(loads: Mapping[str, Sequence[float]], ordered: Sequence[str]) -> Markup:
+    fractions = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+    head = ["contender", "loads", "quickest", "10 %", "25 %", "median", "75 %", "90 %", "slowest"]
+    return table(
+        "Quantiles of the loads' times",
+        head,
+        (
+            [one, count(len(loads[one])), *(duration(stats.quantile(loads[one], f)) for f in fractions)]
+            for one in ordered
+        ),
+    )

@@ -1,0 +1,52 @@
+"""What stands around every figure: its caption, and its data as a table for who prefers to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from plait.lab.report.markup import Markup, join, tag
+
+__all__ = ["figure", "section", "table"]
+
+
+def figure(name: str, caption: str, drawn: Markup, data: Markup, *before: Markup) -> Markup:
+    """Put a figure, its caption and its data together.
+
+    Args:
+        name: Unique in the page.
+        caption: How to read it, in a sentence or two.
+        drawn: The drawing.
+        data: A table of what is drawn.
+        before: What stands between the caption and the drawing.
+    """
+    return tag(
+        "figure",
+        tag("figcaption", caption),
+        *before,
+        tag("div", drawn, class_="canvas"),
+        tag("details", tag("summary", "Show the data as a table"), data, class_="data"),
+        id=name,
+    )
+
+
+def section(name: str, heading: str, level: int, *parts: str | None) -> Markup:
+    """Open a section with its heading."""
+    return tag("section", tag(f"h{level}", heading, id=f"{name}-h"), *parts, id=name,
+               aria_labelledby=f"{name}-h")  # fmt: skip
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str | None = None
+) -> Markup:
+    """Write a table that can be scrolled sideways by itself; the first cell of a row heads it."""
+    body = join(
+        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows
+    )
+    written = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head))),
+        tag("tbody", body),
+        class_=class_,
+    )
+    return tag("div", written, class_="scroll", tabindex="0", role="region", aria_label=caption)

@@ -1,0 +1,130 @@
+"""Paired differences: each block's ratio of a contender's time to the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plait.lab.report import svg
+from plait.lab.report.figure import figure, table
+from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.series import Look, marker
+from plait.lab.report.svg import Scale
+from plait.lab.report.units import percent, ratio
+from plait.lab.verdicts import Finding
+
+__all__ = ["paired"]
+
+_ROW = 62.0
+_TOP = 6.0
+
+
+def paired(
+    name: str,
+    findings: Sequence[Finding],
+    ratios: Mapping[str, Mapping[int, float]],
+    shown: Mapping[str, Look],
+    margin: float,
+) -> Markup:
+    """Draw every block's ratio, with the median and its interval.
+
+    Args:
+        name: Of the figure, unique in the page.
+        findings: One for each contender, all against the same reference.
+        ratios: By contender, for each block the contender's time over the reference's.
+        shown: The looks of the contenders.
+        margin: The difference of no practical interest, as a share.
+    """
+    reference = findings[0].reference
+    values = [value for one in findings for value in ratios[one.contender].values()]
+    scale = svg.logarithmic([*values, 1 / (1 + margin), 1 + margin], margin=1.06)
+    bottom = _TOP + _ROW * len(findings)
+    zone = (scale.at(1 / (1 + margin)), scale.at(1 + margin))
+    parts = [
+        tag("rect", x=scale.x(1 / (1 + margin)), width=f"{100 * (zone[1] - zone[0]):.3f}%", y=0,
+            height=bottom, class_="zone"),
+        svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
+        tag("line", x1=scale.x(1), x2=scale.x(1), y1=0, y2=bottom, class_="one"),
+        svg.label(0, bottom + 34, f"← faster than {reference}", class_="quiet"),
+        svg.label("100%", bottom + 34, "slower →", class_="quiet", text_anchor="end"),
+        join(
+            _row(scale, one, ratios[one.contender], shown[one.contender], _TOP + _ROW * row)
+            for row, one in enumerate(findings)
+        ),
+    ]  # fmt: skip
+    said = "; ".join(f"{one.contender} {_figures(one)}, {one.verdict}" for one in findings)
+    drawn = svg.drawing(
+        f"{name}-svg",
+        f"Paired differences from {reference}",
+        f"Ratios of times: {said}.",
+        bottom + 42,
+        *parts,
+    )
+    caption = (
+        f"Each small mark is one block, in which both ran on the same network with the same seed: the time "
+        f"of the contender over that of {reference}. The large mark is the median, the bar its "
+        f"{percent(findings[0].confidence)} interval. Within the shaded zone, {percent(margin)} to either "
+        f"side, a difference is of no practical interest."
+    )
+    return figure(name, caption, drawn, _table(findings, ratios, reference))
+
+
+def ratio_step(value: float) -> str:
+    """Write a ratio of an axis, which is a round one."""
+    return f"{value:.6g}×"
+
+
+def _figures(one: Finding) -> str:
+    return f"{ratio(one.ratio)} [{ratio(one.low)} to {ratio(one.high)}]"
+
+
+def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, top: float) -> Markup:
+    middle = top + 38
+    # Marks of neighbouring blocks stand on different lines, so that equal ones do not hide each other.
+    dots = join(
+        tag("circle", cx=scale.x(value), cy=middle + (block * 5 % 7 - 3) * 2.4, r=2.6,
+            class_=f"dot {look.class_}", data_tip=f"{one.contender}, block {block + 1}: {ratio(value)}")
+        for block, value in sorted(ratios.items())
+    )  # fmt: skip
+    low, high = scale.x(one.low), scale.x(one.high)
+    return tag(
+        "g",
+        tag(
+            "text",
+            tag("tspan", one.contender, class_="name"),
+            tag("tspan", f"  {_figures(one)}"),
+            tag("tspan", f"  {one.verdict}", class_="verdict"),
+            x=0,
+            y=top + 15,
+            class_="halo",
+        ),
+        dots,
+        tag("line", x1=low, x2=high, y1=middle, y2=middle, class_="interval-halo"),
+        tag("line", x1=low, x2=high, y1=middle, y2=middle, class_=f"interval {look.class_}"),
+        *(
+            tag("line", x1=x, x2=x, y1=middle - 6, y2=middle + 6, class_=f"interval-end {look.class_}")
+            for x in (low, high)
+        ),
+        marker(look, scale.x(one.ratio), middle, data_tip=f"{one.contender}: median {_figures(one)}"),
+        data_contender=one.contender,
+    )
+
+
+def _table(findings: Sequence[Finding], ratios: Mapping[str, Mapping[int, float]], reference: str) -> Markup:
+    blocks = sorted({block for one in findings for block in ratios[one.contender]})
+    head = ["", *(one.contender for one in findings)]
+    rows = [
+        ["median", *(ratio(one.ratio) for one in findings)],
+        ["interval", *(f"{one.low:.3f} to {one.high:.3f}" for one in findings)],
+        ["verdict", *(one.verdict + (f" ({one.reason})" if one.reason else "") for one in findings)],
+        *(
+            [
+                f"block {block + 1}",
+                *(
+                    f"{ratios[one.contender][block]:.3f}" if block in ratios[one.contender] else "–"
+                    for one in findings
+                ),
+            ]
+            for block in blocks
+        ),
+    ]
+    return table(f"Time over that of {reference}", head, rows)

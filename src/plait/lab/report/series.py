@@ -1,0 +1,103 @@
+"""How contenders look in every figure: a colour, a dash and a marker each, so that no colour stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from plait.lab.report.markup import Markup, join, tag
+from plait.lab.samples import ContenderInfo, Record
+
+__all__ = ["Look", "key", "looks", "marker"]
+
+COLOURS = 6
+_DASHES = ("none", "7 3", "2 3", "9 3 2 3", "4 2", "12 4")
+_MARKERS = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",  # circle
+    "M-3.6 -3.6h7.2v7.2h-7.2z",  # square
+    "M0 -4.8L4.4 3.4H-4.4z",  # triangle
+    "M0 -5L4.6 0L0 5L-4.6 0z",  # diamond
+    "M0 4.8L4.4 -3.4H-4.4z",  # triangle on its head
+    "M-4.4 -1.5h2.9v-2.9h3v2.9h2.9v3h-2.9v2.9h-3v-2.9h-2.9z",  # cross
+)
+
+
+class Look(NamedTuple):
+    """How one contender is drawn.
+
+    Attributes:
+        name: The contender's.
+        class_: Of its elements, which gives the colour.
+        dash: Of its lines.
+        marker: The path of its marker, around the origin.
+    """
+
+    name: str
+    class_: str
+    dash: str
+    marker: str
+
+
+def looks(record: Record) -> dict[str, Look]:
+    """Give each contender a look; the reference is always the plain one in the colour of text.
+
+    A contender that is there a second time has the colour of the first, and another dash and marker.
+    """
+    found: dict[str, Look] = {}
+    ordered = sorted(record.contenders, key=lambda one: one.name != record.reference)
+    colours: dict[str, int] = {}
+    for number, contender in enumerate(ordered):
+        colour = colours.get(contender.again or "", len(colours))
+        colours.setdefault(contender.name if contender.again is None else f"{contender.name} ", colour)
+        shape = number % len(_MARKERS)
+        # Beyond six, the same colour comes with another dash and marker.
+        turn = (shape + number // COLOURS) % len(_MARKERS)
+        found[contender.name] = Look(
+            name=contender.name,
+            class_=f"c{colour % COLOURS}",
+            dash=_DASHES[turn],
+            marker=_MARKERS[turn],
+        )
+    return found
+
+
+def marker(look: Look, x: str, y: float, **attributes: str | float | None) -> Markup:
+    """Draw a contender's marker at a percentage across."""
+    drawn = tag("path", d=look.marker, class_=f"marker {look.class_}", **attributes)
+    return tag("svg", drawn, x=x, y=y, class_="at")
+
+
+def key(contenders: Sequence[ContenderInfo], shown: Mapping[str, Look]) -> Markup:
+    """List the contenders with their looks; the script makes a switch of each."""
+    return tag(
+        "ul",
+        join(
+            tag(
+                "li",
+                tag(
+                    "label",
+                    tag("input", type="checkbox", checked="", class_="scripted", value=one.name),
+                    swatch(shown[one.name]),
+                    tag("b", one.name),
+                    " ",
+                    tag("span", one.title),
+                ),
+            )
+            for one in contenders
+        ),
+        class_="key",
+        aria_label="Contenders",
+    )
+
+
+def swatch(look: Look) -> Markup:
+    """Draw a piece of a contender's line with its marker."""
+    return tag(
+        "svg",
+        tag("line", x1=0, x2=34, y1=7, y2=7, stroke_dasharray=look.dash, class_=f"line {look.class_}"),
+        tag("path", d=look.marker, transform="translate(17 7)", class_=f"marker {look.class_}"),
+        width=34,
+        height=14,
+        aria_hidden="true",
+        class_="swatch",
+    )

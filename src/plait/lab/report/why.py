@@ -1,0 +1,136 @@
+"""Why: the difference, taken apart by contenders in between, as steps from the reference's time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import accumulate, pairwise
+
+from plait.lab.attribution import Attribution, Share
+from plait.lab.report import svg
+from plait.lab.report.figure import figure, table
+from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.units import duration, ratio
+
+__all__ = ["why"]
+
+_PITCH = 54.0
+
+
+def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
+    """Draw the steps and say them in words.
+
+    Args:
+        name: Of the figure, unique in the page.
+        found: The difference and its steps.
+        title: Names a contender for people.
+    """
+    whole = found.whole
+    ends = [math.exp(log) for log in accumulate((share.log for share in found.shares), initial=0.0)]
+    scale = svg.logarithmic([1.0, *ends, whole.ratio], margin=1.08)
+    rows: list[Markup] = [_total(scale, 0, whole.reference, 1.0)]
+    for index, (share, (begin, end)) in enumerate(zip(found.shares, pairwise(ends), strict=True), 1):
+        rows.append(_step(scale, index * _PITCH, share, begin, end))
+    last = len(rows)
+    rest = math.exp(found.rest)
+    if abs(found.rest) > 0.005:
+        rows.append(_rest(scale, last * _PITCH, ends[-1], ends[-1] * rest))
+        last += 1
+    rows.append(_total(scale, last * _PITCH, whole.contender, whole.ratio))
+    bottom = len(rows) * _PITCH + 4
+    said = "; ".join(f"{_step_words(share)}: {share.cause}" for share in found.shares)
+    drawn = svg.drawing(
+        f"{name}-svg", f"From {whole.reference} to {whole.contender} in steps", said, bottom + 42,
+        svg.columns(scale, 0, bottom, [(tick, f"{tick.value:.6g}×") for tick in scale.ticks()]),
+        join(rows),
+        svg.label("100%", bottom + 34, f"time over that of {whole.reference} (logarithmic)", text_anchor="end",
+                  class_="quiet"),
+    )  # fmt: skip
+    caption = (
+        f"From {whole.reference} to {whole.contender} one thing changes at a time; a bar goes from the time "
+        f"before a step to the time after it. On the logarithmic axis the steps add up to the whole."
+    )
+    return join(
+        [figure(name, caption, drawn, _table(found)), tag("ul", *_words(found, title), class_="findings")]
+    )
+
+
+def _total(scale: svg.Scale, top: float, contender: str, at: float) -> Markup:
+    width = 100 * min(1.0, max(0.0, scale.at(at)))
+    return tag(
+        "g",
+        tag("text", tag("tspan", contender, class_="name"), tag("tspan", f"  {ratio(at)}"), x=0, y=top + 18,
+            class_="halo"),
+        tag("rect", x=0, y=top + 27, width=f"{width:.3f}%", height=16, class_="total"),
+    )  # fmt: skip
+
+
+def _step_words(share: Share) -> str:
+    part = f", {share.share:.0%} of the difference" if share.share is not None else ""
+    one = share.finding
+    return f"{one.reference} → {one.contender} {ratio(one.ratio)}{part}"
+
+
+def _step(scale: svg.Scale, top: float, share: Share, begin: float, end: float) -> Markup:
+    left, right = sorted((100 * scale.at(begin), 100 * scale.at(end)))
+    saves = share.log < 0
+    return tag(
+        "g",
+        tag("text", tag("tspan", f"{'−' if saves else '+'} ", class_="name"), _step_words(share), x=0,
+            y=top + 18, class_="halo"),
+        tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
+            class_="saves" if saves else "costs", data_tip=f"{share.cause}: {share.finding.words()}"),
+        tag("line", x1=scale.x(begin), x2=scale.x(begin), y1=top - 11, y2=top + 27, class_="riser"),
+    )  # fmt: skip
+
+
+def _rest(scale: svg.Scale, top: float, begin: float, end: float) -> Markup:
+    left, right = sorted((100 * scale.at(begin), 100 * scale.at(end)))
+    return tag(
+        "g",
+        svg.label(0, top + 18, "not attributed, because medians do not add up", class_="halo"),
+        tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
+            class_="rest"),
+    )  # fmt: skip
+
+
+def _words(found: Attribution, title: Callable[[str], str]) -> list[Markup]:
+    items = []
+    for share in found.shares:
+        one = share.finding
+        words = [tag("b", f"{share.cause[:1].upper()}{share.cause[1:]}. "), one.sentence(title)]
+        if share.handshakes:
+            times = (share.handshakes.before, share.handshakes.after)
+            words.append(
+                f" Connecting and TLS took {duration(times[0])} before the step and {duration(times[1])} "
+                f"after it, added up over connections that are set up side by side."
+            )
+        items.append(tag("li", *words))
+    if found.head_of_line:
+        items.append(
+            tag("li", tag("b", "Waiting behind lost packets, over several HTTP/2 connections instead of one. "),
+                found.head_of_line.sentence(title))
+        )  # fmt: skip
+    items.append(
+        tag("li", "This is an attribution and not a proof: what a step is worth depends on the order of the "
+            "steps, and a step changes all that follows from its one thing.", class_="quiet")
+    )  # fmt: skip
+    return items
+
+
+def _table(found: Attribution) -> Markup:
+    head = ["step", "what changes", "ratio", "from", "to", "share of the difference", "verdict"]
+    rows = [
+        [
+            f"{one.reference} → {one.contender}", share.cause, f"{one.ratio:.3f}", f"{one.low:.3f}",
+            f"{one.high:.3f}", "–" if share.share is None else f"{share.share:.0%}", str(one.verdict),
+        ]
+        for share in found.shares
+        for one in [share.finding]
+    ]  # fmt: skip
+    whole = found.whole
+    rows.append(
+        [f"{whole.reference} → {whole.contender}", "all of it", f"{whole.ratio:.3f}", f"{whole.low:.3f}",
+         f"{whole.high:.3f}", "", str(whole.verdict)]
+    )  # fmt: skip
+    return table("The difference in steps", head, rows)
