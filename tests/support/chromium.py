@@ -61,11 +61,12 @@ class Chromium:
 
     @classmethod
     @contextmanager
-    def start(cls, home: Path) -> Iterator[Chromium]:
+    def start(cls, home: Path, **logs: str) -> Iterator[Chromium]:
         """Start chromedriver and a browser, and end both.
 
         Args:
             home: Home directory of the browser, with what it trusts.
+            logs: The logs that ``log`` reads later, with the level from which they are kept.
         """
         driver, browser = require_tool("chromedriver"), require_tool("chromium")
         port = free_port()
@@ -78,6 +79,7 @@ class Chromium:
             base = f"http://127.0.0.1:{running.port}/session"
             options = {"binary": browser, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
             wanted = {"acceptInsecureCerts": False, "goog:chromeOptions": options}
+            wanted["goog:loggingPrefs"] = logs
             session = _call("POST", base, {"capabilities": {"alwaysMatch": wanted}})
             endpoint = f"{base}/{session['sessionId']}"
             try:
@@ -93,6 +95,11 @@ class Chromium:
         """Run the body of an async function in the page and return what it returns."""
         body = {"script": f"return (async () => {{ {script} }})()", "args": []}
         return _call("POST", f"{self._endpoint}/execute/sync", body)
+
+    def log(self, kind: str) -> list[dict[str, Any]]:
+        """Return the entries of a log since they were last asked for."""
+        entries: list[dict[str, Any]] = _call("POST", f"{self._endpoint}/se/log", {"type": kind})
+        return entries
 
 
 def _call(method: str, url: str, body: dict[str, Any] | None = None) -> Any:

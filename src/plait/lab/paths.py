@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from reprlib import Repr
 
 from plait.errors import ConfigError
 from plait.lab.source import RESOURCES_LIMIT, Source
@@ -12,6 +13,8 @@ from plait.lab.workload import Resource
 __all__ = ["is_path", "quoted", "read_paths"]
 
 _QUOTED = 62  # characters
+
+_brief = Repr()  # which does not go through everything, however deep it is
 
 # A path and perhaps a query (RFC 9112 §3.2.1), as it goes over the wire: visible ASCII without "#".
 # One that begins with two slashes would pass for a host where a client takes a relative URL (RFC 3986 §4.2).
@@ -25,7 +28,7 @@ def is_path(text: str) -> bool:
 
 def quoted(text: object) -> str:
     """Quote somebody's input in a sentence, not all of it when there is much."""
-    shown = repr(text)
+    shown = repr(text) if isinstance(text, str) else _brief.repr(text)
     return shown if len(shown) <= _QUOTED else f"{shown[: _QUOTED - 2]}…{shown[-1]}"
 
 
