@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from plait.client.async_completions import AsyncCompletions
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
@@ -289,6 +290,33 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         pending = AsyncPending(self, request, WHOLE)
         self._start(pending)
         return pending
+
+    def as_completed(self, pendings: Iterable[AsyncPending] = ()) -> AsyncCompletions:
+        """Iterate over requests (``async for``) as they are done; more can be added meanwhile."""
+        return AsyncCompletions(self._waiting, pendings)
+
+    async def wait(
+        self, pendings: Iterable[AsyncPending], timeout: float | None = None
+    ) -> list[AsyncPending]:
+        """Wait until at least one of some requests is done.
+
+        It looks at each of them; for thousands, :meth:`as_completed` does not.
+
+        Args:
+            pendings: Requests of this client.
+            timeout: Seconds to wait; the requests go on after that, and can be waited for again.
+
+        Returns:
+            Those that are done; none of them when the time is over.
+        """
+        waited_for = list(pendings)
+        if not any(one.done for one in waited_for):
+            completions = AsyncCompletions(self._waiting, waited_for)
+            try:
+                await completions.wait(timeout)
+            finally:
+                completions.forget()
+        return [one for one in waited_for if one.done]
 
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.

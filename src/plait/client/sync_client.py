@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from plait.client.calls import Call
+from plait.client.completions import Completions
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
@@ -204,6 +205,31 @@ class Client(Methods[Response]):
             with self._driver.lock:
                 self._driver.flush()
         return pending
+
+    def as_completed(self, pendings: Iterable[Pending] = ()) -> Completions:
+        """Iterate over requests as they are done; more can be added meanwhile."""
+        return Completions(self, pendings)
+
+    def wait(self, pendings: Iterable[Pending], timeout: float | None = None) -> list[Pending]:
+        """Wait until at least one of some requests is done.
+
+        It looks at each of them; for thousands, :meth:`as_completed` does not.
+
+        Args:
+            pendings: Requests of this client.
+            timeout: Seconds to wait; the requests go on after that, and can be waited for again.
+
+        Returns:
+            Those that are done; none of them when the time is over.
+        """
+        waited_for = list(pendings)
+        if not any(one.done for one in waited_for):
+            completions = Completions(self, waited_for)
+            try:
+                completions.wait(timeout)
+            finally:
+                completions.forget()
+        return [one for one in waited_for if one.done]
 
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> ResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
