@@ -28,6 +28,7 @@ from plait.lab.contenders.base import Contender
 from plait.lab.contenders.registry import AGAIN, contender_named, default_names
 from plait.lab.network.parse import parse_networks
 from plait.lab.network.profile import Network
+from plait.lab.network.relay import refuse_loss
 from plait.lab.network.sweep import parse_sweep
 from plait.lab.report.page import render
 from plait.lab.runner import Job
@@ -220,6 +221,8 @@ def _compare(given: _Given, arguments: list[str]) -> None:
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     conditions = [Condition.parse(text) for text in given.conditions]
     networks = _networks(given)
+    if given.kind is LinkKind.RELAY:
+        refuse_loss(networks)
     small = given.requests or (NETWORK_REQUESTS if networks and given.subject == BOOKSTORE else None)
     choice = Choice(
         name=given.subject,

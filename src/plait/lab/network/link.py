@@ -38,21 +38,27 @@ class Host(Protocol):
 
 
 class Link(Protocol):
-    """A link between two hosts.
+    """A link between two hosts."""
 
-    Attributes:
-        medium: What it is made of.
-        client: Where contenders run.
-        server: Where servers run.
-        server_address: The address of the server's host, as the client's host reaches it.
-        congestion_control: TCP's on both hosts; None where the system does not tell.
-    """
+    @property
+    def medium(self) -> Medium:
+        """What it is made of."""
 
-    medium: Medium
-    client: Host
-    server: Host
-    server_address: str
-    congestion_control: str | None
+    @property
+    def client(self) -> Host:
+        """Where contenders run."""
+
+    @property
+    def server(self) -> Host:
+        """Where servers run."""
+
+    @property
+    def server_address(self) -> str:
+        """The address of the server's host, as the client's host reaches it."""
+
+    @property
+    def congestion_control(self) -> str | None:
+        """TCP's on both hosts; None where the system does not tell."""
 
     def begin(self, network: Network | None, seed: int) -> None:
         """Be this network from now on, empty and with nothing counted.

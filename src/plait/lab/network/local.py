@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from plait.errors import ConfigError
@@ -15,7 +16,15 @@ from plait.lab.network.namespaces import die_with
 from plait.lab.network.profile import Network
 from plait.lab.samples import Medium
 
-__all__ = ["LocalHost", "Loopback"]
+__all__ = ["LocalHost", "Loopback", "kernel_congestion_control"]
+
+
+def kernel_congestion_control() -> str | None:
+    """Return what TCP uses on this machine; None where the system does not tell."""
+    try:
+        return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    except OSError:
+        return None
 
 
 class LocalHost:
@@ -44,6 +53,7 @@ class Loopback:
         client: This machine.
         server: This machine; of use only when the server runs here.
         server_address: The loopback address.
+        congestion_control: TCP's on this machine.
     """
 
     server_address = "127.0.0.1"
@@ -57,6 +67,7 @@ class Loopback:
         self.medium = medium
         self.client = LocalHost()
         self.server = LocalHost()
+        self.congestion_control = kernel_congestion_control()
 
     def begin(self, network: Network | None, seed: int) -> None:
         """Do nothing.

@@ -27,7 +27,7 @@ from typing import IO, Self
 
 from plait.errors import ConfigError, PlaitError
 from plait.lab.network.link import LinkReport
-from plait.lab.network.local import LocalHost
+from plait.lab.network.local import LocalHost, kernel_congestion_control
 from plait.lab.network.profile import Network
 from plait.lab.samples import Medium
 
@@ -63,6 +63,7 @@ class RelayLink:
         server: This machine.
         server_address: Where the relay listens.
         port: The port it listens on.
+        congestion_control: TCP's on this machine.
     """
 
     medium = Medium.MODELLED
@@ -75,6 +76,7 @@ class RelayLink:
         """
         self.client = LocalHost()
         self.server = LocalHost()
+        self.congestion_control = kernel_congestion_control()
         self._upstream = upstream
         host = upstream[0].strip("[]")
         # A client that knows the server by an address on loopback finds the relay there, too.
