@@ -38,10 +38,10 @@ STOPPING = 8
 """By how much rarer the interval that decides about stopping may err than the one that is reported.
 
 Intervals that happen to be narrow are over-represented among those that stop a run, so a 95 % interval
-that decides about itself after every block misses too often: 7 to 8 % of the cases for smooth
-distributions, and 17 % in the worst case, two values far apart, where being narrow is the same as being
-significant. Stopping by the interval at an eighth of the error, and reporting the ordinary one, holds
-5 %: at most 4.1 % in that worst case, computed exactly (docs/statistics.md).
+that decides about itself after every block misses too often: 7 to 8 % of the time for smooth
+distributions, and 17 % in the hardest case, two values far apart, where being narrow is as good as being
+significant. Stopping by the interval at an eighth of the error, and reporting the ordinary one, keeps
+below 5 %, in that case too (``python -m benchmarks.verdicts``, docs/statistics.md).
 """
 
 
