@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from plait.lab.contenders.base import Load
+from plait.lab.contenders.base import Load, peak_memory
 from plait.lab.contenders.registry import contender_named
 
 TYPE_CHECKING = False
@@ -32,25 +32,6 @@ def main() -> None:
             load.peak_memory = peak_memory()
         result = load.result()
     sys.stdout.write(json.dumps(result))  # json.dump would write it piece by piece, in Python
-
-
-def peak_memory(process: int | str = "self") -> int | None:
-    """Ask the kernel for the largest resident set of a program, in bytes; None where it cannot be asked.
-
-    What it says of a child that has ended (``ru_maxrss``) counts the copy of the parent, too, that
-    the child was before it started the program: a small crawler would look as large as its parent.
-
-    Args:
-        process: Its id; by default this one.
-    """
-    try:
-        with open(f"/proc/{process}/status", "rb") as status:
-            for line in status:
-                if line.startswith(b"VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
 
 
 if __name__ == "__main__":

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import time
 from hashlib import sha256
+from heapq import heappop, heappush
 
 from plait.lab.contenders.graph import Graph
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-__all__ = ["Contender", "Load"]
+__all__ = ["TCP", "Contender", "Load", "add_up", "peak_memory"]
+
+TCP = ("segments_sent", "segments_received", "retransmitted", "out_of_order")
+"""What is taken of :class:`plait.drivers.tcp_info.TcpInfo`, as :class:`plait.lab.samples.Tcp` has it."""
 
 
 class Load:
@@ -37,6 +41,8 @@ class Load:
         headers: Fields of every request.
         paths: The path and query of each resource.
         kinds: What each resource is to a page.
+        parents: The resource that makes each known, by its index; None for the beginning.
+        delays: Seconds from then until it is asked for.
         graph: Which resources are known.
         began: When the load began.
         connections: Connections opened; None counts those told to :meth:`connected`.
@@ -55,12 +61,12 @@ class Load:
         self.address: str | None = job["address"]
         self.page: str | None = job["page"]
         self.headers: list[tuple[str, str]] = [(name, value) for name, value in job["headers"]]
-        parents: Sequence[int | None]
-        delays: Sequence[float]
         self.paths: Sequence[str]
         self.kinds: Sequence[str]
-        self.paths, self.kinds, parents, delays = zip(*job["resources"], strict=True)
-        self.graph = Graph(parents, delays)
+        self.parents: Sequence[int | None]
+        self.delays: Sequence[float]
+        self.paths, self.kinds, self.parents, self.delays = zip(*job["resources"], strict=True)
+        self.graph = Graph(self.parents, self.delays)
         self._timeline: int = job["timeline"]
         self.began = 0.0
         self._ended = 0.0
@@ -100,6 +106,20 @@ class Load:
         """Seconds until the next resource becomes known by itself; None when none will."""
         when = self.graph.next_due
         return None if when is None else max(0.0, when - time.monotonic())
+
+    def one_by_one(self) -> Iterator[int]:
+        """Yield the resources that are known, the first of the workload first; wait for the next to be.
+
+        Whoever iterates receives each before asking for the next.
+        """
+        known: list[int] = []
+        while self.graph.unfinished:
+            for index in self.due():
+                heappush(known, index)
+            if known:
+                yield heappop(known)
+            else:
+                time.sleep(self.until_due or 0.0)
 
     # -- what came of it -------------------------------------------------------------------------
 
@@ -155,6 +175,11 @@ class Load:
             secured: When TLS was; ``connected`` without TLS.
         """
         self._connections.append((port, started, connected, secured))
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports of the connections recorded so far."""
+        return {port for port, *_ in self._connections}
 
     def result(self) -> dict[str, Any]:
         """Make what the crawler writes; docs/contenders.md describes it."""
@@ -237,3 +262,39 @@ class Contender:
             Exception: Whatever the client raises; the load has failed.
         """
         raise NotImplementedError
+
+
+def add_up(names: Sequence[str], counts: Iterable[Any]) -> dict[str, Any] | None:
+    """Add up counts of several connections, by name; None for one that nobody counted.
+
+    Args:
+        names: The attributes of each count.
+        counts: One for each connection, None where nothing was counted.
+
+    Returns:
+        None when some connection has none, or there is no connection.
+    """
+    found = list(counts)
+    if not found or None in found:
+        return None
+    columns = {name: [getattr(one, name) for one in found] for name in names}
+    return {name: None if None in column else sum(column) for name, column in columns.items()}
+
+
+def peak_memory(process: int | str = "self") -> int | None:
+    """Ask the kernel for the largest resident set of a program, in bytes; None where it cannot be asked.
+
+    What it says of a child that has ended (``ru_maxrss``) counts the copy of the parent, too, that
+    the child was before it started the program: a small crawler would look as large as its parent.
+
+    Args:
+        process: Its id; by default this one.
+    """
+    try:
+        with open(f"/proc/{process}/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None

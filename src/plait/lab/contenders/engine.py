@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from heapq import heappop, heappush
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
@@ -23,18 +22,19 @@ AHEAD = 100
 
 
 def serial(client: Client, load: Load, send: Send, receive: Receive, travelling: int) -> None:
-    """Fetch what is known one after the other, in the order of the workload."""
-    known: list[int] = []
-    while load.graph.unfinished:
-        for index in load.due():
-            heappush(known, index)
-        if known:
-            index = heappop(known)
-            pending = send(index)
-            pending.result()
-            receive(index, pending)
-        else:
-            time.sleep(load.until_due or 0.0)
+    """Fetch what is known one after the other, in the order of the workload.
+
+    Args:
+        client: The client.
+        load: Knows which resources are known.
+        send: Submits the request for a resource.
+        receive: Records its response.
+        travelling: How many requests may travel at once; the same for all functions here.
+    """
+    for index in load.one_by_one():
+        pending = send(index)
+        pending.result()
+        receive(index, pending)
 
 
 def chunks(client: Client, load: Load, send: Send, receive: Receive, travelling: int) -> None:
@@ -43,11 +43,10 @@ def chunks(client: Client, load: Load, send: Send, receive: Receive, travelling:
     while load.graph.unfinished:
         known.extend(load.due())
         if known:
-            chunk = [known.popleft() for _ in range(min(travelling, len(known)))]
-            under_way = {send(index): index for index in chunk}
-            while under_way:
-                for pending in _wait(client, under_way, None):
-                    receive(under_way.pop(pending), pending)
+            indices = [known.popleft() for _ in range(min(travelling, len(known)))]
+            chunk = {send(index): index for index in indices}
+            for pending in client.as_completed(chunk):
+                receive(chunk[pending], pending)
         else:
             time.sleep(load.until_due or 0.0)
 
@@ -56,25 +55,16 @@ def window(client: Client, load: Load, send: Send, receive: Receive, travelling:
     """Send whatever is known; the client has so many travel at once, and the others wait in order."""
     known: deque[int] = deque()
     under_way: dict[Pending, int] = {}
+    completions = client.as_completed()
     room = travelling + AHEAD
     while load.graph.unfinished:
         known.extend(load.due())
         while known and len(under_way) < room:
             index = known.popleft()
-            under_way[send(index)] = index
-        if under_way:
-            for pending in _wait(client, under_way, load.until_due):
-                receive(under_way.pop(pending), pending)
-        else:
+            pending = send(index)
+            under_way[pending] = index
+            completions.add(pending)
+        if not under_way:
             time.sleep(load.until_due or 0.0)
-
-
-def _wait(client: Client, under_way: dict[Pending, int], seconds: float | None) -> list[Pending]:
-    """Wait until one is done, at most so long; return those that are."""
-    from plait.errors import Timeout
-
-    try:
-        next(iter(under_way)).result(seconds)
-    except Timeout:
-        pass
-    return [pending for pending in under_way if pending.done]
+        elif (done := completions.wait(load.until_due)) is not None:
+            receive(under_way.pop(done), done)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 from plait.lab.contenders import engine
-from plait.lab.contenders.base import Contender, Load
+from plait.lab.contenders.base import TCP, Contender, Load, add_up
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
     from typing import Any
 
+    from plait.client.statistics import Statistics
     from plait.client.sync_client import Pending
 
 __all__ = ["CONTENDERS", "Http1", "Http2", "PlaitContender"]
@@ -41,7 +40,10 @@ class PlaitContender(Contender):
             verify=load.verify,
             http=self.http,
             max_connections=self.connections,
-            max_in_flight=load.in_flight,
+            h2_connections=self.connections,
+            # Shared out where there are several connections.
+            max_in_flight=-(-load.in_flight // self.connections),
+            count_fields=True,
             **self.options,
         ) as client:
             paths = load.paths
@@ -51,17 +53,20 @@ class PlaitContender(Contender):
 
             def receive(index: int, pending: Pending) -> None:
                 response = pending.result()
-                done = time.monotonic()
+                timing = response.timing
                 load.receive(
-                    index, response.status, response.content, sent=done - response.elapsed, done=done
+                    index,
+                    response.status,
+                    response.content,
+                    sent=timing.sent,
+                    answered=timing.answered,
+                    done=timing.done,
+                    connection=timing.connection - 1,
                 )
 
             load.begin()
             self.pace(client, load, send, receive, self.travelling(load.in_flight))
-            statistics = client.statistics
-            load.connections = statistics.connections_opened
-            load.bytes_sent = statistics.bytes_sent
-            load.bytes_received = statistics.bytes_received
+            _tell(load, client.statistics)
 
     def travelling(self, in_flight: int) -> int:
         """Return how many requests may travel at once."""
@@ -115,4 +120,71 @@ class Http2Chunks(Http2):
     pace = staticmethod(engine.chunks)
 
 
-CONTENDERS: tuple[Contender, ...] = (Http2Serial(), Http2Chunks(), Http2())
+class Http2Static(Http2):
+    """HTTP/2 whose HPACK has no dynamic table in either direction: what header compression is worth."""
+
+    name = "h2-static"
+    label = "HTTP/2, static HPACK"
+    options = {"header_table_size": 0}  # noqa: RUF012
+
+
+class Http2Priorities(Http2):
+    """HTTP/2 that tells the server how urgent each request is (RFC 9218 §4)."""
+
+    name = "h2-priorities"
+    label = "HTTP/2, priorities"
+
+    def headers(self, load: Load, index: int) -> list[tuple[str, str]]:
+        priority = PRIORITIES.get(load.kinds[index])
+        return [*load.headers, ("priority", priority)] if priority else load.headers
+
+
+class Http2Several(Http2):
+    """HTTP/2 on several connections, which lose packets apart from each other; the window is shared out.
+
+    Args:
+        connections: How many.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self.name = f"h2x{connections}"
+        self.label = f"HTTP/2, {connections} connections"
+        self.connections = connections
+
+
+PRIORITIES = {
+    "document": "u=0, i",
+    "style": "u=0",
+    "script": "u=1",
+    "font": "u=0",
+    "image": "i",
+    "data": "u=1, i",
+}
+"""The ``priority`` field by the kind of resource: what Chromium 156 sends for the document, a style sheet and
+a script in its head, a font, an image beyond the first few, and ``fetch()``."""
+
+
+FIELDS = ("request", "request_wire", "response", "response_wire")
+
+
+def _tell(load: Load, statistics: Statistics) -> None:
+    """Record what the client says of its connections."""
+    load.connections = statistics.connections_opened
+    load.bytes_sent = statistics.bytes_sent
+    load.bytes_received = statistics.bytes_received
+    told = statistics.connections
+    if len(told) < statistics.connections_opened:
+        return  # the oldest are forgotten, and with them which request went over which
+    for one in told:
+        load.connected(one.port, one.started, one.connected, one.secured)
+    load.fields = add_up(FIELDS, [one.fields for one in told])
+    load.tcp = add_up(TCP, [one.tcp for one in told])
+
+
+CONTENDERS: tuple[Contender, ...] = (
+    Http2Serial(),
+    Http2Chunks(),
+    Http2Static(),
+    Http2Priorities(),
+    Http2(),
+)

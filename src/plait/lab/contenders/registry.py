@@ -11,7 +11,7 @@ from importlib import import_module
 
 from plait.errors import ConfigError
 from plait.lab.contenders.base import Contender
-from plait.lab.contenders.plait_client import CONTENDERS, Http1
+from plait.lab.contenders.plait_client import CONTENDERS, Http1, Http2Several
 
 __all__ = ["AGAIN", "contender_named", "default_names", "names"]
 
@@ -22,7 +22,7 @@ MAX_HTTP1_CONNECTIONS = 256
 MAX_HTTP2_CONNECTIONS = 16
 
 #: Modules with a tuple ``CONTENDERS``, in the order in which they are looked through.
-_MORE = ("plait.lab.contenders.libraries", "plait.lab.contenders.chromium")
+_MORE = ("plait.lab.contenders.libraries", "plait.lab.contenders.curl", "plait.lab.contenders.chromium")
 
 _NUMBERED = re.compile(r"h([12])x([1-9][0-9]{0,9})")
 
@@ -75,10 +75,12 @@ def contender_named(name: str) -> Contender:
 
 
 def _numbered(name: str, version: str, connections: int) -> Contender:
-    limit = MAX_HTTP1_CONNECTIONS
-    if not 1 <= connections <= limit:
-        raise ConfigError(f"contender {name!r} needs {connections} connections; it can have 1 to {limit}")
-    return Http1(connections)
+    least, most = (1, MAX_HTTP1_CONNECTIONS) if version == "1" else (2, MAX_HTTP2_CONNECTIONS)
+    if not least <= connections <= most:
+        raise ConfigError(
+            f"{name!r} is not a contender: over HTTP/{version} there are {least} to {most} connections"
+        )
+    return Http1(connections) if version == "1" else Http2Several(connections)
 
 
 def _imported(name: str) -> Contender:
