@@ -7,10 +7,11 @@ the difference; what is known to have changed is said beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from plait.lab.analysis import analyse
-from plait.lab.network.profile import Network
+from plait.lab.network.profile import Direction, Network
 from plait.lab.samples import Cell, Environment, Record
 from plait.lab.verdicts import Finding, adjusted_runs, judge_runs
 
@@ -74,15 +75,11 @@ def changes_of(
         margin: The difference of no practical interest, as a share.
         network: On which, by name or specification; None for all.
     """
-    old = {_spec(one.cell): one for one in analyse(before).cells}
-    shared = [
-        (one, old[_spec(one.cell)])
-        for one in analyse(after).cells
-        if _spec(one.cell) in old and is_on(one.cell, network)
-    ]
+    then_by_network = {_key(one.cell): one for one in analyse(before).cells}
     found = [
         (now.cell.network, name, earlier, later, now.refusal or then.refusal)
-        for now, then in shared
+        for now in analyse(after).cells
+        if is_on(now.cell, network) and (then := then_by_network.get(_key(now.cell)))
         for name in contenders
         if (earlier := list(then.cell.loads(name).values()))
         and (later := list(now.cell.loads(name).values()))
@@ -109,15 +106,16 @@ def is_on(cell: Cell, network: str | None) -> bool:
     return network is None or (cell.network is not None and network in (cell.network.name, cell.network.spec))
 
 
-def _spec(cell: Cell) -> str | None:
-    return cell.network.spec if cell.network else None
+def _key(cell: Cell) -> tuple[Direction, Direction] | None:
+    """Return what a network is, whatever it is called."""
+    return (cell.network.down, cell.network.up) if cell.network else None
 
 
 def _warnings(before: Record, after: Record) -> list[str]:
     warnings = []
     for what, old, new in (
         ("The workload", before.workload, after.workload),
-        ("The server", before.base_url, after.base_url),
+        ("The server", urlsplit(before.base_url).hostname, urlsplit(after.base_url).hostname),
         ("The medium", str(before.medium), str(after.medium)),
         ("The number of requests under way", before.in_flight, after.in_flight),
         *_environment(before.environment, after.environment),
@@ -126,17 +124,16 @@ def _warnings(before: Record, after: Record) -> list[str]:
             warnings.append(f"{what} changed from {old} to {new}.")
     if before.workload == after.workload and before.resources != after.resources:
         warnings.append("What was fetched changed: other paths, or other sizes.")
-    old_networks, new_networks = ({_name(cell) for cell in one.cells} for one in (before, after))
-    for names, which in ((old_networks - new_networks, "first"), (new_networks - old_networks, "second")):
-        warnings += [f"Only the {which} run has {name}." for name in sorted(names)]
+    old_cells, new_cells = ({_key(cell): _name(cell) for cell in one.cells} for one in (before, after))
+    for cells, others, which in ((old_cells, new_cells, "first"), (new_cells, old_cells, "second")):
+        warnings += [f"Only the {which} run has {name}." for key, name in cells.items() if key not in others]
     return warnings
 
 
 def _environment(old: Environment, new: Environment) -> list[tuple[str, object, object]]:
     """List what may have changed; packages one by one."""
-    names = [field.name for field in fields(Environment) if field.name != "packages"]
     return [
-        *((_WORDS[name], getattr(old, name), getattr(new, name)) for name in names),
+        *((word, getattr(old, name), getattr(new, name)) for name, word in _WORDS.items()),
         *(
             (name, old.packages.get(name, "none"), new.packages.get(name, "none"))
             for name in sorted(old.packages.keys() | new.packages.keys())

@@ -242,7 +242,7 @@ def _sign(value: float) -> int:
 @lru_cache(maxsize=4096)
 def _outside(count: int, rank: int) -> float:
     """Bound how often a median lies outside the rank-th smallest and the rank-th largest sample."""
-    return sum(math.comb(count, below) for below in range(rank)) / 2 ** (count - 1)
+    return sum(math.comb(count, below) for below in range(rank)) / (1 << (count - 1))
 
 
 @lru_cache(maxsize=4096)
