@@ -1,4 +1,4 @@
-"""Records with plausible timelines, made by a crude model of a link: for looking at reports, and testing them."""
+"""Records with plausible timelines, by a crude model of a link: to look at reports, and to test them."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _sample(
 def _timeline(
     network: Network, connections: int, under_way: int, requests: int, size: int, chance: random.Random
 ) -> Timeline:
-    rtt, rate = network.rtt, network.down.rate or 1e9
+    rtt, rate = network.rtt * chance.lognormvariate(0, 0.015), network.down.rate or 1e9
     loss = network.down.loss.rate if network.down.loss else 0.0
     ready = _HANDSHAKES * rtt * chance.lognormvariate(0, 0.01)
     slots = [(ready, index % connections) for index in range(connections * under_way)]

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from plait.lab import stats
-from plait.lab.report.figure import table
+from plait.lab.report.figure import grouped_table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, swatch
 from plait.lab.report.units import count, duration, octets
 from plait.lab.samples import Cell, ContenderInfo, Sample
 
 __all__ = ["budget"]
+
+
+_Value = Callable[[Sample], float | None]
 
 
 class _Row(NamedTuple):
@@ -23,12 +26,14 @@ class _Row(NamedTuple):
         value: Reads it off a sample that was measured; None where nobody told.
         write: How it is written.
         absent: Why nobody might have told.
+        full: What it is a share of, where that is worth saying.
     """
 
     words: str
-    value: Callable[[Sample], float | None]
+    value: _Value
     write: Callable[[float], str]
     absent: str
+    full: _Value | None = None
 
 
 _CLIENT = "this client does not tell"
@@ -37,7 +42,7 @@ _LINK = "there was no emulated link to count it"
 _SERVER = "the server was started by somebody else"
 
 
-def _fields(which: str) -> Callable[[Sample], float | None]:
+def _fields(which: str) -> _Value:
     def value(sample: Sample) -> float | None:
         found = sample.measurement and sample.measurement.fields
         return float(getattr(found, which)) if found else None
@@ -45,17 +50,20 @@ def _fields(which: str) -> Callable[[Sample], float | None]:
     return value
 
 
-def _run(which: str) -> Callable[[Sample], float | None]:
+def _run(which: str) -> _Value:
     return lambda sample: getattr(sample.measurement, which)
 
 
-def _link(sample: Sample, which: str) -> float | None:
-    if sample.link is None:
-        return None
-    return float(getattr(sample.link.down, which) + getattr(sample.link.up, which))
+def _link(which: str) -> _Value:
+    def value(sample: Sample) -> float | None:
+        if sample.link is None:
+            return None
+        return float(getattr(sample.link.down, which) + getattr(sample.link.up, which))
+
+    return value
 
 
-def _tcp(which: str) -> Callable[[Sample], float | None]:
+def _tcp(which: str) -> _Value:
     def value(sample: Sample) -> float | None:
         found = sample.measurement and sample.measurement.tcp
         return getattr(found, which) if found else None
@@ -78,26 +86,34 @@ def _server_cpu(sample: Sample) -> float | None:
     return _each(run.server.total, sample) if run and run.server else None
 
 
-_ROWS = (
-    _Row("time of the load", _run("load"), duration, _CLIENT),
-    _Row("connections", _run("connections"), count, _CLIENT),
-    _Row("time connecting and in handshakes, all connections", _run("handshakes"), duration, _CLIENT),
-    _Row("request headers, as HTTP/1.1 writes them", _fields("request"), octets, _CLIENT),
-    _Row("request headers on the wire", _fields("request_wire"), octets, _CLIENT),
-    _Row("response headers, as HTTP/1.1 writes them", _fields("response"), octets, _CLIENT),
-    _Row("response headers on the wire", _fields("response_wire"), octets, _CLIENT),
-    _Row("sent, TLS included", _run("bytes_sent"), octets, _KERNEL),
-    _Row("received, TLS included", _run("bytes_received"), octets, _KERNEL),
-    _Row("packets on the link, both ways", lambda sample: _link(sample, "packets"), count, _LINK),
-    _Row("bytes on the link, IP headers included", lambda sample: _link(sample, "bytes"), octets, _LINK),
-    _Row("packets lost at random", lambda sample: _link(sample, "lost"), count, _LINK),
-    _Row("packets dropped by full queues", lambda sample: _link(sample, "dropped"), count, _LINK),
-    _Row("packets sent again, both ways", lambda sample: _link(sample, "resent"), count, _LINK),
-    _Row("segments the client sent again", _tcp("retransmitted"), count, _KERNEL),
-    _Row("client's CPU for each request", _client_cpu, duration, _CLIENT),
-    _Row("server's CPU for each request", _server_cpu, duration, _SERVER),
-    _Row("client's peak memory", _run("peak_memory"), octets, _KERNEL),
-)
+_GROUPS = {
+    "Time": (
+        _Row("of the load", _run("load"), duration, _CLIENT),
+        _Row("connecting and in handshakes, all connections", _run("handshakes"), duration, _CLIENT),
+    ),
+    "Header sections": (
+        _Row("of requests, as HTTP/1.1 writes them", _fields("request"), octets, _CLIENT),
+        _Row("of requests, on the wire", _fields("request_wire"), octets, _CLIENT, _fields("request")),
+        _Row("of responses, as HTTP/1.1 writes them", _fields("response"), octets, _CLIENT),
+        _Row("of responses, on the wire", _fields("response_wire"), octets, _CLIENT, _fields("response")),
+    ),
+    "Network": (
+        _Row("connections", _run("connections"), count, _CLIENT),
+        _Row("bytes sent, TLS included", _run("bytes_sent"), octets, _KERNEL),
+        _Row("bytes received, TLS included", _run("bytes_received"), octets, _KERNEL),
+        _Row("bytes on the link, IP headers included", _link("bytes"), octets, _LINK),
+        _Row("packets on the link, both ways", _link("packets"), count, _LINK),
+        _Row("packets lost at random", _link("lost"), count, _LINK),
+        _Row("packets dropped by full queues", _link("dropped"), count, _LINK),
+        _Row("packets sent again, both ways", _link("resent"), count, _LINK),
+        _Row("segments that the client sent again", _tcp("retransmitted"), count, _KERNEL),
+    ),
+    "Processor and memory": (
+        _Row("client's CPU for each request", _client_cpu, duration, _CLIENT),
+        _Row("server's CPU for each request", _server_cpu, duration, _SERVER),
+        _Row("client's peak memory", _run("peak_memory"), octets, _KERNEL),
+    ),
+}
 
 
 def budget(cell: Cell, contenders: Sequence[ContenderInfo], shown: Mapping[str, Look]) -> Markup:
@@ -109,31 +125,32 @@ def budget(cell: Cell, contenders: Sequence[ContenderInfo], shown: Mapping[str, 
         shown: Their looks.
     """
     notes: list[str] = []
-    rows = []
-    for row in _ROWS:
-        cells = []
-        for contender in contenders:
-            found = [
-                value
-                for sample in cell.samples
-                if sample.contender == contender.name and sample.measurement
-                if (value := row.value(sample)) is not None
-            ]
-            cells.append(row.write(stats.median(found)) if found else _absent(row.absent, notes))
-        rows.append([row.words, *cells])
     head = [
         tag("span", "median of a load", class_="quiet"),
         *(join([swatch(shown[one.name]), tag("b", one.name)]) for one in contenders),
     ]
-    return join(
-        [
-            table("What a load costs", head, rows, class_="budget"),
-            tag("ol", *(tag("li", note) for note in notes), class_="notes") if notes else "",
-        ]
-    )
+    groups = {
+        group: [[row.words, *(_cell(row, cell, one.name, notes) for one in contenders)] for row in rows]
+        for group, rows in _GROUPS.items()
+    }
+    written = grouped_table("What a load costs", head, groups, class_="budget")
+    return join([written, tag("ol", *(tag("li", note) for note in notes), class_="notes") if notes else ""])
 
 
-def _absent(reason: str, notes: list[str]) -> Markup:
-    if reason not in notes:
-        notes.append(reason)
-    return join(["–", tag("sup", str(notes.index(reason) + 1))])
+def _cell(row: _Row, cell: Cell, contender: str, notes: list[str]) -> str:
+    found = _median(row.value, cell, contender)
+    if found is None:
+        if row.absent not in notes:
+            notes.append(row.absent)
+        return join(["–", tag("sup", str(notes.index(row.absent) + 1))])
+    full = _median(row.full, cell, contender) if row.full else None
+    change = round(100 * (found / full - 1)) if full else 0
+    if not change:
+        return row.write(found)
+    return join([row.write(found), tag("small", f" {'−' if change < 0 else '+'}{abs(change)} %")])
+
+
+def _median(value: _Value, cell: Cell, contender: str) -> float | None:
+    runs = (one for one in cell.samples if one.contender == contender and one.measurement)
+    known = [found for one in runs if (found := value(one)) is not None]
+    return stats.median(known) if known else None

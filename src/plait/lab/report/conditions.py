@@ -9,7 +9,7 @@ from plait.lab.network.profile import Direction, Network
 from plait.lab.report.units import duration_step, percent
 from plait.lab.samples import Cell, Medium, Record
 
-__all__ = ["Axis", "axes", "called", "described", "medium_words", "rate"]
+__all__ = ["Axis", "axes", "described", "medium_words", "rate", "titles"]
 
 
 class Axis(NamedTuple):
@@ -73,11 +73,30 @@ def axes(networks: Sequence[Network]) -> list[Axis] | None:
     return varying if complete else None
 
 
-def called(record: Record, cell: Cell) -> str:
-    """Name the network of a cell."""
-    if cell.network is not None:
-        return cell.network.name
-    return "Loopback" if record.medium is Medium.LOOPBACK else f"The network to {record.base_url}"
+def titles(record: Record) -> list[str]:
+    """Call the network of each cell something short.
+
+    A preset has a name; of a specification the title has what matters most, unless two would be called
+    the same.
+    """
+    found = [_title(record, cell) for cell in record.cells]
+    if len(set(found)) == len(found):
+        return found
+    return [
+        cell.network.name if cell.network else title for cell, title in zip(record.cells, found, strict=True)
+    ]
+
+
+def _title(record: Record, cell: Cell) -> str:
+    network = cell.network
+    if network is None:
+        return "Loopback" if record.medium is Medium.LOOPBACK else f"The network to {record.base_url}"
+    if "=" not in network.name:
+        return network.name
+    parts = [duration_step(round(network.rtt, 9))]
+    parts += [rate(network.down.rate)] if network.down.rate is not None else []
+    parts += [f"{percent(_loss(network.down))} loss"] if _loss(network.down) else []
+    return ", ".join(parts)
 
 
 def described(network: Network) -> str:

@@ -26,11 +26,15 @@ class Point(NamedTuple):
 
     Attributes:
         network: The network.
+        title: What it is called.
         finding: What was found; None when nothing could be compared.
+        place: Where the page tells more of it.
     """
 
     network: Network
+    title: str
     finding: Finding | None
+    place: str
 
 
 def shade(value: float, margin: float) -> int:
@@ -52,11 +56,11 @@ def decision_map(name: str, points: Sequence[Point], contender: str, reference: 
     """
     swept = axes([point.network for point in points])
     over = f"Each figure is the time of {contender} over that of {reference}: below 1 it is faster. "
-    hatch = "Hatched is what the samples do not decide."
+    hatch = "Hatched is what the samples do not decide. A cell leads to the details of its network."
     data = _table(points)
     if swept and len(swept) == 2:
         drawn = _map(name, points, swept[0], swept[1], margin)
-        return figure(name, over + hatch, drawn, data, _scale_of_colours(margin))
+        return figure(name, over + hatch, drawn, data, _colours(margin))
     if swept:
         drawn = _line(name, points, swept[0], margin)
         return figure(name, over + "Bars are intervals; hollow marks are undecided.", drawn, data)
@@ -86,7 +90,8 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
     ):
         column, row = columns.index(across.value(point.network)), rows.index(up.value(point.network))
         where = f"{across.words} {across.write(columns[column])}, {up.words} {up.write(rows[row])}"
-        cells.append(_cell(column * width, row * height, width, height, point.finding, where, margin))
+        box = (column * width, row * height, width, height)
+        cells.append(_cell(*box, point.finding, where, point.place, margin))
     labels = [
         *(svg.label(f"{(index + 0.5) * width:.3f}%", bottom + 18, across.write(value), text_anchor="middle")
           for index, value in enumerate(columns)),
@@ -120,7 +125,14 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
 
 
 def _cell(
-    x: float, y: float, width: float, height: float, finding: Finding | None, where: str, margin: float
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    finding: Finding | None,
+    where: str,
+    place: str,
+    margin: float,
 ) -> Markup:
     left, middle = f"{x:.3f}%", f"{x + width / 2:.3f}%"
     size: dict[str, str | float] = {"x": left, "y": y, "width": f"{width:.3f}%", "height": height}
@@ -128,35 +140,55 @@ def _cell(
     words = "–" if finding is None else ratio(finding.ratio)
     interval = "" if finding is None else f"{finding.low:.2f}–{finding.high:.2f}"
     return tag(
-        "g",
+        "a",
         tag("rect", **size, class_="cell"),
         tag("rect", **size, class_="hatched") if _undecided(finding) else None,
         svg.label(middle, y + height / 2, words, text_anchor="middle", class_="figure"),
         svg.label(middle, y + height / 2 + 17, interval, text_anchor="middle", class_="minor"),
-        class_=f"d{step}" if step >= 0 else f"dm{-step}",
-        tabindex="0",
-        role="img",
+        class_=_class(step),
+        href=f"#{place}",
         aria_label=f"{where}: {_words(finding)}",
         data_tip=f"{where}: {_words(finding)}",
     )
 
 
-def _scale_of_colours(margin: float) -> Markup:
-    words = {
-        -4: "4× faster and more", -3: "2× to 4×", -2: "1.25× to 2×", -1: "faster by less",
-        0: f"within {100 * margin:.3g} %", 1: "slower by less", 2: "1.25× to 2×", 3: "2× to 4×",
-        4: "4× slower and more",
-    }  # fmt: skip
-    items = [
+def _class(step: int) -> str:
+    return f"d{step}" if step >= 0 else f"dm{-step}"
+
+
+def _colours(margin: float) -> Markup:
+    """Draw the scale of the colours: faster to the left, slower to the right."""
+    steps = (1 + margin, *_STEPS)
+    edges = [*(1 / edge for edge in reversed(steps)), *steps]
+    width = 100 / (len(edges) + 1)
+    cells = [
         tag(
-            "li",
-            tag("svg", tag("rect", width=22, height=14, class_="cell"), width=22, height=14,
-                aria_hidden="true", class_=f"d{step}" if step >= 0 else f"dm{-step}"),
-            said,
+            "rect",
+            x=f"{index * width:.3f}%",
+            y=20,
+            width=f"{width:.3f}%",
+            height=14,
+            class_=f"cell {_class(step)}",
         )
-        for step, said in words.items()
+        for index, step in enumerate(range(-len(steps), len(steps) + 1))
+    ]
+    labels = [
+        svg.label(f"{(index + 1) * width:.3f}%", 48, f"{edge:.3g}×" if edge >= 1 else f"{edge:.2f}×",
+                  text_anchor="middle")
+        for index, edge in enumerate(edges)
     ]  # fmt: skip
-    return tag("ul", *items, class_="legend", aria_label="Colours")
+    drawn = tag(
+        "svg",
+        svg.label(0, 12, "← faster", class_="quiet"),
+        svg.label("100%", 12, "slower →", class_="quiet", text_anchor="end"),
+        *cells,
+        tag("g", *labels, class_="edges"),
+        class_="plot",
+        width="100%",
+        height=56,
+        aria_hidden="true",
+    )
+    return tag("div", drawn, class_="colours")
 
 
 def _ratios(points: Sequence[Point], margin: float) -> Scale:
@@ -228,7 +260,7 @@ def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
     rows = []
     for index, point in enumerate(points):
         top, finding = index * pitch, point.finding
-        words = tag("text", tag("tspan", point.network.name, class_="name"),
+        words = tag("text", tag("tspan", point.title, class_="name"),
                     tag("tspan", f"  {_words(finding)}"), x=0, y=top + 18, class_="halo")  # fmt: skip
         if finding is None:
             rows.append(words)
@@ -240,9 +272,9 @@ def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
             tag("line", x1=low, x2=high, y1=y, y2=y, class_="interval c1"),
             *(tag("line", x1=x, x2=x, y1=y - 5, y2=y + 5, class_="interval-end c1") for x in (low, high)),
             tag("circle", cx=scale.x(finding.ratio), cy=y, r=5, class_=f"point c1{open_}",
-                data_tip=f"{point.network.name}: {_words(finding)}"),
+                data_tip=f"{point.title}: {_words(finding)}"),
         ]  # fmt: skip
-    said = "; ".join(f"{point.network.name}: {_words(point.finding)}" for point in points)
+    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
     return svg.drawing(
         f"{name}-svg", "Ratio on each network", said, bottom + 42,
         tag("rect", x=scale.x(1 / (1 + margin)), width=f"{zone:.3f}%", y=0, height=bottom, class_="zone"),
@@ -264,5 +296,5 @@ def _table(points: Sequence[Point]) -> Markup:
                                            str(one.blocks)]
         )  # fmt: skip
         verdict = "not compared" if one is None else one.verdict + (f" ({one.reason})" if one.reason else "")
-        rows.append([point.network.name, *figures, verdict])
+        rows.append([point.title, *figures, verdict])
     return table("Ratio of the times on each network", head, rows)

@@ -32,8 +32,7 @@ def distribution(
         confidence: Of the bands.
     """
     values = [value for times in loads.values() for value in times]
-    log = max(values) > _LOG_FROM * min(values)
-    scale = svg.logarithmic(values, margin=1.15) if log else svg.linear(values)
+    scale, log = _scale(values)
     medians = {one: stats.median(times) for one, times in loads.items()}
     ordered = sorted(loads, key=medians.__getitem__)
     rows, top = _flags([scale.at(medians[one]) for one in ordered])
@@ -41,7 +40,8 @@ def distribution(
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     grid = join(
         tag("g", tag("line", x1="0", x2="100%", y1=y, y2=y),
-            svg.label(-8, y + 4, f"{share:.0%}", text_anchor="end"), class_=None if share != 0.5 else "middle")
+            svg.label(-8, y + 4, f"{share:.0%}", text_anchor="end"),
+            class_="middle" if share == 0.5 else None)
         for share in shares
         for y in [bottom - share * _HEIGHT]
     )  # fmt: skip
@@ -73,26 +73,45 @@ def _curve(scale: Scale, times: Sequence[float], look: Look, confidence: float, 
     reach = stats.band(len(times), confidence)
 
     def line(offset: float) -> list[tuple[float, float]]:
-        height = _HEIGHT * (1 - max(0.0, min(1.0, offset)))
-        points = [(0.0 if offset > 0 else scale.across(steps[0].value), height)]
+        # Beyond the samples the band would go on for ever, and say nothing.
+        points: list[tuple[float, float]] = []
+        before = offset
         for step in steps:
             x = scale.across(step.value)
-            points.append((x, points[-1][1]))
-            points.append((x, _HEIGHT * (1 - max(0.0, min(1.0, step.share + offset)))))
-        points.append((float(svg.STRETCH), points[-1][1]))
+            points += [(x, _down(before)), (x, _down(step.share + offset))]
+            before = step.share + offset
         return points
 
-    upper, lower = line(reach), line(-reach)
+    area = svg.path([*line(reach), *reversed(line(-reach))]) + "z"
     return tag(
         "g",
         svg.stretched(
             top,
             _HEIGHT,
-            tag("path", d=svg.path([*upper, *reversed(lower)]) + "z", class_=f"band {look.class_}"),
+            tag("path", d=area, class_=f"band {look.class_}"),
             tag("path", d=svg.path(line(0.0)), class_=f"line {look.class_}", stroke_dasharray=look.dash),
         ),
         data_contender=look.name,
     )
+
+
+def _down(share: float) -> float:
+    return _HEIGHT * (1 - max(0.0, min(1.0, share)))
+
+
+def _scale(values: Sequence[float]) -> tuple[Scale, bool]:
+    """Choose the axis of time, and say whether it is logarithmic.
+
+    A position on it means something and a length does not, so it need not begin at zero.
+    """
+    low, high = min(values), max(values)
+    if high > _LOG_FROM * low:
+        return svg.logarithmic(values, margin=1.15), True
+    if low > high / 2:
+        # At least a tenth of the time is shown, lest noise look like a landscape.
+        pad = max(0.1 * (high - low), 0.05 * high)
+        return Scale(low - pad, high + pad), False
+    return svg.linear(values), False
 
 
 def _flags(positions: Sequence[float]) -> tuple[list[int], float]:

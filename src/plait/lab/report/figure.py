@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from plait.lab.report.markup import Markup, join, tag
 
-__all__ = ["figure", "section", "table"]
+__all__ = ["figure", "grouped_table", "section", "table"]
 
 
 def figure(name: str, caption: str, drawn: Markup, data: Markup, *before: Markup) -> Markup:
@@ -35,18 +35,38 @@ def section(name: str, heading: str, level: int, *parts: str | None) -> Markup:
                aria_labelledby=f"{name}-h")  # fmt: skip
 
 
-def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str | None = None
-) -> Markup:
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     """Write a table that can be scrolled sideways by itself; the first cell of a row heads it."""
-    body = join(
+    return _table(caption, head, [tag("tbody", _rows(rows))], None)
+
+
+def grouped_table(
+    caption: str, head: Sequence[str], groups: Mapping[str, Iterable[Sequence[str]]], *, class_: str
+) -> Markup:
+    """Write a table whose rows stand in groups, each with a heading."""
+    bodies = [
+        tag(
+            "tbody",
+            tag("tr", tag("th", heading, scope="rowgroup", colspan=len(head), class_="group")),
+            _rows(rows),
+        )
+        for heading, rows in groups.items()
+    ]
+    return _table(caption, head, bodies, class_)
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> Markup:
+    return join(
         tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows
     )
+
+
+def _table(caption: str, head: Sequence[str], bodies: Sequence[Markup], class_: str | None) -> Markup:
     written = tag(
         "table",
         tag("caption", caption),
         tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head))),
-        tag("tbody", body),
+        *bodies,
         class_=class_,
     )
     return tag("div", written, class_="scroll", tabindex="0", role="region", aria_label=caption)

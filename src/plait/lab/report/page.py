@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import datetime
 from importlib.resources import files
 
 from plait.lab.analysis import Analysis, CellAnalysis
+from plait.lab.network.profile import Network
 from plait.lab.report.budget import budget
-from plait.lab.report.conditions import called, described, medium_words
+from plait.lab.report.conditions import described, medium_words, titles
 from plait.lab.report.decision_map import Point, decision_map
 from plait.lab.report.distribution import distribution
 from plait.lab.report.environment import environment
@@ -36,20 +38,20 @@ def render(record: Record, analysis: Analysis) -> str:
         record: The samples.
         analysis: What was found in them.
     """
-    titles = [called(record, cell) for cell in record.cells]
+    named = titles(record)
     shown = looks(record)
     runs = [
         choose_runs(record, found, number, len(record.cells)) for number, found in enumerate(analysis.cells)
     ]
     sections = [
-        ("verdict", "Verdict", _verdicts(record, analysis, titles)),
-        *_map(record, analysis),
+        ("verdict", "Verdict", _verdicts(record, analysis, named)),
+        *_map(record, analysis, named),
         *(
-            (f"network-{number}", title, _network(record, found, number, shown, runs[number]))
-            for number, (title, found) in enumerate(zip(titles, analysis.cells, strict=True))
+            (f"network-{number}", title, _network(record, found, title, number, shown, runs[number]))
+            for number, (title, found) in enumerate(zip(named, analysis.cells, strict=True))
         ),
         ("environment", "Environment and samples", section("environment", "Environment and samples", 2,
-                                                           environment(record, titles))),
+                                                           environment(record, named))),
     ]  # fmt: skip
     drawn = {place: timeline for one in runs for place, timeline in one.kept.items()}
     heading = f"{record.workload}: HTTP/1.1 and HTTP/2"
@@ -59,20 +61,28 @@ def render(record: Record, analysis: Analysis) -> str:
             "header",
             tag("p", "plait compare", class_="brand"),
             tag("h1", heading),
-            tag("p", f"{record.base_url}, {len(record.resources):,} requests a load, {record.started}",
+            tag("p", f"{record.base_url}, {len(record.resources):,} requests a load, {_day(record.started)}",
                 class_="quiet"),
             tag("button", "Theme: as the system", type="button", id="theme", class_="scripted"),
         ),
-        tag("nav", tag("ol", *(tag("li", tag("a", words, href=f"#{name}")) for name, words, _ in sections)),
-            aria_label="Sections"),
+        _navigation([(name, words) for name, words, _ in sections], len(named)),
         tag("main", *(written for _, _, written in sections)),
         tag("div", id="tip", role="status", aria_live="polite", hidden=""),
     ]  # fmt: skip
     return _document(heading, body, packed(record, drawn))
 
 
-def _verdicts(record: Record, analysis: Analysis, titles: list[str]) -> Markup:
-    cards = [_card(record, found, title) for found, title in zip(analysis.cells, titles, strict=True)]
+def _navigation(sections: list[tuple[str, str]], networks: int) -> Markup:
+    items = [
+        tag("li", tag("a", words, href=f"#{name}"))
+        for name, words in sections
+        if networks <= _CARDS or not name.startswith("network-")
+    ]
+    return tag("nav", tag("ol", *items), aria_label="Sections")
+
+
+def _verdicts(record: Record, analysis: Analysis, named: list[str]) -> Markup:
+    cards = [_card(record, found, title) for found, title in zip(analysis.cells, named, strict=True)]
     if len(cards) > _CARDS:
         tally = summary([found.primary for found in analysis.cells])
         written = join([tally, tag("details", tag("summary", "Every network"), *cards)])
@@ -111,7 +121,7 @@ def _card(record: Record, found: CellAnalysis, title: str) -> Markup:
     ]
     return card(
         title,
-        described(network) if network else "no network of its own",
+        _condition(network),
         found.primary,
         record.title,
         others,
@@ -120,8 +130,19 @@ def _card(record: Record, found: CellAnalysis, title: str) -> Markup:
     )
 
 
-def _map(record: Record, analysis: Analysis) -> list[tuple[str, str, Markup]]:
-    points = [Point(one.cell.network, one.primary) for one in analysis.cells if one.cell.network]
+def _condition(network: Network | None) -> str:
+    if network is None:
+        return "no network of its own"
+    spelled = f" ({network.spec})" if network.spec != network.name else ""
+    return described(network) + spelled
+
+
+def _map(record: Record, analysis: Analysis, named: list[str]) -> list[tuple[str, str, Markup]]:
+    points = [
+        Point(one.cell.network, title, one.primary, f"network-{number}")
+        for number, (one, title) in enumerate(zip(analysis.cells, named, strict=True))
+        if one.cell.network
+    ]
     question = analysis.question
     if question is None or len(points) < 2:
         return []
@@ -129,7 +150,9 @@ def _map(record: Record, analysis: Analysis) -> list[tuple[str, str, Markup]]:
     return [("map", "Decision map", section("map", "Where it pays", 2, drawn))]
 
 
-def _network(record: Record, found: CellAnalysis, number: int, shown: dict[str, Look], runs: Runs) -> Markup:
+def _network(
+    record: Record, found: CellAnalysis, title: str, number: int, shown: dict[str, Look], runs: Runs
+) -> Markup:
     cell = found.cell
     measured = [one for one in record.contenders if cell.loads(one.name)]
     name = f"network-{number}"
@@ -148,7 +171,7 @@ def _network(record: Record, found: CellAnalysis, number: int, shown: dict[str, 
     if measured:
         parts.append(section(f"{name}-budget", "What a load costs", 3, budget(cell, measured, shown)))
     parts.append(section(f"{name}-why", "Why", 3, _why(record, found, name)))
-    heading = tag("h2", called(record, cell), id=f"{name}-h")
+    heading = tag("h2", title, id=f"{name}-h")
     return tag(
         "details",
         tag(
@@ -179,6 +202,13 @@ def _ratios(record: Record, cell: Cell, found: CellAnalysis) -> dict[str, dict[i
         name: {block: load / base[block] for block, load in cell.loads(name).items() if block in base}
         for name in found.ratios
     }
+
+
+def _day(started: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M %Z}".strip()
+    except ValueError:
+        return started
 
 
 def _document(title: str, body: list[Markup], samples: object) -> str:

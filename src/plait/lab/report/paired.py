@@ -74,7 +74,7 @@ def ratio_step(value: float) -> str:
 
 
 def _figures(one: Finding) -> str:
-    return f"{ratio(one.ratio)} [{ratio(one.low)} to {ratio(one.high)}]"
+    return f"{ratio(one.ratio)} [{one.low:.2f} to {one.high:.2f}]"
 
 
 def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, top: float) -> Markup:

@@ -76,21 +76,20 @@
     const plot = canvas.querySelector("svg.plot");
     const cursor = canvas.querySelector(".cursor");
     const edges = canvas.dataset.y.split(" ").map(Number);
+    const pitch = Number(canvas.dataset.pitch);
     const lines = all("tbody tr", one(canvas.dataset.rows));
     const heads = all("thead th", one(canvas.dataset.rows)).map((cell) => cell.textContent);
     const visit = (at, x, y) => {
       const cells = [...lines[at].cells].map((cell) => cell.textContent);
-      const height = Math.min(edges[at + 1] - edges[at], Number(canvas.dataset.pitch));
       cursor.setAttribute("y", edges[at]);
-      cursor.setAttribute("height", height);
+      cursor.setAttribute("height", pitch);
       const box = plot.getBoundingClientRect();
       const times = cells.slice(2).map((text, index) => `${heads[index + 2]} ${text} ms`).join(", ");
-      show(`${cells[0]} on connection ${cells[1]}: ${times}`, x ?? box.left, y ?? box.top + edges[at] + height);
+      show(`${cells[0]} on connection ${cells[1]}: ${times}`, x ?? box.left, y ?? box.top + edges[at] + pitch);
     };
     canvas.addEventListener("pointermove", (event) => {
       const y = event.clientY - plot.getBoundingClientRect().top;
-      const at = lines.findIndex((line, index) =>
-        y >= edges[index] && y < edges[index] + Number(canvas.dataset.pitch));
+      const at = edges.findIndex((edge) => y >= edge && y < edge + pitch);
       if (at >= 0) visit(at, event.clientX, event.clientY);
       else hide();
     });
@@ -98,6 +97,14 @@
     canvas.addEventListener("blur", () => cursor.setAttribute("height", 0));
     walk(canvas, "Arrow keys go from request to request", () => lines.length, (at) => visit(at));
   }
+
+  // Who follows a link to what is folded away wants to see it.
+  const reveal = () => {
+    const target = location.hash && one(location.hash.slice(1));
+    if (target?.tagName === "DETAILS") target.open = true;
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
 
   // The command and the samples can be taken away.
   one("copy").addEventListener("click", async () => {

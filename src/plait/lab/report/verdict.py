@@ -38,16 +38,20 @@ def card(
         noise: The noise floor, in a sentence.
         warnings: What to hold against the figures.
     """
+    body = tag(
+        "div",
+        tag("div", _headline(primary, title)),
+        tag("p", tag("b", "Noise floor"), noise, class_="noise"),
+        class_="card-body",
+    )
+    more = tag("details", tag("summary", "Every comparison"), tag("ul", *(tag("li", one) for one in others)))
     return tag(
         "article",
         tag("h3", heading),
         tag("p", condition, class_="condition"),
-        _headline(primary, title),
-        tag("p", tag("b", "Noise floor. "), noise, class_="noise"),
+        body,
         tag("ul", *(tag("li", one) for one in warnings), class_="warnings") if warnings else None,
-        tag("details", tag("summary", "Every comparison"), tag("ul", *(tag("li", one) for one in others)))
-        if others
-        else None,
+        more if others else None,
         class_="card",
     )
 

@@ -15,6 +15,8 @@ from plait.lab.report.units import duration, ratio
 __all__ = ["why"]
 
 _PITCH = 54.0
+_LITTLE = 0.005
+"""A rest of the logarithms that is not worth a bar: half a per cent."""
 
 
 def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
@@ -28,41 +30,31 @@ def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
     whole = found.whole
     ends = [math.exp(log) for log in accumulate((share.log for share in found.shares), initial=0.0)]
     scale = svg.logarithmic([1.0, *ends, whole.ratio], margin=1.08)
-    rows: list[Markup] = [_total(scale, 0, whole.reference, 1.0)]
-    for index, (share, (begin, end)) in enumerate(zip(found.shares, pairwise(ends), strict=True), 1):
-        rows.append(_step(scale, index * _PITCH, share, begin, end))
-    last = len(rows)
-    rest = math.exp(found.rest)
-    if abs(found.rest) > 0.005:
-        rows.append(_rest(scale, last * _PITCH, ends[-1], ends[-1] * rest))
-        last += 1
-    rows.append(_total(scale, last * _PITCH, whole.contender, whole.ratio))
+    rows = [
+        _bar(scale, index * _PITCH, begin, end, _step_words(share), f"{share.cause}: {share.finding.words()}")
+        for index, (share, (begin, end)) in enumerate(zip(found.shares, pairwise(ends), strict=True))
+    ]
+    if abs(found.rest) > _LITTLE:
+        words = "not attributed, because medians do not add up"
+        rows.append(_bar(scale, len(rows) * _PITCH, ends[-1], whole.ratio, words, words, rest=True))
+    rows.append(_whole(scale, len(rows) * _PITCH, found))
     bottom = len(rows) * _PITCH + 4
     said = "; ".join(f"{_step_words(share)}: {share.cause}" for share in found.shares)
     drawn = svg.drawing(
         f"{name}-svg", f"From {whole.reference} to {whole.contender} in steps", said, bottom + 42,
         svg.columns(scale, 0, bottom, [(tick, f"{tick.value:.6g}×") for tick in scale.ticks()]),
         join(rows),
-        svg.label("100%", bottom + 34, f"time over that of {whole.reference} (logarithmic)", text_anchor="end",
-                  class_="quiet"),
+        svg.label("100%", bottom + 34, f"time over that of {whole.reference} (logarithmic)",
+                  text_anchor="end", class_="quiet"),
     )  # fmt: skip
     caption = (
         f"From {whole.reference} to {whole.contender} one thing changes at a time; a bar goes from the time "
-        f"before a step to the time after it. On the logarithmic axis the steps add up to the whole."
+        f"before a step to the time after it, a minus saves and a plus costs. On the logarithmic axis the "
+        f"steps add up to the whole."
     )
     return join(
         [figure(name, caption, drawn, _table(found)), tag("ul", *_words(found, title), class_="findings")]
     )
-
-
-def _total(scale: svg.Scale, top: float, contender: str, at: float) -> Markup:
-    width = 100 * min(1.0, max(0.0, scale.at(at)))
-    return tag(
-        "g",
-        tag("text", tag("tspan", contender, class_="name"), tag("tspan", f"  {ratio(at)}"), x=0, y=top + 18,
-            class_="halo"),
-        tag("rect", x=0, y=top + 27, width=f"{width:.3f}%", height=16, class_="total"),
-    )  # fmt: skip
 
 
 def _step_words(share: Share) -> str:
@@ -71,26 +63,34 @@ def _step_words(share: Share) -> str:
     return f"{one.reference} → {one.contender} {ratio(one.ratio)}{part}"
 
 
-def _step(scale: svg.Scale, top: float, share: Share, begin: float, end: float) -> Markup:
+def _bar(
+    scale: svg.Scale, top: float, begin: float, end: float, words: str, tip: str, *, rest: bool = False
+) -> Markup:
+    """Draw one step, with a line down to it from where the step before it ended."""
     left, right = sorted((100 * scale.at(begin), 100 * scale.at(end)))
-    saves = share.log < 0
+    saves = end < begin
+    riser = tag("line", x1=scale.x(begin), x2=scale.x(begin), y1=top - 11, y2=top + 27, class_="riser")
     return tag(
         "g",
-        tag("text", tag("tspan", f"{'−' if saves else '+'} ", class_="name"), _step_words(share), x=0,
-            y=top + 18, class_="halo"),
+        riser if top else None,
+        tag("text", tag("tspan", "− " if saves else "+ ", class_="name"), words, x=0, y=top + 18,
+            class_="halo"),
         tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
-            class_="saves" if saves else "costs", data_tip=f"{share.cause}: {share.finding.words()}"),
-        tag("line", x1=scale.x(begin), x2=scale.x(begin), y1=top - 11, y2=top + 27, class_="riser"),
+            class_="rest" if rest else "saves" if saves else "costs", data_tip=tip),
     )  # fmt: skip
 
 
-def _rest(scale: svg.Scale, top: float, begin: float, end: float) -> Markup:
-    left, right = sorted((100 * scale.at(begin), 100 * scale.at(end)))
+def _whole(scale: svg.Scale, top: float, found: Attribution) -> Markup:
+    one = found.whole
+    left, right = sorted((100 * scale.at(1.0), 100 * scale.at(one.ratio)))
     return tag(
         "g",
-        svg.label(0, top + 18, "not attributed, because medians do not add up", class_="halo"),
-        tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
-            class_="rest"),
+        tag("line", x1=scale.x(one.ratio), x2=scale.x(one.ratio), y1=top - 11, y2=top + 31, class_="riser"),
+        tag("text", tag("tspan", "= ", class_="name"),
+            tag("tspan", f"{one.reference} → {one.contender} {ratio(one.ratio)}", class_="name"), x=0,
+            y=top + 18, class_="halo"),
+        tag("rect", x=f"{left:.3f}%", y=top + 31, width=f"{max(right - left, 0.3):.3f}%", height=8,
+            class_="total", data_tip=f"the whole: {one.words()}"),
     )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def _words(found: Attribution, title: Callable[[str], str]) -> list[Markup]:
         items.append(tag("li", *words))
     if found.head_of_line:
         items.append(
-            tag("li", tag("b", "Waiting behind lost packets, over several HTTP/2 connections instead of one. "),
+            tag("li", tag("b", "Waiting behind lost packets: several HTTP/2 connections instead of one. "),
                 found.head_of_line.sentence(title))
         )  # fmt: skip
     items.append(
