@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.client.pool import Link, Pool
+from plait.client.pool import Link, Pool, Ticket
 from plait.config import HttpVersions
 from plait.errors import ConnectFailed, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
@@ -62,8 +62,8 @@ def begin(pool: Pool) -> int:
     return count
 
 
-def grant(pool: Pool) -> list[Waiting]:
-    granted = []
+def grant(pool: Pool) -> list[Ticket]:
+    granted: list[Ticket] = []
     for link in pool.links:
         for ticket in pool.assign(link):
             ticket.granted(link)

@@ -13,7 +13,7 @@ import h2.events
 import pytest
 
 import plait
-from plait.errors import ConnectionLost
+from plait.errors import ClientClosed, ConnectionLost
 from tests.support.raw_h2 import Peer, raw_server
 from tests.support.servers import make_certificate
 
@@ -243,3 +243,26 @@ def test_a_slow_reader_holds_only_its_own_stream_up() -> None:
         with plait.Client(server.url, **options) as client, client.stream("GET", "/large") as response:
             assert client.get("/small").status == 200
             assert len(response.read()) == 100_000
+
+
+def test_a_request_cancelled_by_another_thread_ends_the_wait_of_the_one_that_leads() -> None:
+    asked = threading.Event()
+
+    def silent(peer: Peer) -> None:
+        peer.start()
+        peer.requests()
+        asked.set()
+        peer.drain()
+
+    with raw_server(silent) as server, plait.Client(server.url, http="2") as client:
+        pending = client.submit("GET", "/")
+
+        def cancel() -> None:
+            assert asked.wait(20)
+            pending.cancel()
+
+        cancelling = threading.Thread(target=cancel)
+        cancelling.start()
+        with pytest.raises(ClientClosed):
+            pending.result()
+        cancelling.join(20)

@@ -18,6 +18,7 @@ from plait.config import Limits
 from plait.protocol.endpoint import ClientEndpoint, Endpoint
 from plait.protocol.events import Role
 from plait.protocol.exchange import Exchange
+from plait.protocol.field_bytes import FieldCount
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
@@ -111,6 +112,7 @@ class _Pair:
         peer: The other engine.
         messages: What the peer received, by stream.
         written: Everything plait has sent.
+        delivered: Everything plait was given.
         now: The time plait is told.
         credits: Whether the peer gives credit for content as it arrives.
         goaways: Last stream and error code of each GOAWAY the peer received.
@@ -122,6 +124,7 @@ class _Pair:
         self.peer = Engine(client=peer_is_client)
         self.messages: dict[int, Message] = {}
         self.written = bytearray()
+        self.delivered = bytearray()
         self.now = 0.0
         self.credits = True
         self.goaways: list[tuple[int, int]] = []
@@ -135,6 +138,7 @@ class _Pair:
 
     def send(self, data: bytes) -> None:
         """Give plait bytes that no engine made."""
+        self.delivered += data
         self._deliver(data)
         self._after_delivery()
 
@@ -273,6 +277,8 @@ class ClientPair(_Pair):
         stream_window: Flow-control window of each stream, in bytes.
         connection_window: Flow-control window of the connection, in bytes.
         max_concurrent_streams: The client's own limit.
+        header_table_size: Bytes of HPACK's dynamic tables.
+        field_count: What counts field sections, or None.
     """
 
     def __init__(
@@ -281,6 +287,8 @@ class ClientPair(_Pair):
         stream_window: int = 65_535,
         connection_window: int = 1 << 20,
         max_concurrent_streams: int = 100,
+        header_table_size: int = 4096,
+        field_count: FieldCount | None = None,
     ) -> None:
         super().__init__(peer_is_client=False)
         self.endpoint: ClientEndpoint = ClientEndpoint(
@@ -291,6 +299,8 @@ class ClientPair(_Pair):
                 max_header_size=262_144,
                 stream_window=stream_window,
                 connection_window=connection_window,
+                header_table_size=header_table_size,
+                field_count=field_count,
             )
         )
         self.peer.initiate_connection()

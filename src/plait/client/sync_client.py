@@ -69,6 +69,7 @@ class Pending(Call):
             if not self.done:
                 self.give_up(ClientClosed("the request was cancelled"))
                 self._client._driver.flush()
+                self._client._driver.rouse()
 
 
 class ResponseStream(StreamedResponse):

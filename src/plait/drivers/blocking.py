@@ -197,6 +197,11 @@ class BlockingDriver:
                 if transport.endpoint is not None:
                     self.on_change(transport)
 
+    def rouse(self) -> None:
+        """Let the leader look again whether what it waits for is there, which no socket tells it."""
+        if self._leading:
+            self._wake_leader()
+
     # -- for transports --------------------------------------------------------------------------
 
     def register(self, fd: int, transport: Transport) -> None:
