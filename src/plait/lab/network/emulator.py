@@ -97,6 +97,7 @@ class Emulator:
     server_address = SERVER_ADDRESS
     client: EmulatedHost
     server: ServerHost
+    _module = "plait.lab.network.tun_link"  # the process that makes the hosts and joins them
 
     def __init__(self, *, congestion_control: str | None = None, names: Collection[str] = ()) -> None:
         """Say what the hosts are to be like.
@@ -137,7 +138,7 @@ class Emulator:
             self._process = subprocess.Popen(
                 # -P: a module in the current directory must not pass for one of the standard library.
                 [
-                    *(sys.executable, "-P", "-m", "plait.lab.network.tun_link"),
+                    *(sys.executable, "-P", "-m", self._module),
                     *(str(theirs.fileno()), str(os.getpid()), self.congestion_control, *self._names),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -19,7 +19,16 @@ from plait.lab.network.namespaces import (
     replace_file,
 )
 
-__all__ = ["CLIENT_ADDRESS", "SERVER_ADDRESS", "Attachment", "Hosts", "make_hosts"]
+__all__ = [
+    "CLIENT_ADDRESS",
+    "SERVER_ADDRESS",
+    "Attachment",
+    "Hosts",
+    "hosts_file",
+    "make_hosts",
+    "needs",
+    "set_parameter",
+]
 
 CLIENT_ADDRESS = "10.77.0.2"
 SERVER_ADDRESS = "10.77.0.1"
@@ -86,16 +95,16 @@ def make_hosts(congestion_control: str | None, names: Collection[str]) -> Hosts:
     Raises:
         EmulationUnavailable: When the kernel, or who runs this machine, does not allow it.
     """
-    with _needs("the kernel does not allow network namespaces"):
+    with needs("the kernel does not allow network namespaces"):
         user = os.open("/proc/self/ns/user", os.O_RDONLY) if leave_network() else None
         client_net = os.open("/proc/self/ns/net", os.O_RDONLY)
     client_end = _attach(CLIENT_ADDRESS, SERVER_ADDRESS, congestion_control)
-    with _needs("the kernel does not allow a mount namespace"):
+    with needs("the kernel does not allow a mount namespace"):
         private_mounts()
         if names:
-            replace_file("/etc/hosts", _hosts_file(names))
+            replace_file("/etc/hosts", hosts_file(names))
         mount = os.open("/proc/self/ns/mnt", os.O_RDONLY)
-    with _needs("the kernel does not allow a second network namespace"):
+    with needs("the kernel does not allow a second network namespace"):
         leave_network()
         server_net = os.open("/proc/self/ns/net", os.O_RDONLY)
     server_end = _attach(SERVER_ADDRESS, CLIENT_ADDRESS, congestion_control)
@@ -108,7 +117,15 @@ def make_hosts(congestion_control: str | None, names: Collection[str]) -> Hosts:
 
 
 @contextmanager
-def _needs(sentence: str) -> Iterator[None]:
+def needs(sentence: str) -> Iterator[None]:
+    """Say what is missing when the kernel refuses.
+
+    Args:
+        sentence: The beginning of what to say.
+
+    Raises:
+        EmulationUnavailable: Instead of an OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -123,12 +140,12 @@ def _attach(address: str, peer: str, congestion_control: str | None) -> Attachme
         raise EmulationUnavailable("pyroute2 is not installed (pip install 'plait[lab]')") from error
 
     # What one connection learned of the path must not start the next one off (RFC 9040 §3.1).
-    _set("ipv4/tcp_no_metrics_save", "1")
+    set_parameter("ipv4/tcp_no_metrics_save", "1")
     # Nothing but what the contenders send is to be on the link.
     if os.path.exists("/proc/sys/net/ipv6"):
-        _set("ipv6/conf/default/disable_ipv6", "1")
+        set_parameter("ipv6/conf/default/disable_ipv6", "1")
     device = _open_device()
-    with _needs("the kernel does not allow devices to be configured"):
+    with needs("the kernel does not allow devices to be configured"):
         try:
             with IPRoute() as ip:
                 (loopback,), (index,) = ip.link_lookup(ifname="lo"), ip.link_lookup(ifname=_DEVICE)
@@ -153,19 +170,29 @@ def _open_device() -> int:
     except OSError as error:
         kind = "there is no" if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO) else "no access to"
         raise EmulationUnavailable(f"{kind} /dev/net/tun ({error.strerror})") from error
-    with _needs("the kernel does not allow a TUN device to be made"):
+    with needs("the kernel does not allow a TUN device to be made"):
         fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH", _DEVICE.encode(), _IFF_TUN | _IFF_NO_PI))
     return device
 
 
-def _set(name: str, value: str) -> None:
+def set_parameter(name: str, value: str) -> None:
+    """Set a parameter of this network namespace.
+
+    Args:
+        name: Its path below /proc/sys/net.
+        value: What it is to be.
+    """
     path = f"/proc/sys/net/{name}"
-    with _needs(f"{path} cannot be written"), open(path, "w") as file:
+    with needs(f"{path} cannot be written"), open(path, "w") as file:
         file.write(value)
 
 
-def _hosts_file(names: Collection[str]) -> str:
-    """Write the machine's hosts file anew, with names that mean the server, and mean nothing else."""
+def hosts_file(names: Collection[str]) -> str:
+    """Write the machine's hosts file anew, with names that mean the server, and mean nothing else.
+
+    Args:
+        names: The names.
+    """
     wanted = {name.lower() for name in names}
     lines = [f"{SERVER_ADDRESS} {name}" for name in sorted(wanted)]
     with open("/etc/hosts", encoding="utf-8", errors="surrogateescape") as file:

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ __all__ = [
     "EmulationUnavailable",
     "Namespaces",
     "die_with",
+    "kill_all_in",
     "leave_network",
     "private_mounts",
     "processes_in",
@@ -160,6 +162,21 @@ def processes_in(nets: tuple[int, ...]) -> Iterator[int]:
                 continue  # somebody else's, or gone
             if inode in inodes:
                 yield int(entry)
+
+
+def kill_all_in(nets: tuple[int, ...]) -> None:
+    """Kill every other process in network namespaces, those of processes that are gone already included.
+
+    Args:
+        nets: The namespaces, as file descriptors.
+    """
+    while processes := list(processes_in(nets)):
+        for process in processes:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.001)
 
 
 def die_with(parent: int) -> None:
