@@ -171,6 +171,7 @@ def test_loads_that_vary_are_warned_of_unless_the_network_is_random() -> None:
     [first], second = (one.warnings for one in analyse(record(steady, lossy)).cells)
     assert first.startswith("Loads of HTTP/1.1 on 6 connections vary by")
     assert second == ()
+    assert analyse(record(runs, medium=Medium.REAL)).cells[0].warnings == ()
 
 
 def test_a_machine_that_gets_slower_and_slower_is_warned_of() -> None:

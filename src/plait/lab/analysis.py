@@ -250,7 +250,7 @@ def _noisy(record: Record, cell: Cell) -> list[str]:
     runs = cell.measurements(record.reference)
     loads = [run.load for run in runs]
     title = record.title(record.reference) if runs else ""
-    if len(loads) > 1 and not _random(cell) and (share := stats.variation(loads)) > VARIES:
+    if len(loads) > 1 and not _random(record, cell) and (share := stats.variation(loads)) > VARIES:
         warnings.append(
             f"Loads of {title} vary by {share:.0%}, and no randomness of the network explains it."
         )
@@ -272,7 +272,7 @@ def _preemptions(run: Measurement) -> float:
     return run.involuntary_switches / cpu if cpu > 0.05 else 0.0
 
 
-def _random(cell: Cell) -> bool:
+def _random(record: Record, cell: Cell) -> bool:
     """Say whether the network itself makes runs differ."""
     ways = (cell.network.down, cell.network.up) if cell.network else ()
-    return any(way.loss or way.jitter for way in ways)
+    return record.medium is Medium.REAL or any(way.loss or way.jitter for way in ways)

@@ -41,7 +41,8 @@ Intervals that happen to be narrow are over-represented among those that stop a 
 that decides about itself after every block misses too often: 7 to 8 % of the time for smooth
 distributions, and 17 % in the hardest case, two values far apart, where being narrow is as good as being
 significant. Stopping by the interval at an eighth of the error, and reporting the ordinary one, keeps
-below 5 %, in that case too (``python -m benchmarks.verdicts``, docs/statistics.md).
+below 5 %, in that case too, and below what other confidences from 95 % on allow
+(``python -m benchmarks.verdicts``, docs/statistics.md).
 """
 
 
@@ -122,7 +123,8 @@ def number(value: float, low: float, high: float) -> str:
     """Write a value with as many digits as its interval allows, and enough to tell its ends apart."""
     half = (high - low) / 2
     digits = math.ceil(-math.log10(half)) if half > 0 else 3
-    return f"{value:.{min(max(digits, 1 if low < 10 else 0), 3)}f}"
+    least = 2 if low < 1 else 1 if low < 10 else 0
+    return f"{value:.{min(max(digits, least), 3)}f}"
 
 
 def log_ratios(cell: Cell, contender: str, reference: str) -> list[float]:
