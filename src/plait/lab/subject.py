@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,7 @@ from plait.lab.bundled import BUNDLED, bookstore_workload, bundled_workload
 from plait.lab.har import read_har
 from plait.lab.paths import quoted, read_paths
 from plait.lab.prepare import prepare, prepare_page
+from plait.lab.source import Source
 from plait.lab.target import Target, is_loopback, parse_target
 from plait.lab.workload import Workload
 
@@ -83,15 +84,8 @@ def subject_of(choice: Choice, say: Callable[[str], None]) -> Subject:
     Raises:
         ConfigError: It is nothing that can be compared, or what is said of it does not go together.
     """
-    ways = [
-        option
-        for option, given in (
-            ("--paths", choice.paths),
-            ("--har", choice.har),
-            ("--page", choice.page),
-        )
-        if given
-    ]
+    named = {"--paths": choice.paths, "--har": choice.har, "--page": choice.page}
+    ways = [option for option, given in named.items() if given]
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)} both say what to fetch: give one of them")
     headers = tuple(_header(line) for line in choice.headers)
@@ -101,62 +95,75 @@ def subject_of(choice: Choice, say: Callable[[str], None]) -> Subject:
             raise ConfigError(f"{ways[0]} is for a server of yours: {name} has its own resources")
         _refuse_trust(choice)
         if name == BOOKSTORE:
-            return Subject(
-                arguments=(BOOKSTORE,),
-                known=_with(bookstore_workload(bundled(), choice.requests), None, headers),
-            )
-        return Subject(
-            arguments=("serve", "plait.lab.site:app"),
-            known=_with(bundled_workload(name), choice.requests, headers),
-        )
-    if "://" in name:
-        url, path = _split(name) if choice.page else (name, "/")
-        target = parse_target(url, cafile=choice.cacert, insecure=choice.insecure)
-        return Subject(target=target, make=_maker(choice, ways, path, headers, say))
-    if ":" in name:
+            workload = bookstore_workload(bundled(), choice.requests)
+            return Subject(arguments=(BOOKSTORE,), known=_with(workload, headers))
+        workload = _first(bundled_workload(name), choice.requests)
+        return Subject(arguments=("serve", "plait.lab.site:app"), known=_with(workload, headers))
+    if ":" not in name:
+        near = get_close_matches(name, [BOOKSTORE, *BUNDLED], n=1)
+        hint = f"; did you mean {near[0]}?" if near else f", nor one of {', '.join([BOOKSTORE, *BUNDLED])}"
+        raise ConfigError(f"{quoted(name)} is no URL and no MODULE:APP{hint}")
+    if not ways:
+        raise ConfigError(f"what to fetch from {name}? --paths FILE, --har FILE or --page says it")
+    if "://" not in name:
         _refuse_trust(choice)
-        return Subject(arguments=("serve", name), make=_maker(choice, ways, "/", headers, say))
-    near = get_close_matches(name, [BOOKSTORE, *BUNDLED], n=1)
-    hint = f"; did you mean {near[0]}?" if near else f", nor one of {', '.join([BOOKSTORE, *BUNDLED])}"
-    raise ConfigError(f"{quoted(name)} is no URL and no MODULE:APP{hint}")
+        return Subject(arguments=("serve", name), make=_maker(choice, None, "/", headers, say))
+    url, path = _split(name) if choice.page else (name, "/")
+    target = parse_target(url, cafile=choice.cacert, insecure=choice.insecure)
+    return Subject(target=target, make=_maker(choice, target.base_url, path, headers, say))
 
 
 def _maker(
     choice: Choice,
-    ways: Sequence[str],
+    origin: str | None,
     page: str,
     headers: tuple[tuple[str, str], ...],
     say: Callable[[str], None],
 ) -> Maker:
-    if not ways:
-        raise ConfigError(f"what to fetch from {choice.name}? --paths FILE, --har FILE or --page says it")
-    paths = read_paths(choice.paths) if choice.paths else None
+    """Read what is to be fetched; return what asks a server for it.
+
+    Args:
+        choice: What the user says of it.
+        origin: Whose resources of a recording are meant; None for those of its page, wherever it was.
+        page: Where the page is.
+        headers: Fields of every request.
+        say: Is told what is left out.
+    """
+    source: Source | None = None
+    if choice.paths:
+        source = read_paths(choice.paths)
+    elif choice.har:
+        source = read_har(choice.har, origin)
 
     def make(target: Target, versions: frozenset[str]) -> Workload:
-        if choice.page:
-            found = prepare_page(target, page, versions=versions, own=choice.own)
+        if source is None:
+            found = prepare_page(target, page, versions=versions, own=choice.own, headers=headers)
         else:
-            source = paths or read_har(choice.har, target)
-            found = prepare(target, source, versions=versions, own=choice.own)
+            found = prepare(target, source, versions=versions, own=choice.own, headers=headers)
         for remark in found.remarks:
             say(remark)
-        return _with(found.workload, choice.requests, headers)
+        return _first(found.workload, choice.requests)
 
     return make
 
 
-def _with(workload: Workload, requests: int | None, headers: tuple[tuple[str, str], ...]) -> Workload:
-    """Return the beginning of a workload, with further fields; a field of its own gives way to them."""
-    names = {name for name, _ in headers}
-    kept = tuple(field for field in workload.headers if field[0] not in names)
+def _first(workload: Workload, requests: int | None) -> Workload:
+    """Return the beginning of a workload."""
+    if requests is None:
+        return workload
     return replace(
         workload,
         resources=workload.resources[:requests],
         expected=workload.expected[:requests],
-        # A browser cannot be told to leave a part of a page alone.
-        page=workload.page if requests is None else None,
-        headers=(*kept, *headers),
+        page=None,  # a browser cannot be told to leave a part of a page alone
     )
+
+
+def _with(workload: Workload, headers: tuple[tuple[str, str], ...]) -> Workload:
+    """Return a workload with further fields, in the place of its own where they have the same name."""
+    names = {name for name, _ in headers}
+    kept = tuple(field for field in workload.headers if field[0] not in names)
+    return replace(workload, headers=(*kept, *headers))
 
 
 def _header(line: str) -> tuple[str, str]:

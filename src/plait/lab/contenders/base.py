@@ -222,6 +222,7 @@ class Contender:
         name: As samples and options spell it.
         label: For people, in at most 26 characters; ``{in_flight}`` stands for the requests under way.
         http: The version of HTTP it needs, ``"1"`` or ``"2"``.
+        connections: Connections it opens, at most.
         schemes: Which of ``https`` and ``http`` it can do that over.
         requires: The packages it needs beside plait.
         again: The contender that this one is a second time, or None.
@@ -230,6 +231,7 @@ class Contender:
     name: str
     label: str
     http: str
+    connections: int = 1
     schemes: tuple[str, ...] = ("https", "http")
     requires: tuple[str, ...] = ()
     again: str | None = None

@@ -20,12 +20,10 @@ class PlaitContender(Contender):
 
     Attributes:
         pace: In which order the requests go, and how many at once: a function of ``engine``.
-        connections: Connections it opens, at most.
         options: Options of the client beside those.
     """
 
     pace = staticmethod(engine.window)
-    connections = 1
     options: dict[str, Any] = {}  # noqa: RUF012  (typing, and with it ClassVar, is slow to import)
 
     def headers(self, load: Load, index: int) -> list[tuple[str, str]] | None:
