@@ -43,7 +43,11 @@ RESERVED = {
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
     "trustme": ("certificates",),
+    "ctypes": ("lab.network.namespaces",),
+    "pyroute2": ("lab.network.hosts", "lab.network.netem_link"),
     "click": ("cli",),
+    "selectolax": ("lab.page",),
+    "tinycss2": ("lab.css",),
     "rich": ("cli", "lab.terminal"),
 }
 

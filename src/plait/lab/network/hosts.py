@@ -43,6 +43,7 @@ _TUNSETIFF = 0x400454CA
 _IFF_TUN = 0x0001
 _IFF_NO_PI = 0x1000
 
+_LINK = 253  # RT_SCOPE_LINK of <linux/rtnetlink.h>
 _ROOT = 0xFFFFFFFF  # TC_H_ROOT of <linux/pkt_sched.h>
 
 
@@ -85,11 +86,11 @@ class Hosts:
     server_end: Attachment
 
 
-def make_hosts(congestion_control: str | None, names: Collection[str]) -> Hosts:
+def make_hosts(congestion_control: str, names: Collection[str]) -> Hosts:
     """Make the two hosts, and leave this process, which has one thread, on the server's.
 
     Args:
-        congestion_control: What TCP uses across the link; None for the kernel's default.
+        congestion_control: What TCP uses across the link.
         names: Names that mean the server's address on the client's host.
 
     Raises:
@@ -132,7 +133,7 @@ def needs(sentence: str) -> Iterator[None]:
         raise EmulationUnavailable(f"{sentence} ({error.strerror})") from error
 
 
-def _attach(address: str, peer: str, congestion_control: str | None) -> Attachment:
+def _attach(address: str, peer: str, congestion_control: str) -> Attachment:
     """Give this network namespace an address, and a device through which its peer is reached."""
     try:
         from pyroute2 import IPRoute, NetlinkError
@@ -157,8 +158,8 @@ def _attach(address: str, peer: str, congestion_control: str | None) -> Attachme
                 ip.addr("add", index=index, address=address, prefixlen=32)
                 # With the route and not by sysctl: a namespace may not choose as its default what
                 # net.ipv4.tcp_allowed_congestion_control of the machine leaves out.
-                metrics = [["RTAX_CC_ALGO", congestion_control]] if congestion_control else []
-                ip.route("add", dst=f"{peer}/32", oif=index, scope=253, metrics={"attrs": metrics})
+                metrics = {"cc_algo": congestion_control}
+                ip.route("add", dst=f"{peer}/32", oif=index, scope=_LINK, metrics=metrics)
         except NetlinkError as error:
             raise OSError(error.code, os.strerror(error.code)) from error
     return Attachment(device, open("/proc/net/dev", "rb", buffering=0))

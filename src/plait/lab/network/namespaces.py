@@ -208,4 +208,4 @@ def _call(name: str, *arguments: int | bytes | None) -> None:
     converted = [ctypes.c_ulong(value) if isinstance(value, int) else value for value in arguments]
     if function(*converted) < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+        raise OSError(number, os.strerror(number), name)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 import time
@@ -21,7 +20,7 @@ from typing import Any, NoReturn
 from plait.lab.network.channel import Channel
 from plait.lab.network.flows import Flows, ports_of
 from plait.lab.network.hosts import SERVER_ADDRESS, Attachment, Hosts, make_hosts
-from plait.lab.network.namespaces import EmulationUnavailable, processes_in, wake_exactly
+from plait.lab.network.namespaces import EmulationUnavailable, kill_all_in, wake_exactly
 from plait.lab.network.profile import Direction, Loss
 from plait.lab.network.shaper import Fate, Shaper
 
@@ -35,6 +34,12 @@ _BATCH = 32  # packets read in one go before those that are due are delivered
 _LARGEST = 2048
 _BIN = 1e-5  # seconds: lateness is known to this
 _BINS = 5000
+_EARLIEST = 5e-4  # seconds: the longest that this ever spins
+# Waking up costs more than a packet does. Within a stream of packets this is how long they are let gather,
+# as a network card's interrupt moderation does; in seconds.
+_PAUSE = 2e-4
+_QUIET = 5e-3  # seconds without a packet after which a run has come to its end
+_PATIENCE = 0.1  # and for how long that is waited for
 _RESENT = "resent"
 
 
@@ -65,6 +70,7 @@ class Lane:
         """
         self.queue: deque[tuple[float, bytes]] = deque()  # what is on its way, and when it is due
         self.shaper = Shaper(direction, seed)
+        self.delay = direction.delay
         self.resent = 0
         self.refused = 0
         self.latest = 0.0
@@ -111,14 +117,6 @@ class Lane:
             except OSError:
                 self.refused += 1
 
-    def discard(self) -> None:
-        """Throw away what the sending host has sent but nobody has read."""
-        try:
-            while True:
-                os.read(self.source, _LARGEST)
-        except BlockingIOError:
-            pass
-
     def traffic(self) -> dict[str, int]:
         """Count what was delivered and what was not, as :class:`plait.lab.samples.Traffic` has it."""
         shaper = self.shaper
@@ -162,18 +160,35 @@ class TunLink:
         control = self._channel.fileno()
         everything = [down.source, up.source, control, self._owner]
         wait_for, clock = select.select, time.monotonic
+        early = 0.0  # how long waking up takes, lately
+        rested = 0.0  # until when packets are let gather
         while True:
             wake = self._window_ends
             for lane in lanes:
                 if lane.queue and lane.queue[0][0] < wake:
                     wake = lane.queue[0][0]
-            ready = wait_for(everything, (), (), max(0.0, wake - clock()))[0]
+            asked = clock()
+            if wake < rested:
+                wake = rested
+            rest = max(0.0, wake - early - asked)
+            ready = wait_for(everything, (), (), rest)[0]
+            now = clock()
+            if not ready:
+                if rest:
+                    # An idle processor needs some 100 microseconds to wake up. To be in time for what is
+                    # due, this gets up as much earlier, and asks again and again until it is.
+                    early += (min(now - asked - rest, _EARLIEST) - early) / 8
+                else:
+                    self._spun += now - asked
+                if now < wake:
+                    continue
             for lane in lanes:
                 if lane.source in ready:
                     lane.take()
                 if lane.queue:
                     lane.deliver()
-            if clock() >= self._window_ends:
+            rested = clock() + self._pause
+            if now >= self._window_ends:
                 self._end_window()
             if control in ready or self._owner in ready:
                 try:
@@ -193,28 +208,40 @@ class TunLink:
                 self._listen(port)
 
     def _begin(self, network: dict[str, Any] | None, seed: int) -> None:
+        self._settle()
         self._losses: list[tuple[int, int, bool, str]] = []
         self._late = [0] * (_BINS + 1)
         for name, lane in ("down", self._down), ("up", self._up):
-            lane.discard()
             direction = _direction(network[name]) if network else Direction()
             lane.begin(direction, f"{name} {seed}", self._losses, self._late)
+        self._pause = min(_PAUSE, min(lane.delay for lane in (self._down, self._up)) / 10)
         self._overruns = self._count_overruns()
-        self._busiest = 0.0
-        self._cpu_began = self._window_cpu = time.process_time()
+        self._busiest = self._capacity = 0.0
+        self._open_window()
+
+    def _open_window(self) -> None:
+        self._spun = 0.0
+        self._window_handled = self._handled()
+        self._window_cpu = time.process_time()
         self._window_began = time.monotonic()
         self._window_ends = self._window_began + _WINDOW
 
     def _end_window(self) -> None:
-        now, cpu = time.monotonic(), time.process_time()
-        self._busiest = max(self._busiest, (cpu - self._window_cpu) / max(now - self._window_began, _WINDOW))
-        self._window_cpu, self._window_began, self._window_ends = cpu, now, now + _WINDOW
+        lasted = max(time.monotonic() - self._window_began, _WINDOW)
+        cpu = time.process_time() - self._window_cpu - self._spun
+        busy = cpu / lasted
+        if busy > self._busiest:
+            self._busiest = busy
+            self._capacity = (self._handled() - self._window_handled) / cpu
+        self._open_window()
+
+    def _handled(self) -> int:
+        shapers = self._down.shaper, self._up.shaper
+        return sum(shaper.packets + shaper.lost + shaper.dropped for shaper in shapers)
 
     def _end(self) -> dict[str, Any]:
         self._end_window()
         lanes = self._down, self._up
-        cpu = time.process_time() - self._cpu_began
-        handled = sum(lane.shaper.packets + lane.shaper.lost + lane.shaper.dropped for lane in lanes)
         latest = max(lane.latest for lane in lanes)
         refused = sum(lane.refused for lane in lanes)
         report = {
@@ -225,19 +252,33 @@ class TunLink:
                 "late_p99": min(_quantile(self._late, 0.99), latest),
                 "late_max": latest,
                 "busy": min(self._busiest, 1.0),
-                "capacity": handled / cpu if cpu else 0.0,
+                "capacity": self._capacity,
                 "overruns": self._count_overruns() - self._overruns + refused,
             },
             "losses": self._losses,
         }
-        # What is on its way arrives now, and what comes next at once: connections that were left half
-        # closed come to their end here and not in the next run.
+        self._release()
+        return report
+
+    def _release(self) -> None:
+        """Deliver what is on its way now, and what comes next at once."""
         now = time.monotonic()
-        for lane in lanes:
+        for lane in self._down, self._up:
             left = deque((now, packet) for _, packet in lane.queue)
             lane.begin(Direction(), "", [], [0] * (_BINS + 1))
-            lane.queue = left
-        return report
+            lane.queue.extend(left)
+
+    def _settle(self) -> None:
+        """Let connections that were left half closed come to their end, so that none does in the next run."""
+        self._release()
+        lanes = self._down, self._up
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            for lane in lanes:
+                lane.take()
+                lane.deliver()
+            if not select.select([lane.source for lane in lanes], (), (), _QUIET)[0]:
+                break
 
     def _listen(self, port: int) -> None:
         try:
@@ -279,24 +320,12 @@ def _hurry() -> None:
             pass  # as fast as anybody, and what that costs is measured
 
 
-def _kill_all_on(hosts: Hosts) -> None:
-    """Kill every process on the hosts, those of processes that are gone already included."""
-    nets = hosts.client.net, hosts.server.net
-    while processes := list(processes_in(nets)):
-        for process in processes:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.001)
-
-
 def main(arguments: Sequence[str]) -> NoReturn:
     """Make the hosts, hand them over, and carry packets.
 
     Args:
         arguments: The file descriptor of the channel, the process that started this one, the
-            congestion control or nothing, and the names that mean the server.
+            congestion control, and the names that mean the server.
     """
     descriptor, parent, congestion_control, *names = arguments
     channel = Channel(socket.socket(fileno=int(descriptor)))
@@ -304,7 +333,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if os.getppid() != int(parent):
         sys.exit(1)
     try:
-        hosts = make_hosts(congestion_control or None, names)
+        hosts = make_hosts(congestion_control, names)
     except EmulationUnavailable as error:
         channel.send({"error": error.missing})
         sys.exit(1)
@@ -317,7 +346,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     try:
         TunLink(hosts, channel, owner).run()
     finally:
-        _kill_all_on(hosts)
+        kill_all_in((hosts.client.net, hosts.server.net))
     sys.exit(0)
 
 
