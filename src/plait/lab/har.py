@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from plait.errors import ConfigError
 from plait.lab.har_entries import Entry, read_entries
-from plait.lab.source import RESOURCES_LIMIT, Source
+from plait.lab.source import OTHER_ORIGIN, RESOURCES_LIMIT, LeftAlone, Source
 from plait.lab.workload import Kind, Resource
 
 __all__ = ["IDLE_SECONDS", "read_har"]
@@ -54,41 +53,12 @@ def read_har(file: Path, origin: str | None) -> Source:
     )
 
 
-class _Left:
-    """What is left alone, by the reason."""
-
-    def __init__(self) -> None:
-        self._reasons: Counter[str] = Counter()
-        self._origins: Counter[str] = Counter()
-
-    def add(self, entry: Entry, reason: str) -> None:
-        """Count an entry."""
-        self._reasons[reason] += 1
-        if reason == _OTHER_ORIGIN and entry.address is not None:
-            self._origins[entry.address.origin] += 1
-
-    def __bool__(self) -> bool:
-        return bool(self._reasons)
-
-    def __str__(self) -> str:
-        names = [origin for origin, _ in self._origins.most_common()]
-        if len(names) > 3:
-            names[3:] = [f"{len(names) - 3:,} more"]
-        return ", ".join(
-            f"{count:,} {reason}" + (f" ({', '.join(names)})" if reason == _OTHER_ORIGIN else "")
-            for reason, count in self._reasons.most_common()
-        )
-
-
-_OTHER_ORIGIN = "of other origins"
-
-
-def _sorted_out(entries: Sequence[Entry], document: int | None, origin: str) -> tuple[list[int], _Left]:
+def _sorted_out(entries: Sequence[Entry], document: int | None, origin: str) -> tuple[list[int], LeftAlone]:
     """Tell the places of the entries that are fetched from what is left alone."""
     page = None if document is None else entries[document].page
     busy = math.inf if document is None else entries[document].end
     kept: list[int] = []
-    left = _Left()
+    left = LeftAlone()
     fetched: set[str] = set()
     for place, entry in enumerate(entries):
         reason = _reason(entry, origin, page)
@@ -101,7 +71,7 @@ def _sorted_out(entries: Sequence[Entry], document: int | None, origin: str) -> 
             fetched.add(entry.url)
             busy = max(busy, entry.end)
         else:
-            left.add(entry, reason)
+            left.add(reason, entry.address.origin if entry.address else None)
     return kept, left
 
 
@@ -114,7 +84,7 @@ def _reason(entry: Entry, origin: str, page: str | None) -> str | None:
     if page is not None and entry.page != page:
         return "of other pages"
     if entry.address.origin != origin:
-        return _OTHER_ORIGIN
+        return OTHER_ORIGIN
     if entry.method != "GET":
         return "not GET"
     if entry.status == 0 or entry.status >= 400:
@@ -149,7 +119,7 @@ def _resources(entries: Sequence[Entry], document: int | None, kept: Sequence[in
     return resources
 
 
-def _remarks(file: Path, left: _Left, stored: int) -> Iterator[str]:
+def _remarks(file: Path, left: LeftAlone, stored: int) -> Iterator[str]:
     if left:
         yield f"left alone in {file.name}: {left}"
     if stored:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from plait.lab.workload import Kind, Resource
 
-__all__ = ["RESOURCES_LIMIT", "Source", "kind_of"]
+__all__ = ["OTHER_ORIGIN", "RESOURCES_LIMIT", "LeftAlone", "Source", "kind_of"]
 
 RESOURCES_LIMIT = 10_000
 """Resources of one workload; more are a mistake rather than a page."""
+
+OTHER_ORIGIN = "of other origins"
+"""Why somebody else's servers are left alone; these are named, too."""
 
 _KINDS = {
     "text/html": Kind.DOCUMENT,
@@ -46,6 +50,37 @@ class Source:
     asked_for: frozenset[str] = frozenset()
     page: str | None = None
     remarks: tuple[str, ...] = ()
+
+
+class LeftAlone:
+    """What is not fetched, counted by the reason."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+        self._origins: Counter[str] = Counter()
+
+    def add(self, reason: str, origin: str | None) -> None:
+        """Count one thing.
+
+        Args:
+            reason: Why it is left alone, in words that follow a number.
+            origin: Whose it is, where that is known.
+        """
+        self._reasons[reason] += 1
+        if reason == OTHER_ORIGIN and origin is not None:
+            self._origins[origin] += 1
+
+    def __bool__(self) -> bool:
+        return bool(self._reasons)
+
+    def __str__(self) -> str:
+        names = [origin for origin, _ in self._origins.most_common()]
+        if len(names) > 3:
+            names[3:] = [f"{len(names) - 3:,} more"]
+        return ", ".join(
+            f"{count:,} {reason}" + (f" ({', '.join(names)})" if reason == OTHER_ORIGIN else "")
+            for reason, count in self._reasons.most_common()
+        )
 
 
 def kind_of(media_type: str) -> Kind:
