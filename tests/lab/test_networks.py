@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,10 @@ from plait.errors import ConfigError
 from plait.lab.network.parse import parse_network, parse_networks
 from plait.lab.network.presets import PRESETS
 from plait.lab.network.profile import Direction, Loss, Network
+from plait.lab.network.quantities import human_rate, human_time
 from plait.lab.network.spec import canonical, describe
+from plait.lab.network.sweep import parse_sweep
+from tests.support.servers import ROOT
 
 NAMES = "fiber,cable,4g,3g,satellite,lossy-wifi"
 
@@ -224,3 +230,52 @@ def test_whatever_is_said_makes_networks_or_one_sentence(text: str) -> None:
         again = parse_network(network.spec)
         assert (again.down, again.up, again.spec) == (network.down, network.up, network.spec)
         assert describe(network)
+
+
+PAGE = (ROOT / "docs" / "network.md").read_text()
+
+
+def test_every_network_and_sweep_of_the_documentation_can_be_said() -> None:
+    said_there = re.findall(r"--network ([^\s`]+)", PAGE)
+    sweeps = re.findall(r"--sweep ((?:'?[a-z]+=[^\s`]+ ?)+)", PAGE)
+    values = re.findall(r"`((?:[a-z]+-)*[a-z]+=[^`]+)`", PAGE)
+
+    assert len(said_there) > 8
+    for value in said_there:
+        assert parse_networks([value])
+    assert len(sweeps) > 3
+    for sweep in sweeps:
+        assert parse_sweep(shlex.split(sweep), None).networks
+    assert len(values) > 6
+    for value in values:
+        if value.startswith("key="):
+            continue
+        text = value.replace("\\|", "|")
+        if ".." in text or "|" in text:
+            assert parse_sweep([text], None).networks
+        else:
+            assert parse_network(text if "queue" not in text else f"down=1mbit,up=1mbit,{text}")
+
+
+def test_every_key_and_value_of_the_documentation_can_be_said() -> None:
+    rows = re.findall(
+        r"^\| (`(?:rtt|down|jitter|queue|loss|burst-loss)`[^|]*) \| ([^|]*) \|", PAGE, re.MULTILINE
+    )
+
+    assert len(rows) == 6
+    for keys, values in rows:
+        for key in re.findall("`([^`]+)`", keys):
+            for value in re.findall("`([^`]+)`", values):
+                if value != "rtt":  # "as rtt"
+                    rates = "down=1mbit,up=1mbit," if key not in ("down", "up") else ""
+                    assert parse_network(f"{rates}{key}={value}")
+
+
+def test_the_presets_are_as_the_documentation_has_them() -> None:
+    for name, network in ((name, said(name)) for name in PRESETS):
+        queues = f"{network.down.queue}/{network.up.queue} packets"
+        rates = f"{human_rate(network.down.rate)} | {human_rate(network.up.rate)}"
+        loss = network.down.loss
+        lost = f"{loss.rate:.0%} in bursts of {loss.burst:.0f}".replace("%", " %") if loss else "none"
+        assert network.up.loss == loss
+        assert f"| `{name}` | {human_time(network.rtt)} | {rates} | {queues} | {lost} |" in PAGE
