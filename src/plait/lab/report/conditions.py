@@ -129,10 +129,7 @@ def medium_words(medium: Medium) -> str:
         case Medium.EMULATED:
             return "Emulated link: the kernel's own TCP, packet by packet."
         case Medium.MODELLED:
-            return (
-                "Modelled: a relay delayed bytes between two connections. No packet was lost, no queue "
-                "overflowed and slow start did not cross it, so this is not what TCP does on that network."
-            )
+            return "Modelled, not emulated: a relay delayed bytes between two connections."
         case Medium.LOOPBACK:
             return (
                 "Loopback: client and server were on one machine, with no network in between. "

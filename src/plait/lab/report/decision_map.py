@@ -71,8 +71,8 @@ def decision_map(name: str, points: Sequence[Point], contender: str, reference: 
 def _words(finding: Finding | None) -> str:
     if finding is None:
         return "not compared"
-    figures = f"{ratio(finding.ratio)}, {ratio(finding.low)} to {ratio(finding.high)}"
-    return f"{figures}: {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
+    figures = f"{ratio(finding.ratio)} [{finding.low:.2f} to {finding.high:.2f}]"
+    return f"{figures} {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
 
 
 def _undecided(finding: Finding | None) -> bool:

@@ -16,8 +16,8 @@ __all__ = ["LOSSES", "Lane", "Layout", "lanes", "lay_out"]
 LOSSES = {"lost": "lost at random", "dropped": "dropped by a full queue", "resent": "sent again"}
 """The kinds of losses, in words."""
 
-_TALLEST = 760.0
-"""Pixels: a panel stays on one printed page."""
+_TALLEST = 640.0
+"""Pixels: a panel and what introduces it stay on one printed page."""
 _PITCH = (3.0, 15.0)
 _HEAD = (3.0, 16.0)
 _LABELS_APART = 11.5

@@ -23,7 +23,7 @@ from plait.lab.report.series import Look, key, looks
 from plait.lab.report.verdict import card, summary
 from plait.lab.report.waterfall import waterfalls
 from plait.lab.report.why import why
-from plait.lab.samples import Cell, Record
+from plait.lab.samples import Cell, Medium, Record
 
 __all__ = ["render"]
 
@@ -87,7 +87,7 @@ def _verdicts(record: Record, analysis: Analysis, named: list[str]) -> Markup:
         tally = summary([found.primary for found in analysis.cells])
         written = join([tally, tag("details", tag("summary", "Every network"), *cards)])
     else:
-        written = join(cards)
+        written = tag("div", *cards, class_="cards" if len(cards) > 1 else None)
     question = analysis.question
     asked = f"The question: {question.change}." if question else None
     # A loopback or a model is a condition of the verdict, so it stands before it.
@@ -109,7 +109,7 @@ def _card(record: Record, found: CellAnalysis, title: str) -> Markup:
         else "Not measured: the reference did not run twice."
     )
     warnings = list(found.warnings)
-    if found.refusal:
+    if found.refusal and not found.primary:
         warnings.insert(0, f"No verdict: {found.refusal}.")
     others = [
         tag(
@@ -121,7 +121,7 @@ def _card(record: Record, found: CellAnalysis, title: str) -> Markup:
     ]
     return card(
         title,
-        _condition(network),
+        _condition(record, network),
         found.primary,
         record.title,
         others,
@@ -130,9 +130,10 @@ def _card(record: Record, found: CellAnalysis, title: str) -> Markup:
     )
 
 
-def _condition(network: Network | None) -> str:
+def _condition(record: Record, network: Network | None) -> str:
     if network is None:
-        return "no network of its own"
+        loopback = record.medium is Medium.LOOPBACK
+        return "client and server on one machine" if loopback else "whatever it was like meanwhile"
     spelled = f" ({network.spec})" if network.spec != network.name else ""
     return described(network) + spelled
 
@@ -174,9 +175,7 @@ def _network(
     heading = tag("h2", title, id=f"{name}-h")
     return tag(
         "details",
-        tag(
-            "summary", heading, tag("span", described(cell.network), class_="quiet") if cell.network else None
-        ),
+        tag("summary", heading, tag("span", _condition(record, cell.network), class_="quiet")),
         *parts,
         id=name,
         class_="network",

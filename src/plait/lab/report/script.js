@@ -24,6 +24,17 @@
     });
   }
 
+  // A title of a drawing is for who cannot see it: browsers would show it over what is pointed at.
+  for (const plot of all("svg.plot")) {
+    const title = plot.querySelector("title");
+    if (!title) continue;
+    plot.setAttribute("aria-label", title.textContent);
+    plot.removeAttribute("aria-labelledby");
+    const description = plot.querySelector("desc");
+    if (description) plot.setAttribute("aria-describedby", description.id);
+    title.remove();
+  }
+
   // What is under the pointer or has the focus tells its figures.
   const tip = one("tip");
   const show = (text, x, y) => {
@@ -65,7 +76,7 @@
     });
   };
   for (const canvas of all("figure .canvas:not([data-rows])")) {
-    const marks = () => all("[data-tip]:not([tabindex])", canvas).filter((mark) => mark.getClientRects().length);
+    const marks = () => all("[data-tip]:not(a)", canvas).filter((mark) => mark.getClientRects().length);
     if (marks().length) {
       walk(canvas, "Arrow keys go from mark to mark", () => marks().length, (at) => showBeside(marks()[at]));
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from plait.lab.questions import primary
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.samples import ContenderInfo, Record
 
@@ -39,12 +40,14 @@ class Look(NamedTuple):
 
 
 def looks(record: Record) -> dict[str, Look]:
-    """Give each contender a look; the reference is always the plain one in the colour of text.
+    """Give each contender a look: the reference that of text, the main question's contender the next.
 
     A contender that is there a second time has the colour of the first, and another dash and marker.
     """
     found: dict[str, Look] = {}
-    ordered = sorted(record.contenders, key=lambda one: one.name != record.reference)
+    question = primary(record)
+    first = (record.reference, question.contender if question else record.reference)
+    ordered = sorted(record.contenders, key=lambda one: first.index(one.name) if one.name in first else 2)
     colours: dict[str, int] = {}
     for number, contender in enumerate(ordered):
         colour = colours.get(contender.again or "", len(colours))

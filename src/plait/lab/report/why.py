@@ -10,7 +10,7 @@ from plait.lab.attribution import Attribution, Share
 from plait.lab.report import svg
 from plait.lab.report.figure import figure, table
 from plait.lab.report.markup import Markup, join, tag
-from plait.lab.report.units import duration, ratio
+from plait.lab.report.units import duration, percent, ratio
 
 __all__ = ["why"]
 
@@ -31,12 +31,12 @@ def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
     ends = [math.exp(log) for log in accumulate((share.log for share in found.shares), initial=0.0)]
     scale = svg.logarithmic([1.0, *ends, whole.ratio], margin=1.08)
     rows = [
-        _bar(scale, index * _PITCH, begin, end, _step_words(share), f"{share.cause}: {share.finding.words()}")
+        _step(scale, index * _PITCH, share, begin, end)
         for index, (share, (begin, end)) in enumerate(zip(found.shares, pairwise(ends), strict=True))
     ]
     if abs(found.rest) > _LITTLE:
         words = "not attributed, because medians do not add up"
-        rows.append(_bar(scale, len(rows) * _PITCH, ends[-1], whole.ratio, words, words, rest=True))
+        rows.append(_bar(scale, len(rows) * _PITCH, (ends[-1], whole.ratio), "rest", words, words))
     rows.append(_whole(scale, len(rows) * _PITCH, found))
     bottom = len(rows) * _PITCH + 4
     said = "; ".join(f"{_step_words(share)}: {share.cause}" for share in found.shares)
@@ -58,25 +58,33 @@ def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
 
 
 def _step_words(share: Share) -> str:
-    part = f", {share.share:.0%} of the difference" if share.share is not None else ""
+    part = f", {percent(share.share)} of the difference" if share.share is not None else ""
     one = share.finding
     return f"{one.reference} → {one.contender} {ratio(one.ratio)}{part}"
 
 
+def _step(scale: svg.Scale, top: float, share: Share, begin: float, end: float) -> Markup:
+    # The effects that a cause names after a colon are for the list below.
+    cause = tag("tspan", f"  {share.cause.split(':')[0]}", class_="quiet minor")
+    words = join([_step_words(share), cause])
+    class_ = "saves" if share.log < 0 else "costs"
+    return _bar(scale, top, (begin, end), class_, words, f"{share.cause}: {share.finding.words()}")
+
+
 def _bar(
-    scale: svg.Scale, top: float, begin: float, end: float, words: str, tip: str, *, rest: bool = False
+    scale: svg.Scale, top: float, ends: tuple[float, float], class_: str, words: str, tip: str
 ) -> Markup:
     """Draw one step, with a line down to it from where the step before it ended."""
+    begin, end = ends
     left, right = sorted((100 * scale.at(begin), 100 * scale.at(end)))
-    saves = end < begin
     riser = tag("line", x1=scale.x(begin), x2=scale.x(begin), y1=top - 11, y2=top + 27, class_="riser")
     return tag(
         "g",
         riser if top else None,
-        tag("text", tag("tspan", "− " if saves else "+ ", class_="name"), words, x=0, y=top + 18,
+        tag("text", tag("tspan", "− " if end < begin else "+ ", class_="name"), words, x=0, y=top + 18,
             class_="halo"),
         tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
-            class_="rest" if rest else "saves" if saves else "costs", data_tip=tip),
+            class_=class_, data_tip=tip),
     )  # fmt: skip
 
 
