@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from plait.errors import ConnectFailed, PlaitError
+from plait.errors import ConfigError, ConnectFailed, PlaitError
 from plait.lab.bundled import BUNDLED, bundled_workload
 from plait.lab.prepare import Prepared, prepare
 from plait.lab.source import Source
@@ -32,10 +32,10 @@ def prepared(server: RunningServer, source: Source) -> Prepared:
     return prepare(target, source, versions=BOTH, own=False)
 
 
-def test_what_to_expect_is_fetched_once_each() -> None:
+def test_what_to_expect_is_fetched_twice_each() -> None:
     with small_server({"/1": b"one", "/2": b"two!"}) as server:
         made = prepare(server.target, source_of("/1", "/2", "/1"), versions=HTTP_1, own=False)
-        assert server.asked == ["/1", "/2"]
+        assert server.asked == ["/1", "/1", "/2", "/2"]
     assert [resource.path for resource in made.workload.resources] == ["/1", "/2", "/1"]
     one = Expected(status=200, size=3, digest=sha256(b"one").hexdigest())
     assert made.workload.expected == (
@@ -80,7 +80,7 @@ def test_a_server_that_breaks_off_is_named_with_the_path() -> None:
 def test_a_server_on_this_machine_is_not_asked_for_its_robots() -> None:
     with small_server({"/1": b"one", "/robots.txt": b"user-agent: *\ndisallow: /"}) as server:
         prepare(server.target, source_of("/1"), versions=HTTP_1, own=False)
-        assert server.asked == ["/1"]
+        assert set(server.asked) == {"/1"}
 
 
 def test_answers_that_differ_between_the_versions_are_named_and_left_out() -> None:
@@ -103,6 +103,48 @@ def test_content_that_differs_at_the_same_length_is_known_by_its_size_only() -> 
         Expected(status=200, size=1, digest=None),
         Expected(status=200, size=4, digest=sha256(b"same").hexdigest()),
     )
+
+
+def test_an_answer_that_is_another_each_time_is_named_as_that() -> None:
+    source = source_of("/same", "/counter", asked=False)
+    with serve_app("two_faced_app:app", certificate=None) as server:
+        both = prepared(server, source)
+        target = Target(scheme="http", host="localhost", port=server.port)
+        one = prepare(target, source, versions=HTTP_1, own=False)
+    assert both.remarks == (
+        "left out for answering differently each time: "
+        "/counter (200 with 1 bytes over HTTP/1.1 and 200 with 2 bytes over HTTP/2)",
+    )
+    assert one.remarks == (
+        "left out for answering differently each time: "
+        "/counter (200 with 4 bytes first and 200 with 5 bytes then)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        (("x-€", "1"), "'x-€' is not text that a header can carry"),
+        (("a b", "1"), "b'a b' is not a field name"),
+        (("a", "1\n2"), "the value of the field 'a' holds a control character"),
+    ],
+)
+def test_headers_that_http_cannot_carry_are_refused(field: tuple[str, str], complaint: str) -> None:
+    with small_server({"/": b""}) as server, pytest.raises(ConfigError) as refusal:
+        prepare(server.target, source_of("/"), versions=HTTP_1, own=False, headers=(field,))
+    assert str(refusal.value) == complaint
+
+
+def test_headers_of_the_user_are_sent_and_those_of_the_same_name_are_not() -> None:
+    headers = (("cookie", "a=b"), ("accept-encoding", "identity"))
+    with serve_app("two_faced_app:app", certificate=None) as server:
+        target = Target(scheme="http", host="localhost", port=server.port)
+        made = prepare(target, source_of("/echo"), versions=BOTH, own=False, headers=headers)
+    assert [field for field in made.workload.headers if field[0] != "user-agent"] == [
+        ("accept", "*/*"),
+        *headers,
+    ]
+    assert made.workload.expected[0].size == len("a=b identity")
 
 
 def test_redirects_are_measured_as_they_are_and_remarked() -> None:

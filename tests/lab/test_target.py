@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plait.errors import ConfigError, ConnectFailed
-from plait.lab.target import Target, fetch, is_loopback, parse_target, spoken_versions
+from plait.lab.target import Target, is_loopback, parse_target, spoken_versions
 from tests.support.servers import (
     Certificate,
     free_port,
@@ -21,8 +21,6 @@ from tests.support.servers import (
 )
 from tests.support.small_server import small_server
 from tests.support.tools import require_tool
-
-HTTP_1 = frozenset("1")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +114,6 @@ def test_a_server_without_alpn_speaks_http_1(certificate: Certificate) -> None:
     with small_server({"/": b"hello"}, certificate=(certificate.chain, certificate.key)) as server:
         target = parse_target(f"https://localhost:{server.server_port}", cafile=certificate.ca)
         assert spoken_versions(target) == {"1"}
-        assert list(fetch(target, ["/"], HTTP_1)) == [("/", 200, b"hello")]
 
 
 def test_a_server_without_tls_may_speak_http_1_only() -> None:
@@ -160,9 +157,3 @@ def test_a_server_that_does_not_speak_tls_is_reported() -> None:
         url = f"https://127.0.0.1:{server.server_port}"
         with pytest.raises(ConnectFailed, match=f"^{url} does not speak TLS"):
             spoken_versions(parse_target(url))
-
-
-def test_a_server_that_breaks_off_is_reported() -> None:
-    half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"
-    with speaking(half) as target, pytest.raises(ConnectFailed, match="broke off while the content"):
-        list(fetch(target, ["/"], HTTP_1))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from typing import Any
 
 __all__ = ["app"]
+
+_COUNTER = itertools.count(1)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -22,6 +25,11 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
             content = b"second" if is_2 else b"HTTP/1.1"
         case "/content":
             content = b"2" if is_2 else b"1"
+        case "/counter":
+            content = b"." * next(_COUNTER)
+        case "/echo":
+            given = dict(scope["headers"])
+            content = given[b"cookie"] + b" " + given[b"accept-encoding"]
         case "/elsewhere":
             status = 302
             headers.append((b"location", b"/same"))

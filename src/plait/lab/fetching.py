@@ -81,7 +81,7 @@ class _Connection(Protocol):
 
 
 class Fetcher:
-    """Fetches over one version of HTTP, each path once and one after the other; a context manager.
+    """Fetches over one version of HTTP, one path after the other; a context manager.
 
     Attributes:
         target: The server.
@@ -103,10 +103,15 @@ class Fetcher:
                 sent too much.
         """
         if path not in self._answers:
-            self._answers[path] = self._fetch(path)
+            self._answers[path] = self.again(path)
         return self._answers[path]
 
-    def _fetch(self, path: str) -> Answer:
+    def again(self, path: str) -> Answer:
+        """Fetch a path, whatever it answered before.
+
+        Raises:
+            PlaitError: As in :meth:`get`.
+        """
         pieces = []
         deadline = time.monotonic() + ANSWER_SECONDS
 

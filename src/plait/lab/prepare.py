@@ -133,30 +133,32 @@ def _rules(ask: Fetcher, own: bool) -> Robots:
 
 def _prepare(source: Source, fetchers: Sequence[Fetcher], robots: Robots, headers: Fields) -> Prepared:
     target = fetchers[0].target
-    out: dict[str, list[str]] = {}
+    left: dict[str, list[str]] = {}
     answers: dict[str, list[Answer]] = {}
     for path in dict.fromkeys(resource.path for resource in source.resources):
         if not robots.allow(path):
-            out.setdefault("robots.txt forbids", []).append(path)
+            left.setdefault("being forbidden by robots.txt", []).append(path)
             continue
-        found = [one.get(path) for one in fetchers]
+        asked = _ask(fetchers, path)
+        found = [answer for _, answer in asked]
         if path in source.asked_for and found[0].status >= 400:
             raise PlaitError(
                 f"{target.base_url}{path} answers {found[0].status}: there is nothing to compare"
             )
-        if len({(one.status, len(one.content)) for one in found}) > 1:
+        if _differ(*found):
+            each_time = len(fetchers) == 1 or _differ(found[0], fetchers[0].again(path))
+            what = "each time" if each_time else "over the two versions"
             values = " and ".join(
-                f"{one.status} with {len(one.content):,} bytes over {_VERSIONS[ask.version]}"
-                for one, ask in zip(found, fetchers, strict=True)
+                f"{answer.status} with {len(answer.content):,} bytes {when}" for when, answer in asked
             )
-            out.setdefault("answering differently over the two versions", []).append(f"{path} ({values})")
+            left.setdefault(f"answering differently {what}", []).append(f"{path} ({values})")
         elif found[0].status >= 400:
-            out.setdefault("answering with an error", []).append(f"{path} ({found[0].status})")
+            left.setdefault("answering with an error", []).append(f"{path} ({found[0].status})")
         else:
             answers[path] = found
     remarks = [
         *source.remarks,
-        *(f"left out for {reason}: {_several(paths)}" for reason, paths in out.items()),
+        *(f"left out for {reason}: {_several(paths)}" for reason, paths in left.items()),
     ]
     kept, lost = _without(source.resources, answers)
     if lost:
@@ -179,6 +181,17 @@ def _prepare(source: Source, fetchers: Sequence[Fetcher], robots: Robots, header
         headers=headers,
     )
     return Prepared(workload=workload, remarks=tuple(remarks))
+
+
+def _ask(fetchers: Sequence[Fetcher], path: str) -> list[tuple[str, Answer]]:
+    """Fetch a path twice: once over each version of HTTP or, where there is one, once more over that."""
+    if len(fetchers) == 1:
+        return [("first", fetchers[0].get(path)), ("then", fetchers[0].again(path))]
+    return [(f"over {_VERSIONS[one.version]}", one.get(path)) for one in fetchers]
+
+
+def _differ(one: Answer, other: Answer) -> bool:
+    return (one.status, len(one.content)) != (other.status, len(other.content))
 
 
 def _without(

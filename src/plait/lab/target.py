@@ -7,7 +7,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from plait.errors import ConfigError, ConnectFailed
 
-__all__ = ["Target", "fetch", "is_loopback", "parse_target", "spoken_versions"]
+__all__ = ["Target", "is_loopback", "parse_target", "spoken_versions"]
 
 PATIENCE = 10.0
 """Seconds a server has for each step before the crawls begin."""
@@ -137,39 +137,6 @@ def spoken_versions(target: Target) -> frozenset[str]:
     return frozenset(spoken)
 
 
-def fetch(target: Target, paths: Iterable[str], versions: frozenset[str]) -> Iterator[tuple[str, int, bytes]]:
-    """Fetch paths one after the other: path, status and content of each.
-
-    Over HTTP/1.1 that is done by a client that is not ours, so that what the crawlers receive is
-    compared with somebody else's word. Only a server that knows nothing but HTTP/2 is asked by ours.
-
-    Raises:
-        PlaitError: The server broke off, or sent something that is not HTTP.
-    """
-    if "1" not in versions:
-        from plait.client.sync_client import Client
-
-        verify = not target.insecure and (target.cafile or True)
-        with Client(target.base_url, verify=verify, http="2") as client:
-            for path in paths:
-                answer = client.get(path)
-                yield path, answer.status, answer.content
-        return
-    connection = target.http1_connection()
-    try:
-        for path in paths:
-            connection.request("GET", path, headers={"accept": "*/*"})
-            response = connection.getresponse()
-            yield path, response.status, response.read()
-    except (http.client.HTTPException, OSError) as error:
-        reason = str(error) or type(error).__name__
-        raise ConnectFailed(
-            f"{target.base_url} broke off while the content to expect was fetched: {reason}"
-        ) from error
-    finally:
-        connection.close()
-
-
 @contextmanager
 def _failures_named(target: Target) -> Iterator[None]:
     where = target.base_url
@@ -222,8 +189,12 @@ def _negotiated(target: Target, connection: socket.socket, protocol: str) -> str
 
 def _speaks_http1(target: Target) -> bool:
     """Whether a request for / gets a response, whatever it says."""
+    connection = target.http1_connection()
     try:
-        next(fetch(target, ["/"], frozenset("1")))
-    except ConnectFailed:
+        connection.request("GET", "/")
+        connection.getresponse()
+    except (http.client.HTTPException, OSError):
         return False
+    finally:
+        connection.close()
     return True
