@@ -200,8 +200,8 @@ class LinkUse:
         late_median: Seconds by which packets were delivered later than they should have been, the median.
         late_p99: The same, 99 % were less late.
         late_max: The same, the worst.
-        busy: The share of the run in which the emulator computed, from 0 to 1.
-        capacity: Packets per second it could have carried at this cost of each.
+        busy: The share of its CPU that carrying packets took in the busiest tenth of a second, from 0 to 1.
+        capacity: Packets per second it could have carried at what each cost then.
         overruns: Packets that the kernel had no room for before the emulator read them.
     """
 
