@@ -6,7 +6,6 @@ The only module that knows ctypes.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import signal
 import time
@@ -37,6 +36,8 @@ _MS_PRIVATE = 0x40000
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class EmulationUnavailable(PlaitError):
@@ -198,13 +199,8 @@ def wake_exactly() -> None:
     _call("prctl", _PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _call(name: str, *arguments: int | bytes | None) -> None:
-    function = getattr(_libc(), name)
+    function = getattr(_libc, name)
     converted = [ctypes.c_ulong(value) if isinstance(value, int) else value for value in arguments]
     if function(*converted) < 0:
         number = ctypes.get_errno()

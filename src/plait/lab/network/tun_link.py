@@ -159,7 +159,7 @@ class TunLink:
         lanes = down, up = self._down, self._up
         control = self._channel.fileno()
         everything = [down.source, up.source, control, self._owner]
-        wait_for, clock = select.select, time.monotonic
+        wait_for, clock, cpu = select.select, time.monotonic, time.process_time
         early = 0.0  # how long waking up takes, lately
         rested = 0.0  # until when packets are let gather
         while True:
@@ -178,15 +178,15 @@ class TunLink:
                     # An idle processor needs some 100 microseconds to wake up. To be in time for what is
                     # due, this gets up as much earlier, and asks again and again until it is.
                     early += (min(now - asked - rest, _EARLIEST) - early) / 8
-                else:
-                    self._spun += now - asked
                 if now < wake:
                     continue
+            began = cpu()
             for lane in lanes:
                 if lane.source in ready:
                     lane.take()
                 if lane.queue:
                     lane.deliver()
+            self._carrying += cpu() - began
             rested = clock() + self._pause
             if now >= self._window_ends:
                 self._end_window()
@@ -220,19 +220,16 @@ class TunLink:
         self._open_window()
 
     def _open_window(self) -> None:
-        self._spun = 0.0
+        self._carrying = 0.0
         self._window_handled = self._handled()
-        self._window_cpu = time.process_time()
         self._window_began = time.monotonic()
         self._window_ends = self._window_began + _WINDOW
 
     def _end_window(self) -> None:
-        lasted = max(time.monotonic() - self._window_began, _WINDOW)
-        cpu = time.process_time() - self._window_cpu - self._spun
-        busy = cpu / lasted
+        busy = self._carrying / max(time.monotonic() - self._window_began, _WINDOW)
         if busy > self._busiest:
             self._busiest = busy
-            self._capacity = (self._handled() - self._window_handled) / cpu
+            self._capacity = (self._handled() - self._window_handled) / self._carrying
         self._open_window()
 
     def _handled(self) -> int:
