@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from plait.lab.analysis import analyse
-from plait.lab.questions import QUESTIONS, asked, primary
+from plait.lab.questions import QUESTIONS, asked, on_most, primary
 from plait.lab.samples import Medium
 from plait.lab.verdicts import Verdict
 from tests.support.lab_samples import cell, link_use, loads, measurement, network, record
@@ -35,7 +35,7 @@ def test_the_primary_question_is_http2_against_the_reference() -> None:
         (["h1x6", "h2-serial", "h2-chunks"], "h1x6", ("h2-serial", "h1x6")),
         (["httpx", "httpx-h2"], "httpx", ("httpx-h2", "httpx")),
         (["chromium-h1", "chromium"], "chromium-h1", ("chromium", "chromium-h1")),
-        (["h2", "h2xN"], "h2", ("h2xN", "h2")),
+        (["h2", "h2x4"], "h2", ("h2x4", "h2")),
     ],
 )
 def test_the_primary_question_takes_who_is_there(
@@ -56,8 +56,18 @@ def test_without_two_protocols_there_is_no_primary_question(contenders: list[str
 def test_questions_are_asked_whose_contenders_are_there_each_once() -> None:
     found = asked(record(RUNS))
     assert [(one.contender, one.reference) for one in found] == [("h2", "h1x6"), ("h1x6", "h1x1")]
-    everybody = {name: [1.0] for one in QUESTIONS for name in one[:2]}
-    assert asked(record(everybody, reference="h1x6")) == list(QUESTIONS)
+    everybody = [name.replace("N", "100") for one in QUESTIONS for name in one[:2]]
+    found = asked(record({name: [1.0] for name in everybody}, reference="h1x6"))
+    assert [one.change for one in found] == [one.change for one in QUESTIONS]
+    assert ("h1x100", "h1x6") in [one[:2] for one in found]
+
+
+def test_the_contender_on_the_most_connections_stands_for_many() -> None:
+    names = ["h1x1", "h1x6", "h1x20", "h1x100", "h1x100-again", "h2", "h2x2", "h2x6"]
+    assert [on_most(name, names) for name in ("h1xN", "h2xN", "h1x20", "h3")] == [
+        "h1x100", "h2x6", "h1x20", None,
+    ]  # fmt: skip
+    assert on_most("h1xN", ["h1x1", "h1x6"]) is None
 
 
 def test_every_contender_has_a_ratio_to_the_reference() -> None:

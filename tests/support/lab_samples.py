@@ -31,13 +31,13 @@ __all__ = ["TITLES", "cell", "link_use", "loads", "measurement", "network", "rec
 TITLES = {
     "h1x1": "HTTP/1.1 on 1 connection",
     "h1x6": "HTTP/1.1 on 6 connections",
-    "h1xN": "HTTP/1.1 on 100 connections",
+    "h1x100": "HTTP/1.1 on 100 connections",
     "h2": "HTTP/2",
     "h2-serial": "HTTP/2, one request at a time",
     "h2-chunks": "HTTP/2 in chunks of 100",
     "h2-static": "HTTP/2 without HPACK's dynamic table",
     "h2-priorities": "HTTP/2 with priorities",
-    "h2xN": "HTTP/2 on 6 connections",
+    "h2x6": "HTTP/2 on 6 connections",
 }
 """What some contenders are called; others by their name."""
 

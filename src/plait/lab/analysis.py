@@ -161,7 +161,7 @@ def _analyse_cell(
         ratios=ratios,
         noise=noise,
         refusal=refusal,
-        attribution=None if refusal else attribute(cell, margin=record.margin, confidence=record.confidence),
+        attribution=None if refusal else attribute(record, cell),
         failures=tuple(_failures(record, cell)),
         warnings=tuple(_warnings(record, cell)),
     )

@@ -11,10 +11,12 @@ slow start); and medians of ratios add up only nearly, so that what is left over
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plait.lab import stats
-from plait.lab.samples import Cell
+from plait.lab.questions import BROWSER, on_most
+from plait.lab.samples import Cell, Record
 from plait.lab.verdicts import Finding, Verdict, judge, log_ratios
 
 __all__ = ["Attribution", "Handshakes", "Share", "attribute"]
@@ -71,29 +73,31 @@ class Attribution:
     head_of_line: Finding | None
 
 
+_WAITING = "waiting for a free connection"
 _STEPS = (
     ("h1x6", ""),
-    ("h1xN", "waiting for a free connection"),
+    ("h1xN", _WAITING),
     ("h2-static", "one connection instead of many: handshakes, slow start, and waiting behind lost packets"),
     ("h2", "the dynamic table of header compression"),
 )
 """Contenders from the first to the last, and what changes from each to the next."""
 
 
-def attribute(cell: Cell, *, margin: float, confidence: float) -> Attribution | None:
+def attribute(record: Record, cell: Cell) -> Attribution | None:
     """Take the difference between six HTTP/1.1 connections and HTTP/2 apart.
 
     A contender in between that was not measured joins two steps into one.
 
     Args:
-        cell: The samples.
-        margin: As :func:`plait.lab.verdicts.judge` takes it.
-        confidence: Of every interval by itself.
+        record: Whose margin and confidence count, the latter for every interval by itself.
+        cell: One of its cells.
 
     Returns:
         None when one of the two ends was not measured, or nothing stands between them.
     """
-    loads = {name: cell.loads(name) for name, _ in _STEPS}
+    names = [one.name for one in record.contenders]
+    steps = [(on_most(name, names) or name, cause) for name, cause in _STEPS]
+    loads = {name: cell.loads(name) for name, _ in steps}
     present = [name for name in loads if loads[name]]
     if len(present) < 3 or present[0] != _STEPS[0][0] or present[-1] != _STEPS[-1][0]:
         return None
@@ -103,15 +107,16 @@ def attribute(cell: Cell, *, margin: float, confidence: float) -> Attribution | 
 
     def find(contender: str, reference: str) -> Finding:
         ratios = [math.log(loads[contender][block] / loads[reference][block]) for block in blocks]
-        return judge(ratios, contender=contender, reference=reference, margin=margin, confidence=confidence)
+        return _judge(record, ratios, contender, reference)
 
     whole = find(present[-1], present[0])
     total = math.log(whole.ratio)
     decided = whole.verdict in (Verdict.FASTER, Verdict.SLOWER)
     shares, causes = [], []
     before = present[0]
-    for name, cause in _STEPS[1:]:
-        causes.append(cause)
+    for name, cause in steps[1:]:
+        if cause != _WAITING or record.in_flight > BROWSER:  # else there is a connection for every request
+            causes.append(cause)
         if name in present:
             finding = find(name, before)
             log = math.log(finding.ratio)
@@ -129,7 +134,7 @@ def attribute(cell: Cell, *, margin: float, confidence: float) -> Attribution | 
         whole=whole,
         shares=tuple(shares),
         rest=total - sum(share.log for share in shares),
-        head_of_line=_head_of_line(cell, margin, confidence),
+        head_of_line=_head_of_line(record, cell),
     )
 
 
@@ -141,11 +146,20 @@ def _handshakes(cell: Cell, before: str, after: str) -> Handshakes | None:
     return Handshakes(before=stats.median(old), after=stats.median(new)) if old and new else None
 
 
-def _head_of_line(cell: Cell, margin: float, confidence: float) -> Finding | None:
-    ratios = log_ratios(cell, "h2xN", "h2")
-    if not ratios or not _loses(cell):
-        return None
-    return judge(ratios, contender="h2xN", reference="h2", margin=margin, confidence=confidence)
+def _head_of_line(record: Record, cell: Cell) -> Finding | None:
+    several = on_most("h2xN", [one.name for one in record.contenders])
+    ratios = log_ratios(cell, several, "h2") if several else []
+    return _judge(record, ratios, several, "h2") if several and ratios and _loses(cell) else None
+
+
+def _judge(record: Record, ratios: Sequence[float], contender: str, reference: str) -> Finding:
+    return judge(
+        ratios,
+        contender=contender,
+        reference=reference,
+        margin=record.margin,
+        confidence=record.confidence,
+    )
 
 
 def _loses(cell: Cell) -> bool:

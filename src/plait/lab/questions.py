@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from plait.lab.samples import Record
 
-__all__ = ["QUESTIONS", "Question", "asked", "primary"]
+__all__ = ["BROWSER", "QUESTIONS", "Question", "asked", "on_most", "primary"]
 
 
 class Question(NamedTuple):
@@ -30,7 +31,7 @@ QUESTIONS = (
     Question("h1x6", "h1x1", "six connections instead of one, over HTTP/1.1"),
     Question("h2", "h2-serial", "requests side by side instead of one after the other, over HTTP/2"),
     Question("h1xN", "h1x6", "a connection for every request under way instead of six for all"),
-    Question("h2", "h1xN", "one connection instead of many, with as many requests under way"),
+    Question("h2", "h1xN", "one connection instead of many, header compression included"),
     Question("h2-static", "h2", "header compression without its dynamic table"),
     Question("h2xN", "h2", "several HTTP/2 connections instead of one"),
     Question("h2-priorities", "h2", "priorities by what a resource is to a page"),
@@ -38,7 +39,13 @@ QUESTIONS = (
     Question("httpx-h2", "httpx", "HTTP/2 in httpx"),
     Question("pycurl-h2", "pycurl", "HTTP/2 in libcurl"),
 )
-"""Each changes one thing, but the first, which is why the whole comparison is made."""
+"""Each changes one thing, but the first, which is why the whole comparison is made.
+
+``h1xN`` and ``h2xN`` stand for the contender on the most connections: see :func:`on_most`.
+"""
+
+BROWSER = 6
+"""Connections that browsers open to an origin over HTTP/1.1."""
 
 
 def primary(record: Record) -> Question | None:
@@ -59,7 +66,27 @@ def primary(record: Record) -> Question | None:
 
 def asked(record: Record) -> list[Question]:
     """List the questions whose contenders both take part, that of the verdict first."""
-    names: Collection[str] = {one.name for one in record.contenders}
+    names = [one.name for one in record.contenders]
     first = primary(record)
-    others = [q for q in QUESTIONS if q != first and q.contender in names and q.reference in names]
-    return [first, *others] if first else others
+    resolved = [
+        question._replace(contender=contender, reference=reference)
+        for question in QUESTIONS
+        if (contender := on_most(question.contender, names))
+        and (reference := on_most(question.reference, names))
+    ]
+    return [first, *(one for one in resolved if one != first)] if first else resolved
+
+
+def on_most(name: str, names: Iterable[str]) -> str | None:
+    """Find a contender among those that take part.
+
+    Args:
+        name: What it is called; ``h1xN`` and ``h2xN`` are the one on the most connections over HTTP/1.1,
+            more than a browser has, and over HTTP/2.
+        names: Who takes part.
+    """
+    if name not in ("h1xN", "h2xN"):
+        return name if name in names else None
+    counts = [int(found[1]) for one in names if (found := re.fullmatch(name.replace("N", r"(\d+)"), one))]
+    most = max((count for count in counts if name == "h2xN" or count > BROWSER), default=None)
+    return name.replace("N", str(most)) if most else None
