@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.async_completions import AsyncCompletions
 from plait.client.calls import Call, Upload
@@ -15,16 +15,18 @@ from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
-from plait.client.statistics import Statistics
 from plait.client.streams import Numbered, StreamedResponse
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.aio import ClientDriver
 from plait.drivers.dial import dial, resolve
-from plait.drivers.tcp_info import TcpInfo, tcp_info
+from plait.drivers.tcp_info import bytes_moved, read_tcp_info
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError
 from plait.urls import Origin
+
+if TYPE_CHECKING:
+    from plait.client.statistics import Statistics
 
 __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 
@@ -81,9 +83,9 @@ class AsyncResponseStream(StreamedResponse):
     """
 
     def __init__(self, client: AsyncClient, request: Request) -> None:
+        super().__init__()
         self._client = client
         self._call = AsyncPending(client, request, HEAD)
-        super().__init__(self._call)
 
     async def __aenter__(self) -> Self:
         self._client._start(self._call)
@@ -118,6 +120,8 @@ class AsyncResponseStream(StreamedResponse):
         if self._call.error is None:
             self._call.then(PIECE)
         piece: bytes = await self._client._finish(self._call)
+        if not piece:
+            self._end(self._call)
         return piece
 
 
@@ -147,7 +151,7 @@ class _Driver(ClientDriver):
         "_client",
         "_origin",
         "_socket",
-        "_tcp",
+        "_tcp_info",
         "connected",
         "error",
         "link",
@@ -162,7 +166,7 @@ class _Driver(ClientDriver):
         self._client = client
         self._origin = origin
         self._socket: socket.socket | None = None
-        self._tcp: TcpInfo | None = None
+        self._tcp_info: bytes | None = None
         self.port = 0
         self.started = self.connected = self.secured = monotonic()
         self.link: Link | None = None
@@ -212,18 +216,17 @@ class _Driver(ClientDriver):
 
     def moved(self) -> tuple[int, int] | None:
         """Return the bytes sent and received so far, None where the system does not tell."""
-        tcp = self.tcp()
-        return None if tcp is None else (tcp.bytes_sent, tcp.bytes_received)
+        info = self.tcp_info()
+        return None if info is None else bytes_moved(info)
 
-    def tcp(self) -> TcpInfo | None:
-        """Return what the kernel counted so far, None where it does not tell."""
-        assert self._socket is not None
+    def tcp_info(self) -> bytes | None:
+        """Return what the kernel knows so far, None where it does not tell."""
         # A closed socket does not tell: then what it told last.
-        self._tcp = tcp_info(self._socket) or self._tcp
-        return self._tcp
+        self._tcp_info = read_tcp_info(self._socket) or self._tcp_info
+        return self._tcp_info
 
     def close(self) -> None:
-        self.tcp()
+        self.tcp_info()
         self._closing = True
         self.transport.close()
 
@@ -336,7 +339,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         for driver in self._drivers:
             total = _add(total, driver.moved())
         sent, received = total if total is not None else (None, None)
-        return self._core.statistics(sent, received)
+        return self._core.journal.statistics(sent, received)
 
     async def aclose(self) -> None:
         """End every request that is not done, and close every connection."""

@@ -9,7 +9,6 @@ from plait.client.flow import Flow, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
-from plait.client.statistics import Timing
 from plait.errors import (
     ExchangeError,
     LocalProtocolError,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Upload"]
 
-_NOTHING, _ENDED = Half.HEAD, Half.ENDED
+_NOTHING = Half.HEAD
 
 #: Bytes of content handed to a connection at once.
 PIECE = 262_144
@@ -135,7 +134,6 @@ class Call:
         upload: What sends the request's content, if there is any.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
-        ended: When the response was complete, 0 until then.
         deadline: When the request is given up, whatever happens, or None.
         watchers: Called when the call is done, when the upload wants a piece, and when ``expires``
             may have come nearer.
@@ -152,7 +150,6 @@ class Call:
         "_submitted",
         "deadline",
         "done",
-        "ended",
         "error",
         "exchange",
         "queued",
@@ -178,7 +175,7 @@ class Call:
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
         self.touched = self._submitted = core.clock()
-        self._answered = self.ended = 0.0
+        self._answered = 0.0
         self.deadline = None if request.timeout is None else self.touched + request.timeout
         self.watchers: list[Callable[[], None]] | None = None
 
@@ -207,7 +204,7 @@ class Call:
             self._flow = fetch(self.request, self)
             self.request = next(self._flow)
         request = self.request
-        core.exchanges += 1
+        core.journal.exchanges += 1
         self.used_before = link.exchanges > 0
         link.exchanges += 1
         self._connection = link.number
@@ -232,11 +229,8 @@ class Call:
         """Take note that something happened to the exchange."""
         now = self.touched = self._core.clock()
         exchange = self.exchange
-        if exchange is not None and exchange.received is not _NOTHING and not self.ended:
-            if not self._answered:
-                self._answered = now
-            if exchange.received is _ENDED:
-                self.ended = now
+        if not self._answered and exchange is not None and exchange.received is not _NOTHING:
+            self._answered = now
         if self.upload is not None:
             try:
                 self.upload.progress()
@@ -277,9 +271,9 @@ class Call:
             self.start()
 
     @property
-    def timing(self) -> Timing:
-        """When everything happened to an exchange that has ended properly."""
-        return Timing(self._submitted, self._sent, self._answered, self.ended, self._connection)
+    def times(self) -> tuple[float, float, float, float, int]:
+        """What a :class:`~plait.client.statistics.Timing` holds, once the exchange has ended properly."""
+        return (self._submitted, self._sent, self._answered, self.touched, self._connection)
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
+from plait.client.journal import Journal
 from plait.client.messages import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
-from plait.client.statistics import Journal, Statistics
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.tls import client_context
 from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
@@ -97,7 +97,6 @@ class ClientCore:
         maker: Makes requests.
         pool: The connections.
         clock: Tells the time, in seconds.
-        exchanges: Requests sent so far.
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
@@ -134,7 +133,6 @@ class ClientCore:
             keep_alive=config.keep_alive,
         )
         self.clock = clock
-        self.exchanges = 0
         self.journal = Journal()
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
@@ -228,16 +226,6 @@ class ClientCore:
         while tickets := self.pool.assign(link):
             for ticket in tickets:
                 ticket.granted(link)
-
-    def statistics(self, sent: int | None, received: int | None) -> Statistics:
-        """Tell what this client has done so far.
-
-        Args:
-            sent: Bytes sent by every connection there ever was, None where the system does not tell.
-            received: The same of bytes received.
-        """
-        journal = self.journal
-        return Statistics(journal.opened, self.exchanges, sent, received, journal.connections())
 
     def expire_idle(self) -> None:
         """End connections that have been idle for too long."""

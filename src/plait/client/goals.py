@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plait.client.messages import Response
-from plait.client.statistics import VERSIONS
 from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["HEAD", "PIECE", "WHOLE", "Goal"]
+__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal"]
+
+#: What a response calls the version of HTTP.
+VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
 
 _NOTHING, _CONTENT, _ENDED = Half.HEAD, Half.CONTENT, Half.ENDED
 
@@ -66,7 +68,7 @@ def _response(exchange: Exchange, call: Call) -> Response:
         exchange.fields,
         content,
         VERSIONS[exchange.endpoint.connection.http_version],
-        call.timing,
+        call.times,
     )
 
 

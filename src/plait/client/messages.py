@@ -261,18 +261,22 @@ class Response:
         status: The status code.
         content: The content, as it came.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
-        timing: When everything happened.
     """
 
-    __slots__ = ("_fields", "_headers", "content", "http_version", "status", "timing")
+    __slots__ = ("_fields", "_headers", "_times", "content", "http_version", "status")
 
     def __init__(
-        self, status: int, fields: Sequence[Field], content: bytes, http_version: str, timing: Timing
+        self,
+        status: int,
+        fields: Sequence[Field],
+        content: bytes,
+        http_version: str,
+        times: tuple[float, float, float, float, int],
     ) -> None:
         self.status = status
         self.content = content
         self.http_version = http_version
-        self.timing = timing
+        self._times = times
         self._fields = fields
         self._headers: Headers | None = None
 
@@ -286,7 +290,14 @@ class Response:
     @property
     def elapsed(self) -> float:
         """Seconds from the request, when there was a connection for it, to the end of the response."""
-        return self.timing.done - self.timing.sent
+        return self._times[3] - self._times[1]
+
+    @property
+    def timing(self) -> Timing:
+        """When everything happened."""
+        from plait.client.statistics import Timing
+
+        return Timing(*self._times)
 
     @property
     def text(self) -> str:

@@ -94,16 +94,8 @@ class _Site:
         under_way = sum(len(link.endpoint.exchanges) for link in self.usable)
         return -(-(self.waiting + under_way + more) // self.limit)
 
-    def next_link(self) -> Link | None:
+    def least_busy(self) -> Link | None:
         """Return the connection that takes the next request, None while it has to wait."""
-        if self.spreads:
-            return self._least_busy()
-        for link in reversed(self.links):
-            if link.endpoint.capacity > 0:
-                return link
-        return None
-
-    def _least_busy(self) -> Link | None:
         with_room = [link for link in self.links if link.endpoint.capacity > 0]
         if not with_room:
             return None
@@ -148,10 +140,16 @@ class Pool:
             multiplexed = self._foreseen(origin)
             site = self._sites[origin] = _Site(self._limit(multiplexed), multiplexed)
         if not site.queue and not site.returned:
-            link = site.next_link()
-            if link is not None:
-                link.idle_since = None
-                return link
+            if site.spreads:
+                least_busy = site.least_busy()
+                if least_busy is not None:
+                    least_busy.idle_since = None
+                    return least_busy
+            else:
+                for link in reversed(site.links):
+                    if link.endpoint.capacity > 0:
+                        link.idle_since = None
+                        return link
         (site.returned if again else site.queue).append(ticket)
         return None
 

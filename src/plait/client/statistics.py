@@ -6,21 +6,14 @@ machine reads alike.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plait.drivers.tcp_info import counts
 
 if TYPE_CHECKING:
-    from plait.client.pool import Link
-    from plait.drivers.tcp_info import TcpInfo
     from plait.protocol.field_bytes import FieldBytes
 
-__all__ = ["VERSIONS", "Carrier", "ConnectionStatistics", "Journal", "Statistics", "Timing"]
-
-#: What a response calls the version of HTTP.
-VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
-
-#: How many connections that are gone are told of one by one; the most recent.
-_CONNECTIONS_KEPT = 1000
+__all__ = ["ConnectionStatistics", "Statistics", "TcpInfo", "Timing", "connection_statistics"]
 
 
 class Timing(NamedTuple):
@@ -39,6 +32,24 @@ class Timing(NamedTuple):
     answered: float
     done: float
     connection: int
+
+
+class TcpInfo(NamedTuple):
+    """What the kernel counted on one connection.
+
+    Attributes:
+        segments_sent: Segments that left, the retransmitted ones too.
+        segments_received: Segments that came in.
+        retransmitted: Segments that left once more.
+        out_of_order: Segments that came in behind a gap; None where the kernel does not count them.
+        rtt: The smoothed round-trip time, in seconds.
+    """
+
+    segments_sent: int
+    segments_received: int
+    retransmitted: int
+    out_of_order: int | None
+    rtt: float
 
 
 class ConnectionStatistics(NamedTuple):
@@ -95,74 +106,7 @@ class Statistics(NamedTuple):
     connections: tuple[ConnectionStatistics, ...]
 
 
-class Carrier(Protocol):
-    """What moves a connection's bytes, as far as statistics go.
-
-    Attributes:
-        port: The port on this side.
-        started: When it began to connect.
-        connected: When TCP was established.
-        secured: When TLS was; equal to ``connected`` without TLS.
-    """
-
-    port: int
-    started: float
-    connected: float
-    secured: float
-
-    def moved(self) -> tuple[int, int] | None:
-        """Return the bytes sent and received so far, None where the system does not tell."""
-
-    def tcp(self) -> TcpInfo | None:
-        """Return what the kernel counted so far, at the last look before the socket closed."""
-
-
-class Journal:
-    """Every connection of a client, those that are gone too.
-
-    Attributes:
-        opened: How many there were.
-    """
-
-    __slots__ = ("_gone", "_open", "opened")
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self._open: dict[int, Link] = {}
-        self._gone: deque[ConnectionStatistics] = deque(maxlen=_CONNECTIONS_KEPT)
-
-    def begin(self, link: Link) -> None:
-        """Take note of a new connection, and number it."""
-        self.opened += 1
-        link.number = self.opened
-        self._open[link.number] = link
-
-    def end(self, link: Link) -> None:
-        """Take note that a connection is gone."""
-        if self._open.pop(link.number, None) is not None:
-            self._gone.append(_statistics(link))
-
-    def connections(self) -> tuple[ConnectionStatistics, ...]:
-        """Return what is known of each connection, in the order of their numbers."""
-        return tuple(sorted([*self._gone, *map(_statistics, self._open.values())]))
-
-
-def _statistics(link: Link) -> ConnectionStatistics:
-    connection = link.endpoint.connection
-    carrier: Carrier = link.transport
-    sent, received = carrier.moved() or (None, None)
-    return ConnectionStatistics(
-        number=link.number,
-        port=carrier.port,
-        http_version=VERSIONS[connection.http_version],
-        started=carrier.started,
-        connected=carrier.connected,
-        secured=carrier.secured,
-        exchanges=link.exchanges,
-        bytes_sent=sent,
-        bytes_received=received,
-        fields=connection.field_bytes,
-        resets_sent=connection.resets_sent,
-        resets_received=connection.resets_received,
-        tcp=carrier.tcp(),
-    )
+def connection_statistics(facts: tuple[Any, ...]) -> ConnectionStatistics:
+    """Make readable what a :class:`~plait.client.journal.Journal` keeps of a connection."""
+    *others, info = facts
+    return ConnectionStatistics(*others, None if info is None else TcpInfo(*counts(info)))

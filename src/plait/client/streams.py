@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 
-from plait.client.calls import Call
+from plait.client.goals import VERSIONS
 from plait.client.messages import Headers, RequestOptions
-from plait.client.statistics import VERSIONS, Timing
 from plait.errors import LocalProtocolError
 from plait.protocol.exchange import Exchange
+
+if TYPE_CHECKING:
+    from plait.client.calls import Call
+    from plait.client.statistics import Timing
 
 __all__ = ["Numbered", "StreamedResponse"]
 
@@ -17,32 +20,32 @@ __all__ = ["Numbered", "StreamedResponse"]
 class StreamedResponse:
     """A response whose content is read while it arrives.
 
-    Args:
-        call: What fetches it.
-
     Attributes:
         status: The status code.
         headers: The field section.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        timing: When everything happened; None until the content was read to its end.
     """
 
-    def __init__(self, call: Call) -> None:
-        self._exchanging = call
+    def __init__(self) -> None:
         self._is_open = False
         self.status = 0
         self.headers = Headers(())
         self.http_version = ""
-
-    @property
-    def timing(self) -> Timing | None:
-        """When everything happened; None until the content is complete."""
-        return self._exchanging.timing if self._exchanging.ended else None
+        self.timing: Timing | None = None
 
     def _begin(self, exchange: Exchange) -> None:
         self._is_open = True
         self.status = exchange.status
         self.headers = Headers(exchange.fields)
         self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
+
+    def _end(self, call: Call) -> None:
+        """Take note that the content was read to its end."""
+        if self.timing is None:
+            from plait.client.statistics import Timing
+
+            self.timing = Timing(*call.times)
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.calls import Call
-from plait.client.completions import Completions
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
 from plait.client.pool import Link
-from plait.client.statistics import Statistics
 from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
 from plait.drivers.addresses import resolve
@@ -26,6 +24,10 @@ from plait.errors import (
     Timeout,
 )
 from plait.urls import Origin
+
+if TYPE_CHECKING:
+    from plait.client.completions import Completions
+    from plait.client.statistics import Statistics
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
 
@@ -79,9 +81,9 @@ class ResponseStream(StreamedResponse):
     """
 
     def __init__(self, client: Client, request: Request) -> None:
+        super().__init__()
         self._client = client
         self._call = Pending(client, request, HEAD)
-        super().__init__(self._call)
 
     def __enter__(self) -> Self:
         self._client._start(self._call)
@@ -121,6 +123,8 @@ class ResponseStream(StreamedResponse):
             if self._call.error is None:
                 self._call.then(PIECE)
         piece: bytes = client._finish(self._call)
+        if not piece:
+            self._end(self._call)
         return piece
 
     def close(self) -> None:
@@ -209,6 +213,8 @@ class Client(Methods[Response]):
 
     def as_completed(self, pendings: Iterable[Pending] = ()) -> Completions:
         """Iterate over requests as they are done; more can be added meanwhile."""
+        from plait.client.completions import Completions
+
         return Completions(self, pendings)
 
     def wait(self, pendings: Iterable[Pending], timeout: float | None = None) -> list[Pending]:
@@ -225,7 +231,7 @@ class Client(Methods[Response]):
         """
         waited_for = list(pendings)
         if not any(one.done for one in waited_for):
-            completions = Completions(self, waited_for)
+            completions = self.as_completed(waited_for)
             try:
                 completions.wait(timeout)
             finally:
@@ -248,7 +254,7 @@ class Client(Methods[Response]):
         """What this client has done so far."""
         driver = self._driver
         with driver.lock:
-            return self._core.statistics(driver.bytes_sent, driver.bytes_received)
+            return self._core.journal.statistics(driver.bytes_sent, driver.bytes_received)
 
     def close(self) -> None:
         """End every request that is not done, and close every connection."""

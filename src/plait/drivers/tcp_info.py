@@ -1,65 +1,42 @@
-"""What the kernel knows of a TCP connection."""
+"""What the kernel knows of a TCP connection.
+
+What it says is kept as it comes, and read when somebody asks: most clients are never asked.
+"""
 
 from __future__ import annotations
 
 import socket
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import Any
 
-__all__ = ["TcpInfo", "tcp_info"]
+__all__ = ["bytes_moved", "counts", "read_tcp_info"]
 
 #: From Linux's ``struct tcp_info`` (<linux/tcp.h>), which only ever grows at its end:
 #: tcpi_rtt at 68; tcpi_total_retrans at 100; tcpi_bytes_acked, tcpi_bytes_received, tcpi_segs_out and
 #: tcpi_segs_in from 120 on, since 4.2; tcpi_rcv_ooopack at 224, since 5.4.
-_RTT = Struct("=68xI").unpack_from
-_RETRANSMITTED = Struct("=100xI").unpack_from
+_RTT = Struct("=68xI")
+_RETRANSMITTED = Struct("=100xI")
 _MOVED = Struct("=120xQQII")
 _OUT_OF_ORDER = Struct("=224xI")
 
 
-class _HasOptions(Protocol):
-    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
-        """Return one of the socket's options."""
-
-
-class TcpInfo(NamedTuple):
-    """What the kernel counts on one connection.
-
-    Attributes:
-        bytes_sent: Bytes of payload that the peer has acknowledged.
-        bytes_received: Bytes of payload received.
-        segments_sent: Segments that left, the retransmitted ones too.
-        segments_received: Segments that came in.
-        retransmitted: Segments that left once more.
-        out_of_order: Segments that came in behind a gap; None where the kernel does not count them.
-        rtt: The smoothed round-trip time, in seconds.
-    """
-
-    bytes_sent: int
-    bytes_received: int
-    segments_sent: int
-    segments_received: int
-    retransmitted: int
-    out_of_order: int | None
-    rtt: float
-
-
-def tcp_info(sock: _HasOptions) -> TcpInfo | None:
+def read_tcp_info(sock: Any) -> bytes | None:
     """Ask the kernel about an open socket, None where it does not tell."""
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OUT_OF_ORDER.size)
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OUT_OF_ORDER.size)
     except (AttributeError, OSError):
         return None
-    if len(info) < _MOVED.size:
-        return None
-    acked, received, segments_sent, segments_received = _MOVED.unpack_from(info)
-    return TcpInfo(
-        # The kernel counts the SYN.
-        max(0, acked - 1),
-        received,
-        segments_sent,
-        segments_received,
-        _RETRANSMITTED(info)[0],
-        _OUT_OF_ORDER.unpack_from(info)[0] if len(info) >= _OUT_OF_ORDER.size else None,
-        _RTT(info)[0] / 1e6,
-    )
+    return info if len(info) >= _MOVED.size else None
+
+
+def bytes_moved(info: bytes) -> tuple[int, int]:
+    """Return the bytes of payload sent, as far as they were acknowledged, and received."""
+    acked, received, _, _ = _MOVED.unpack_from(info)
+    return max(0, acked - 1), received  # the kernel counts the SYN
+
+
+def counts(info: bytes) -> tuple[int, int, int, int | None, float]:
+    """Return the segments sent, received, retransmitted, out of order, and the round-trip time in seconds."""
+    _, _, sent, received = _MOVED.unpack_from(info)
+    out_of_order = _OUT_OF_ORDER.unpack_from(info)[0] if len(info) >= _OUT_OF_ORDER.size else None
+    return sent, received, _RETRANSMITTED.unpack_from(info)[0], out_of_order, _RTT.unpack_from(info)[0] / 1e6

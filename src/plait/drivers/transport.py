@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plait.drivers.addresses import Address, connect_failure
-from plait.drivers.tcp_info import TcpInfo, tcp_info
+from plait.drivers.tcp_info import read_tcp_info
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 
@@ -80,7 +80,7 @@ class Transport:
         "_peer",
         "_socket",
         "_state",
-        "_tcp",
+        "_tcp_info",
         "_tls",
         "_unsent",
         "bytes_received",
@@ -122,7 +122,7 @@ class Transport:
         self.context: Any = None
         self.port = 0
         self.started = self.connected = self.secured = monotonic()
-        self._tcp: TcpInfo | None = None
+        self._tcp_info: bytes | None = None
         if tls is not None:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
@@ -397,9 +397,9 @@ class Transport:
         """Return the bytes sent and received so far."""
         return self.bytes_sent, self.bytes_received
 
-    def tcp(self) -> TcpInfo | None:
-        """Return what the kernel counted so far, None where it does not tell."""
-        return self._tcp if self._socket is None else tcp_info(self._socket)
+    def tcp_info(self) -> bytes | None:
+        """Return what the kernel knows so far, None where it does not tell."""
+        return self._tcp_info if self._socket is None else read_tcp_info(self._socket)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -418,7 +418,7 @@ class Transport:
         """Close the socket, whatever there may still be to write."""
         if self._state is not _State.CLOSED:
             self._state = _State.CLOSED
-            self._tcp = self.tcp()  # a closed socket does not tell
+            self._tcp_info = self.tcp_info()  # a closed socket does not tell
             self._drop_socket()
             self._driver.transport_closed(self)
 
