@@ -20,11 +20,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the job on standard input."""
-    job = json.load(sys.stdin)
     result: dict[str, Any]
     try:
-        load = Load(job)
-        contender_named(job["contender"]).run(load)
+        load = Load(json.load(sys.stdin))
+        contender_named(load.contender).run(load)
     except Exception as error:  # whatever a client raises, the load failed
         result = {"failure": f"{type(error).__name__}: {error}"}
     else:

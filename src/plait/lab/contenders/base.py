@@ -32,6 +32,7 @@ class Load:
         job: What the crawler reads; docs/contenders.md describes it.
 
     Attributes:
+        contender: The name of who carries it out.
         base_url: The server, such as ``https://localhost:8443``.
         cafile: A file with the authority to trust; None for the system's.
         insecure: Take any certificate.
@@ -54,6 +55,7 @@ class Load:
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
+        self.contender: str = job["contender"]
         self.base_url: str = job["base_url"]
         self.cafile: str | None = job["cafile"]
         self.insecure: bool = job["insecure"]
@@ -145,8 +147,11 @@ class Load:
             answered: When the header section was there; None where the client does not tell.
             connection: Which connection, in the order of :meth:`connected`; None likewise.
         """
-        self.record(index, status, len(content), sha256(content).hexdigest(), sent=sent, done=done)
-        if answered is not None and connection is not None and index in self._first:
+        self._received.append((index, status, len(content), sha256(content).hexdigest()))
+        self._latencies.append(round((done - sent) * 1e6))
+        if done > self._ended:
+            self._ended = done
+        if index in self._first and answered is not None and connection is not None:
             self.note(index, connection, self.graph.known[index], sent, answered, done)
         self.graph.complete(index, done)
 

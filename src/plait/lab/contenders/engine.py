@@ -44,9 +44,9 @@ def chunks(client: Client, load: Load, send: Send, receive: Receive, travelling:
         known.extend(load.due())
         if known:
             indices = [known.popleft() for _ in range(min(travelling, len(known)))]
-            chunk = {send(index): index for index in indices}
-            for pending in client.as_completed(chunk):
-                receive(chunk[pending], pending)
+            for index, pending in [(index, send(index)) for index in indices]:
+                pending.result()
+                receive(index, pending)
         else:
             time.sleep(load.until_due or 0.0)
 
@@ -57,8 +57,9 @@ def window(client: Client, load: Load, send: Send, receive: Receive, travelling:
     under_way: dict[Pending, int] = {}
     completions = client.as_completed()
     room = travelling + AHEAD
-    while load.graph.unfinished:
-        known.extend(load.due())
+    graph = load.graph
+    known.extend(load.due())
+    while graph.unknown:
         while known and len(under_way) < room:
             index = known.popleft()
             pending = send(index)
@@ -68,3 +69,13 @@ def window(client: Client, load: Load, send: Send, receive: Receive, travelling:
             time.sleep(load.until_due or 0.0)
         elif (done := completions.wait(load.until_due)) is not None:
             receive(under_way.pop(done), done)
+        known.extend(load.due())
+    # All is known: who is done first does not matter any more, and waiting for the oldest costs least.
+    oldest = deque((index, pending) for pending, index in under_way.items())
+    while oldest or known:
+        while known and len(oldest) < room:
+            index = known.popleft()
+            oldest.append((index, send(index)))
+        index, pending = oldest.popleft()
+        pending.result()
+        receive(index, pending)

@@ -22,6 +22,7 @@ class Graph:
     Attributes:
         known: When each resource became known, for those that did.
         unfinished: How many are not complete.
+        unknown: How many :meth:`due` has not returned.
     """
 
     def __init__(self, parents: Sequence[int | None], delays: Sequence[float]) -> None:
@@ -30,7 +31,7 @@ class Graph:
             self._children.setdefault(parent, []).append(index)
         self._delays = delays
         self.known = [0.0] * len(parents)
-        self.unfinished = len(parents)
+        self.unfinished = self.unknown = len(parents)
         self._fresh: list[int] = []
         self._later: list[tuple[float, int]] = []
 
@@ -41,7 +42,8 @@ class Graph:
     def complete(self, index: int, now: float) -> None:
         """Take note that a resource is complete, and make known what follows from it."""
         self.unfinished -= 1
-        self._reveal(index, now)
+        if index in self._children:
+            self._reveal(index, now)
 
     def _reveal(self, parent: int | None, now: float) -> None:
         for index in self._children.get(parent, ()):
@@ -58,6 +60,7 @@ class Graph:
             while self._later and self._later[0][0] <= now:
                 found.append(heappop(self._later)[1])
             found.sort(key=lambda index: (self.known[index], index))
+        self.unknown -= len(found)
         return found
 
     @property
