@@ -135,7 +135,8 @@
       const last = names.pop();
       let at = sample;
       for (const name of names) at = at[name] ??= {};
-      at[last] = row[index];
+      // A null of an object that other rows have is not to hide what this row has of it.
+      if (row[index] !== null || !(last in at)) at[last] = row[index];
     });
     return sample;
   };
@@ -146,6 +147,7 @@
   };
   const unpacked = () => {
     const record = JSON.parse(one("samples").textContent);
+    record.resources = record.resources.rows.map((row) => nested(record.resources.columns, row));
     for (const cell of record.cells) {
       const { columns, rows } = cell.samples;
       cell.samples = rows.map((row, index) => {

@@ -135,14 +135,27 @@ def columns(scale: Scale, top: float, bottom: float, written: Sequence[tuple[Tic
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
-    """Write a polyline as the data of a path."""
-    return "M" + "L".join(f"{_short(x, 2)} {_short(y, 2)}" for x, y in points)
+    """Write a polyline as the data of a path; level and upright parts take one number."""
+    pieces: list[str] = []
+    before = ("", "")
+    for across, down in points:
+        x, y = _short(across, 1), _short(down, 1)
+        if not pieces:
+            pieces.append(f"M{x} {y}")
+        elif y == before[1] and x != before[0]:
+            pieces.append(f"H{x}")
+        elif x == before[0] and y != before[1]:
+            pieces.append(f"V{y}")
+        elif (x, y) != before:
+            pieces.append(f"L{x} {y}")
+        before = (x, y)
+    return "".join(pieces)
 
 
 def box(x: float, y: float, width: float, height: float) -> str:
     """Write a rectangle as a part of the data of a path."""
-    w = _short(width, 2)
-    return f"M{_short(x, 2)} {_short(y, 2)}h{w}v{_short(height, 2)}h-{w}z"
+    w = _short(width, 1)
+    return f"M{_short(x, 1)} {_short(y, 1)}h{w}v{_short(height, 1)}h-{w}z"
 
 
 def _short(value: float, digits: int) -> str:
