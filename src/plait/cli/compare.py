@@ -119,8 +119,8 @@ class _BlockRange(click.ParamType[Blocks]):
 @click.option(
     "--link",
     "kind",
-    type=click.Choice([*LinkKind]),
-    default=LinkKind.TUN,
+    type=click.Choice([kind.value for kind in LinkKind]),
+    default=LinkKind.TUN.value,
     show_default=True,
     callback=lambda ctx, param, value: LinkKind(value),
     help="What the network is emulated with.",
@@ -238,13 +238,15 @@ def _compare(given: _Given, arguments: list[str]) -> None:
     subject = subject_of(choice, say)
     polite = subject.elsewhere and not given.i_own_this
     in_flight = _in_flight(given, polite)
-    contenders, reference = _contenders(given, in_flight, polite)
+    contenders = _contenders(given, in_flight, polite)
     command = ["plait", "compare", *arguments, *(() if given.seed is not None else ("--seed", str(seed)))]
     with (
         _terminable(),
         writable(given.json_file, given.page_file),
         setting(subject, given.kind if networks else None, given.congestion_control) as where,
     ):
+        able = _able(contenders, where)
+        reference = _reference(given, able)
         plan = Plan(
             job=Job(
                 target=where.target,
@@ -253,7 +255,7 @@ def _compare(given: _Given, arguments: list[str]) -> None:
                 time_limit=given.time_limit,
                 address=where.address,
             ),
-            contenders=_able(contenders, where),
+            contenders=_with_twin(able, reference),
             reference=reference,
             networks=networks or (None,),
             blocks=given.blocks,
@@ -307,38 +309,61 @@ def _in_flight(given: _Given, polite: bool) -> int:
     return given.in_flight or POLITE_IN_FLIGHT
 
 
-def _contenders(given: _Given, in_flight: int, polite: bool) -> tuple[list[Contender], str]:
-    """Choose who takes part, with a twin of the reference behind it, and say who the reference is."""
+def _contenders(given: _Given, in_flight: int, polite: bool) -> list[Contender]:
+    """Choose who is to take part.
+
+    Raises:
+        ConfigError: There is no such contender, or it cannot run here or against this server.
+    """
     chosen = default_names(in_flight) if given.contenders is None else given.contenders.split(",")
     names = list(dict.fromkeys([*(name.strip() for name in chosen), *given.extras]))
-    reference = given.reference or next((name for name in ("h1x6", "h1x1") if name in names), names[0])
-    if reference not in names:
-        raise ConfigError(f"--reference {reference!r} does not take part; there is: {', '.join(names)}")
-    contenders = []
-    for name in names:
-        contender = contender_named(name)
+    if given.reference not in (None, *names):
+        raise ConfigError(f"--reference {given.reference!r} does not take part; there is: {', '.join(names)}")
+    contenders = [contender_named(name) for name in names]
+    for contender in contenders:
         if missing := contender.missing():
             raise ConfigError(missing)
         if polite and contender.connections > POLITE_IN_FLIGHT:
             raise ConfigError(
-                f"{name} opens {contender.connections} connections, too many for a server elsewhere; "
-                f"--i-own-this allows it"
+                f"{contender.name} opens {contender.connections} connections, too many for a server "
+                f"elsewhere; --i-own-this allows it"
             )
-        contenders.append(contender)
-        if name == reference:
-            contenders.append(contender_named(f"{name}{AGAIN}"))
-    return contenders, reference
+    return contenders
 
 
-def _able(contenders: Sequence[Contender], where: Setting) -> tuple[Contender, ...]:
+def _able(contenders: Sequence[Contender], where: Setting) -> list[Contender]:
+    """Leave out those who cannot speak to the server.
+
+    Raises:
+        PlaitError: Nobody can.
+    """
+    url, scheme = where.target.base_url, where.target.scheme
     for version, name in (("1", "HTTP/1.1"), ("2", "HTTP/2")):
-        if version not in where.versions:
-            say(f"{where.target.base_url} does not speak {name}: the contenders that need it are left out")
-    able = [c for c in contenders if c.http in where.versions]
-    for contender in able:
-        if where.target.scheme not in contender.schemes:
-            say(f"{contender.name} does not speak to {where.target.scheme} servers and is left out")
-    return tuple(c for c in able if where.target.scheme in c.schemes)
+        if version not in where.versions and any(c.http == version for c in contenders):
+            say(f"{url} does not speak {name}: the contenders that need it are left out")
+    able = []
+    for contender in contenders:
+        if scheme not in contender.schemes:
+            say(f"{contender.name} does not speak to {scheme} servers and is left out")
+        elif contender.http in where.versions:
+            able.append(contender)
+    if not able:
+        raise PlaitError(f"no contender speaks a version of HTTP that {url} does")
+    return able
+
+
+def _reference(given: _Given, contenders: Sequence[Contender]) -> str:
+    names = [one.name for one in contenders]
+    wanted = ("h1x6", "h1x1", names[0]) if given.reference is None else (given.reference, names[0])
+    return next(name for name in wanted if name in names)
+
+
+def _with_twin(contenders: Sequence[Contender], reference: str) -> tuple[Contender, ...]:
+    """Have the reference take part twice, as a measure of what chance does."""
+    twin = contender_named(f"{reference}{AGAIN}")
+    return tuple(
+        one for each in contenders for one in ((each, twin) if each.name == reference else (each,))
+    )
 
 
 @contextmanager

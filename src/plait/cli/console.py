@@ -13,11 +13,12 @@ from plait.errors import ConfigError, PlaitError
 
 __all__ = ["console", "say", "writable", "write_file"]
 
-PIPE_WIDTH = 120
+PIPE_WIDTH = 10_000
+"""Wider than any sentence: who reads a pipe wraps lines himself, or looks for words in them."""
 
 
 def console() -> Console:
-    """Return what tables are printed on; a pipe is as wide as they need."""
+    """Return what results are printed on."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 

@@ -16,7 +16,7 @@ from plait.errors import ConfigError, PlaitError
 __all__ = ["main"]
 
 #: Each command has a module of its own, imported when it is asked for.
-_COMMANDS = ("serve", "bookstore", "cert", "compare")
+_COMMANDS = ("serve", "bookstore", "cert", "compare", "report")
 
 
 class _Commands(click.Group):

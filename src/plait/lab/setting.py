@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from plait.errors import ConfigError
+from plait.lab.network.emulator import Emulator
 from plait.lab.network.link import Link
 from plait.lab.network.local import LocalHost, Loopback
+from plait.lab.network.netem import NetemLink
+from plait.lab.network.relay import RelayLink, splice
 from plait.lab.samples import Medium
 from plait.lab.server_process import running_server
 from plait.lab.subject import Subject
@@ -136,12 +138,10 @@ def _other_server(
     address = None
     link: Link
     if kind is LinkKind.TUN or kind is LinkKind.NETEM:
-        from plait.lab.network.relay import splice
-
-        upstream = (target.host, target.port)
-        link = stack.enter_context(_emulated(kind, congestion_control, target.host))
-        address = link.server_address
-        stack.enter_context(splice(link.server.listen(target.port), upstream))
+        emulator = stack.enter_context(_emulated(kind, congestion_control, target.host))
+        listener = emulator.server.listen(target.port)
+        stack.enter_context(splice(listener, (target.host, target.port)))
+        link, address = emulator, emulator.server_address
     elif kind is LinkKind.RELAY:
         link, target = _relayed(target, stack)
     else:
@@ -152,23 +152,14 @@ def _other_server(
 
 
 @contextmanager
-def _emulated(kind: LinkKind, congestion_control: str | None, name: str) -> Iterator[Any]:
+def _emulated(kind: LinkKind, congestion_control: str | None, name: str) -> Iterator[Emulator]:
     """Make a network of two hosts, on one of which a name stands for the other."""
-    if kind is LinkKind.TUN:
-        from plait.lab.network.emulator import Emulator
-
-        with Emulator(congestion_control=congestion_control, names=(name,)) as link:
-            yield link
-    else:
-        from plait.lab.network.netem import NetemLink
-
-        with NetemLink(congestion_control=congestion_control, names=(name,)) as link:
-            yield link
+    make = Emulator if kind is LinkKind.TUN else NetemLink
+    with make(congestion_control=congestion_control, names=(name,)) as link:
+        yield link
 
 
 def _relayed(target: Target, stack: ExitStack) -> tuple[Link, Target]:
-    from plait.lab.network.relay import RelayLink
-
     link = stack.enter_context(RelayLink((target.host, target.port)))
     return link, replace(target, port=link.port)
 

@@ -133,7 +133,7 @@ def _cell(record: Record, found: CellAnalysis) -> Iterator[RenderableType]:
     yield Text()
     yield _figures(record, cell, _WIRE)
     yield Text()
-    yield from (Padding(one, (0, 0, 0, 2)) if i else one for i, one in enumerate(_findings(record, found)))
+    yield from (Padding(one, (0, 0, 0, 2), expand=False) if i else one for i, one in enumerate(_findings(record, found)))
 
 
 def _table(*headings: str) -> Table:
