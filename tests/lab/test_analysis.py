@@ -165,12 +165,12 @@ def test_a_modelled_network_is_warned_of() -> None:
 
 def test_a_busy_machine_is_warned_of_once() -> None:
     def busy(seconds: list[float]) -> list[object]:
-        return [measurement(load, user=0.5, system=0.5, involuntary_switches=300) for load in seconds]
+        return [measurement(load, user=0.5, system=0.5, involuntary_switches=3000) for load in seconds]
 
     runs = {name: busy(RUNS[name]) for name in ("h1x6", "h2")}
     [found] = analyse(record(runs)).cells  # type: ignore[arg-type]
     assert found.warnings == (
-        "The machine was busy: HTTP/1.1 on 6 connections had to give up its processor 300 times a second "
+        "The machine was busy: HTTP/1.1 on 6 connections had to give up its processor 3000 times a second "
         "of CPU.",
     )
 

@@ -24,9 +24,10 @@ VARIES = 0.1
 """Loads that vary more than that from one block to the next are worth a word (pyperf warns at 10 %, too)."""
 DRIFTS = 0.01
 """How unlikely a trend must be to be called one."""
-PREEMPTED = 100
-"""Times a second of CPU that a process is made to wait, from which on others compete for its processor:
-Linux's scheduler divides a processor among two in turns of some 3 ms."""
+PREEMPTED = 1000
+"""Times a second of CPU that a process is made to wait, from which on others compete for its processor all
+the time: 1,500 where every processor has two processes that compute (Linux 6.18), some hundreds where only
+the lab's own server and link wake up beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
