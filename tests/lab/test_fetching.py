@@ -105,6 +105,7 @@ def test_a_small_answer_that_is_coded_large_is_cut_off() -> None:
 
 def test_urls_are_taken_apart_as_targets_are_spelled() -> None:
     assert locate("https://Site.Example/a?b#c") == Address("https://site.example:443", "/a?b")
+    assert locate("https://b\u00fccher.example/") == Address("https://xn--bcher-kva.example:443", "/")
     assert locate("http://[::1]:8000") == Address("http://[::1]:8000", "/")
     assert locate(" https://site.example/a b\u00e9\"?q='\u00e9{}\n") == Address(
         "https://site.example:443", "/a%20b%C3%A9%22?q=%27%C3%A9{}"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,37 +22,27 @@ from plait.lab.source import Source
 from plait.lab.target import Target
 from plait.lab.workload import Kind
 from tests.support.har_recorder import record
+from tests.support.memory_site import MemorySite
 from tests.support.servers import serve_app
 from tests.support.tricky_page_app import FETCHED
 
-ORIGIN = Target(scheme="https", host="site.example", port=443)
 
+def site(contents: Mapping[str, str | bytes | Answer]) -> MemorySite:
+    """A site whose paths answer CSS where they end so, and else HTML."""
 
-class Site:
-    """What answers in the place of a server: the content of each path, HTML for the page and CSS else."""
-
-    version = "1"
-    target = ORIGIN
-
-    def __init__(self, contents: dict[str, str | bytes | Answer]) -> None:
-        self._contents = contents
-        self.asked: list[str] = []
-
-    def get(self, path: str) -> Answer:
-        self.asked.append(path)
-        content = self._contents.get(path)
-        if content is None:
-            return Answer(status=404, content=b"")
+    def answer(path: str, content: str | bytes | Answer) -> Answer:
         if isinstance(content, Answer):
             return content
         media_type = "text/css" if path.endswith(".css") else "text/html"
         data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
         return Answer(status=200, content=data, media_type=media_type)
 
+    return MemorySite({path: answer(path, content) for path, content in contents.items()})
+
 
 def read(page: str | bytes | Answer, robots: Robots = ALLOW_ALL, **contents: str) -> Source:
     named = {f"/{name.replace('_', '.')}": content for name, content in contents.items()}
-    return read_page(Site({"/dir/page": page, **named}), "/dir/page", robots)
+    return read_page(site({"/dir/page": page, **named}).fetcher(), "/dir/page", robots)
 
 
 def named(source: Source) -> list[str]:
@@ -126,11 +116,11 @@ def test_what_is_left_alone_is_counted() -> None:
 
 
 def test_a_style_sheet_that_robots_may_not_read_is_not_asked_for() -> None:
-    site = Site(
+    made = site(
         {"/": "<link rel=stylesheet href=/private/a.css>", "/private/a.css": "p{background:url(b.png)}"}
     )
-    source = read_page(site, "/", Robots("user-agent: *\ndisallow: /private"))
-    assert site.asked == ["/"]
+    source = read_page(made.fetcher(), "/", Robots("user-agent: *\ndisallow: /private"))
+    assert made.asked == ["/"]
     assert named(source) == ["/private/a.css"]  # which is for who prepares it to report
 
 

@@ -4,22 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plait.errors import PlaitError
 from plait.lab.fetching import Answer
 from plait.lab.robots import ALLOW_ALL, Robots, robots_of
-from plait.lab.target import Target
+from tests.support.memory_site import MemorySite
 
 
-class Site:
-    """What answers in the place of a server."""
-
-    version = "1"
-    target = Target(scheme="https", host="site.example", port=443)
-
-    def __init__(self, **answers: Answer) -> None:
-        self._answers = {f"/{name}.txt": answer for name, answer in answers.items()}
-
-    def get(self, path: str) -> Answer:
-        return self._answers.get(path, Answer(status=404, content=b""))
+def asked(**answers: Answer) -> Robots:
+    """The rules of a site whose files answer this."""
+    return robots_of(MemorySite({f"/{name}.txt": answer for name, answer in answers.items()}).fetcher())
 
 
 def allowed(text: str, *paths: str) -> list[bool]:
@@ -73,12 +66,18 @@ def test_encoded_and_plain_paths_are_the_same() -> None:
 
 
 def test_a_site_that_answers_an_error_of_its_own_forbids_everything() -> None:
-    assert not robots_of(Site(robots=Answer(status=503, content=b""))).allow("/")
+    assert not asked(robots=Answer(status=503, content=b"")).allow("/")
+
+
+def test_rules_in_a_coding_that_was_not_asked_for_are_no_leave_to_go_on() -> None:
+    coded = Answer(status=200, content=b"?", coding="br")
+    with pytest.raises(PlaitError, match=r"^https://site.example:443/robots.txt cannot be read: .* 'br'"):
+        asked(robots=coded)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_site_without_the_file_allows_everything(status: int) -> None:
-    assert robots_of(Site(robots=Answer(status=status, content=b"user-agent: *\ndisallow: /"))).allow("/")
+    assert asked(robots=Answer(status=status, content=b"user-agent: *\ndisallow: /")).allow("/")
 
 
 def test_redirects_are_followed_within_the_site() -> None:
@@ -86,9 +85,9 @@ def test_redirects_are_followed_within_the_site() -> None:
     moved = Answer(status=301, content=b"", location="/moved.txt")
     away = Answer(status=302, content=b"", location="https://elsewhere.example/robots.txt")
     for_ever = Answer(status=302, content=b"", location="/robots.txt")
-    assert not robots_of(Site(robots=moved, moved=rules)).allow("/a")
-    assert robots_of(Site(robots=away)).allow("/a")
-    assert robots_of(Site(robots=for_ever)).allow("/a")
+    assert not asked(robots=moved, moved=rules).allow("/a")
+    assert asked(robots=away).allow("/a")
+    assert asked(robots=for_ever).allow("/a")
 
 
 @given(st.text(alphabet="uUser-agnt: *\n\r#dislow/$%2Fplai", max_size=100), st.text(max_size=20))

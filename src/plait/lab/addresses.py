@@ -33,10 +33,12 @@ def locate(url: str) -> Address | None:
     try:
         parts = urlsplit(url.strip("\x00\t\n\f\r "))
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        if host and not host.isascii():
+            host = host.encode("idna").decode("ascii")
         path = quote(parts.path or "/", safe=_IN_PATH)
         if parts.query:
             path += "?" + quote(parts.query, safe=_IN_QUERY)
-    except ValueError:  # a port or a bracket that is wrong, or half a character
+    except ValueError:  # a port, a bracket or a name that is wrong, or half a character
         return None
     if port is None or parts.scheme not in _PORTS or not host or not is_path(path):
         return None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote, unquote_to_bytes
 
+from plait.errors import PlaitError
 from plait.lab.addresses import locate, resolve
 from plait.lab.fetching import Fetcher
 
@@ -48,7 +49,7 @@ def robots_of(fetcher: Fetcher) -> Robots:
     """Ask a site for its rules.
 
     Raises:
-        PlaitError: It broke off.
+        PlaitError: It broke off, or its rules cannot be read.
     """
     path = "/robots.txt"
     for _ in range(_REDIRECTS + 1):
@@ -64,7 +65,11 @@ def robots_of(fetcher: Fetcher) -> Robots:
             return Robots("user-agent: *\ndisallow: /")
         if answer.status >= 300:  # §2.3.1.3
             return ALLOW_ALL
-        return Robots(answer.decoded(_SIZE).decode("utf-8", "replace"))
+        try:
+            text = answer.decoded(_SIZE).decode("utf-8", "replace")
+        except PlaitError as error:
+            raise PlaitError(f"{fetcher.target.base_url}{path} cannot be read: {error}") from error
+        return Robots(text)
     return ALLOW_ALL
 
 
