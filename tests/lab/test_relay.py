@@ -102,8 +102,8 @@ def test_a_round_trip_takes_both_delays_and_establishing_a_connection_one_more()
                 others += [round_trip(connection) for _ in range(5)]
 
     # A noisy machine makes round trips longer, never shorter: the best of them shows what the relay adds.
-    assert 0.12 <= min(firsts) < 0.13
-    assert 0.06 <= min(others) < 0.065
+    assert 0.12 <= min(firsts) < 0.18
+    assert 0.06 <= min(others) < 0.08
 
 
 def test_a_server_that_speaks_first_is_heard_when_its_client_would_be_connected() -> None:
