@@ -136,3 +136,39 @@ def test_a_kernel_without_netem_is_reported_in_one_sentence() -> None:
 
     assert sentence.endswith("so --link netem cannot be used here; try --link tun")
     assert "\n" not in sentence
+
+
+def test_the_hosts_reach_each_other_through_the_router_one_segment_at_a_time() -> None:
+    program = """
+import os, socket, sys
+from plait.errors import PlaitError
+from plait.lab.network.netem_link import make_cables
+try:
+    cables = make_cables("reno", ["server.test"])
+except PlaitError as error:
+    sys.exit(f"skip: {error}")
+cables.server._replace(user=None).enter()
+listener = socket.create_server(("", 8080))
+if not os.fork():
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(bytes(1_000_000))
+    os._exit(0)
+cables.client._replace(user=None, mount=None).enter()
+with socket.create_connection((socket.gethostbyname("server.test"), 8080)) as connection:
+    received = 0
+    while data := connection.recv(65536):
+        received += len(data)
+    used = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\\0").decode()
+(device,) = (line.split() for line in open("/proc/net/dev") if "plait:" in line)
+print(received, used, int(device[1]) / int(device[2]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    if done.stderr.startswith("skip: "):
+        pytest.skip(done.stderr.strip())
+
+    received, used, frame = done.stdout.split()
+    assert (received, used) == ("1000000", "reno")
+    assert float(frame) <= 1514

@@ -30,7 +30,7 @@ from plait.lab.network.namespaces import (
 from plait.lab.network.netem import Netem, line, propagation
 from plait.lab.network.profile import Direction, Loss
 
-__all__ = ["main"]
+__all__ = ["Cables", "Device", "main", "make_cables"]
 
 HOST_DEVICE = "plait"
 # Both ends of a cable have addresses that are known, so that nobody has to ask for them across the link.
@@ -107,6 +107,19 @@ class Cables:
     to_client: Device
     to_server: Device
 
+    def probe(self) -> None:
+        """Find out whether there is netem.
+
+        Raises:
+            EmulationUnavailable: There is none, or it is not allowed.
+        """
+        with needs("the kernel does not allow netem"):
+            try:
+                self.to_client.be(Netem(seed=0))
+            except FileNotFoundError as error:
+                raise EmulationUnavailable("the kernel has no netem") from error
+            self.to_client.be(None)
+
     def be(self, network: dict[str, Any] | None, seed: int) -> None:
         """Be a network from now on.
 
@@ -137,7 +150,7 @@ def make_cables(congestion_control: str, names: Collection[str]) -> Cables:
         names: Names that mean the server's address on the client's host.
 
     Raises:
-        EmulationUnavailable: The kernel has no netem, or does not allow all this.
+        EmulationUnavailable: The kernel does not allow all this.
     """
     with needs("the kernel does not allow network namespaces"):
         user = os.open("/proc/self/ns/user", os.O_RDONLY) if leave_network() else None
@@ -166,12 +179,6 @@ def make_cables(congestion_control: str, names: Collection[str]) -> Cables:
             ends.append(Device(HOST_DEVICE))
             router.enter()
     to_client, client_out, to_server, server_out = ends
-    with needs("the kernel does not allow netem"):
-        try:
-            to_client.be(Netem(seed=0))
-            to_client.be(None)
-        except FileNotFoundError as error:
-            raise EmulationUnavailable("the kernel has no netem") from error
     return Cables(
         client=Namespaces(user, client.net, mount),
         server=Namespaces(user, server.net, None),
@@ -268,6 +275,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         sys.exit(1)
     try:
         cables = make_cables(congestion_control, names)
+        cables.probe()
     except EmulationUnavailable as error:
         channel.send({"error": error.missing})
         sys.exit(1)
