@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from plait.lab.samples import Sample
 from plait.lab.schedule import Blocks, run_blocks, seed_of
@@ -10,15 +10,15 @@ from plait.lab.schedule import Blocks, run_blocks, seed_of
 NAMES = ("h1x1", "h1x6", "h1x6-again", "h2")
 
 
-def never(samples: Sequence[Sample], contender: str) -> bool:
-    return False
+def everybody(samples: Sequence[Sample]) -> Collection[str]:
+    return NAMES
 
 
 def blocks_of(
     *,
     seed: int = 1,
     blocks: Blocks = Blocks(least=4, most=4),  # noqa: B008  # frozen
-    settled: Callable[[Sequence[Sample], str], bool] = never,
+    wanted: Callable[[Sequence[Sample]], Collection[str]] = everybody,
 ) -> list[list[str]]:
     samples = run_blocks(
         NAMES,
@@ -27,8 +27,7 @@ def blocks_of(
         ),
         blocks=blocks,
         seed=seed,
-        companions={"h1x6", "h1x6-again"},
-        settled=settled,
+        wanted=wanted,
     )
     assert [(s.block, s.position) for s in samples] == sorted((s.block, s.position) for s in samples)
     last = samples[-1].block
@@ -47,30 +46,32 @@ def test_the_seed_decides_the_order() -> None:
     assert blocks_of(seed=1) != blocks_of(seed=2)
 
 
-def test_blocks_go_on_until_all_are_settled() -> None:
-    def settled(samples: Sequence[Sample], contender: str) -> bool:
-        return samples[-1].block >= 6
+def test_blocks_go_on_until_nobody_is_wanted() -> None:
+    def wanted(samples: Sequence[Sample]) -> Collection[str]:
+        return NAMES if samples[-1].block < 6 else ()
 
-    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=settled)) == 7
+    assert len(blocks_of(blocks=Blocks(least=4, most=60), wanted=wanted)) == 7
 
 
-def test_no_contender_is_settled_before_the_least_number_of_blocks() -> None:
-    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=lambda samples, name: True)) == 4
+def test_nobody_is_done_before_the_least_number_of_blocks() -> None:
+    assert len(blocks_of(blocks=Blocks(least=4, most=60), wanted=lambda samples: ())) == 4
 
 
 def test_there_is_a_most_number_of_blocks() -> None:
     assert len(blocks_of(blocks=Blocks(least=4, most=9))) == 9
 
 
-def test_a_settled_contender_runs_no_more_while_companions_run_on() -> None:
-    blocks = blocks_of(
-        blocks=Blocks(least=4, most=6), settled=lambda samples, contender: contender == "h1x1"
-    )
-    assert [sorted(block) for block in blocks] == [sorted(NAMES)] * 4 + [["h1x6", "h1x6-again", "h2"]] * 2
+def test_who_is_not_wanted_runs_no_more() -> None:
+    blocks = blocks_of(blocks=Blocks(least=4, most=6), wanted=lambda samples: ("h1x6", "h2"))
+    assert [sorted(block) for block in blocks] == [sorted(NAMES)] * 4 + [["h1x6", "h2"]] * 2
 
 
-def test_companions_alone_end_the_blocks() -> None:
-    assert len(blocks_of(blocks=Blocks(least=4, most=60), settled=lambda samples, name: True)) == 4
+def test_who_was_not_wanted_once_is_not_wanted_again() -> None:
+    def wanted(samples: Sequence[Sample]) -> Collection[str]:
+        return ("h2",) if samples[-1].block == 4 else NAMES
+
+    blocks = blocks_of(blocks=Blocks(least=4, most=7), wanted=wanted)
+    assert [len(block) for block in blocks] == [4, 4, 4, 4, 4, 1, 1]
 
 
 def test_parts_of_the_work_have_seeds_of_their_own() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,10 +15,11 @@ from plait._version import __version__
 from plait.lab.contenders.base import Contender
 from plait.lab.network.link import Link
 from plait.lab.network.profile import Network
+from plait.lab.questions import asked
 from plait.lab.runner import Job, run_once, with_losses
 from plait.lab.samples import Cell, ContenderInfo, Environment, Record, ResourceInfo, Sample
 from plait.lab.schedule import Blocks, run_blocks, seed_of
-from plait.lab.verdicts import narrow_enough
+from plait.lab.verdicts import log_ratios, narrow_enough
 
 __all__ = ["Plan", "Progress", "compare"]
 
@@ -92,11 +92,16 @@ def compare(plan: Plan, link: Link, *, server_pid: int | None, progress: Progres
         contenders=plan.infos,
         cells=(),
     )
+    # Every pair that something will be said of.
+    pairs = {(one.contender, one.reference) for one in asked(record)}
+    pairs |= {(one.name, plan.reference) for one in plan.contenders if one.again is None} - {
+        (plan.reference, plan.reference)
+    }
     _warm_up(plan, link)
     cells: list[Cell] = []
     try:
         for number, network in enumerate(plan.networks):
-            samples = _run_cell(plan, link, number, network, server_pid, progress)
+            samples = _run_cell(plan, pairs, link, number, server_pid, progress)
             cells.append(Cell(network=network, samples=tuple(samples)))
     except KeyboardInterrupt:
         if not cells:
@@ -115,8 +120,14 @@ def _warm_up(plan: Plan, link: Link) -> None:
 
 
 def _run_cell(
-    plan: Plan, link: Link, number: int, network: Network | None, server_pid: int | None, progress: Progress
+    plan: Plan,
+    pairs: Collection[tuple[str, str]],
+    link: Link,
+    number: int,
+    server_pid: int | None,
+    progress: Progress,
 ) -> list[Sample]:
+    network = plan.networks[number]
     # As strict as it has to be for the verdicts on all networks to hold together.
     confidence = 1 - (1 - plan.confidence) / len(plan.networks)
 
@@ -138,20 +149,23 @@ def _run_cell(
             link=report.use,
         )
 
-    def settled(samples: Sequence[Sample], contender: str) -> bool:
+    def wanted(samples: Sequence[Sample]) -> set[str]:
         cell = Cell(network=network, samples=tuple(samples))
-        mine, theirs = cell.loads(contender), cell.loads(plan.reference)
-        ratios = [math.log(mine[block] / theirs[block]) for block in mine.keys() & theirs.keys()]
-        # One that has failed in all the blocks so far would go on failing.
-        return not ratios or narrow_enough(ratios, confidence=confidence, least=plan.blocks.least)
+        found: set[str] = set()
+        for pair in pairs:
+            ratios = log_ratios(cell, *pair)
+            # Who has failed in all the blocks so far would go on failing.
+            if ratios and not narrow_enough(ratios, confidence=confidence, least=plan.blocks.least):
+                found.update(pair)
+        # The measure of chance comes from the same blocks.
+        return found | {one.name for one in plan.contenders if one.again in found}
 
     return run_blocks(
         [one.name for one in plan.contenders],
         run,
         blocks=plan.blocks,
         seed=seed_of(plan.seed, number),
-        companions={one.name for one in plan.contenders if plan.reference in (one.name, one.again)},
-        settled=settled,
+        wanted=wanted,
     )
 
 

@@ -35,34 +35,32 @@ def run_blocks(
     *,
     blocks: Blocks,
     seed: int,
-    companions: Collection[str],
-    settled: Callable[[Sequence[Sample], str], bool],
+    wanted: Callable[[Sequence[Sample]], Collection[str]],
 ) -> list[Sample]:
     """Run every contender once in each block, in an order that the seed decides.
 
-    What drifts on the machine while this goes on then touches all of them alike. A contender that is
-    settled takes no part in further blocks; companions run as long as another does.
+    What drifts on the machine while this goes on then touches all of them alike. A contender of whom
+    enough is known takes no part in further blocks.
 
     Args:
         contenders: Who takes part.
         run: Runs one: contender, block, place in the order of the block.
         blocks: How many.
         seed: Of the order.
-        companions: Who takes part in every block: what the others are compared with, and its twin.
-        settled: Says whether enough is known of a contender.
+        wanted: Says after a block who has to run on, if there may be another.
 
     Returns:
         The samples, in the order they were taken.
     """
     shuffle = random.Random(seed)
     samples: list[Sample] = []
-    running = list(contenders)
+    running: Sequence[str] = contenders
     for block in range(blocks.most):
         for position, contender in enumerate(shuffle.sample(running, len(running))):
             samples.append(run(contender, block, position))
         if block + 1 >= blocks.least:
-            wanted = [n for n in running if n not in companions and not settled(samples, n)]
-            if not wanted:
-                break
-            running = [n for n in running if n in companions or n in wanted]
+            further = wanted(samples)
+            running = [name for name in running if name in further]
+        if not running:
+            break
     return samples

@@ -133,7 +133,9 @@ def _cell(record: Record, found: CellAnalysis) -> Iterator[RenderableType]:
     yield Text()
     yield _figures(record, cell, _WIRE)
     yield Text()
-    yield from (Padding(one, (0, 0, 0, 2), expand=False) if i else one for i, one in enumerate(_findings(record, found)))
+    verdict, *others = _findings(record, found)
+    yield verdict
+    yield from (Padding(one, (0, 0, 0, 2), expand=False) for one in others)
 
 
 def _table(*headings: str) -> Table:
