@@ -96,6 +96,11 @@ class Chromium:
         body = {"script": f"return (async () => {{ {script} }})()", "args": []}
         return _call("POST", f"{self._endpoint}/execute/sync", body)
 
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """Send one command of the DevTools protocol and return its answer."""
+        body = {"cmd": command, "params": parameters}
+        return _call("POST", f"{self._endpoint}/goog/cdp/execute", body)
+
     def log(self, kind: str) -> list[dict[str, Any]]:
         """Return the entries of a log since they were last asked for."""
         entries: list[dict[str, Any]] = _call("POST", f"{self._endpoint}/se/log", {"type": kind})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from plait.lab.network.profile import Network
 from plait.lab.samples import (
@@ -58,7 +59,9 @@ def simulated(
         for index in range(requests)
     )
     cells = [_cell(network, contenders, blocks, requests, size, chance) for network in networks]
-    return record(*cells, **{"resources": resources, **changes})
+    made = record(*cells, **{"resources": resources, **changes})
+    order = sorted(made.contenders, key=lambda one: contenders.index(one.name))
+    return replace(made, contenders=tuple(order))
 
 
 def _cell(
