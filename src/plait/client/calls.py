@@ -204,7 +204,6 @@ class Call:
             self._flow = fetch(self.request, self)
             self.request = next(self._flow)
         request = self.request
-        core.journal.exchanges += 1
         self.used_before = link.exchanges > 0
         link.exchanges += 1
         self._connection = link.number

@@ -18,16 +18,12 @@ _CONNECTIONS_KEPT = 1000
 
 
 class Journal:
-    """Every connection of a client, those that are gone too.
+    """Every connection of a client, those that are gone too."""
 
-    Attributes:
-        exchanges: Requests sent so far, replays counted again.
-    """
-
-    __slots__ = ("_gone", "_open", "_opened", "exchanges")
+    __slots__ = ("_gone", "_gone_exchanges", "_open", "_opened")
 
     def __init__(self) -> None:
-        self.exchanges = 0
+        self._gone_exchanges = 0
         self._opened = 0
         self._open: dict[int, Link] = {}
         self._gone: deque[tuple[Any, ...]] = deque(maxlen=_CONNECTIONS_KEPT)
@@ -42,6 +38,7 @@ class Journal:
         """Take note that a connection is gone."""
         if self._open.pop(link.number, None) is not None:
             self._gone.append(_facts(link))
+            self._gone_exchanges += link.exchanges
 
     def statistics(self, sent: int | None, received: int | None) -> Statistics:
         """Tell what the client has done so far.
@@ -55,7 +52,8 @@ class Journal:
 
         facts = sorted([*self._gone, *map(_facts, self._open.values())])
         connections = tuple(connection_statistics(one) for one in facts)
-        return Statistics(self._opened, self.exchanges, sent, received, connections)
+        exchanges = self._gone_exchanges + sum(link.exchanges for link in self._open.values())
+        return Statistics(self._opened, exchanges, sent, received, connections)
 
 
 def _facts(link: Link) -> tuple[Any, ...]:

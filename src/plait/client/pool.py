@@ -191,10 +191,12 @@ class Pool:
         if site.multiplexed is None:
             want = 1
         elif site.multiplexed:
-            usable = site.usable
-            if not site.waiting and not any(link.endpoint.exchanges for link in usable):
+            want = site.limit
+            for link in site.links:
+                if not link.endpoint.connection.closing:
+                    want -= 1
+            if not want or not site.share():
                 return 0
-            want = site.limit - len(usable)
         else:
             want = min(site.waiting, site.limit - len(site.links))
         return max(0, want - site.opening)

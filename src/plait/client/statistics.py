@@ -108,5 +108,5 @@ class Statistics(NamedTuple):
 
 def connection_statistics(facts: tuple[Any, ...]) -> ConnectionStatistics:
     """Make readable what a :class:`~plait.client.journal.Journal` keeps of a connection."""
-    *others, info = facts
-    return ConnectionStatistics(*others, None if info is None else TcpInfo(*counts(info)))
+    info: bytes | None = facts[-1]
+    return ConnectionStatistics._make((*facts[:-1], None if info is None else TcpInfo(*counts(info))))

@@ -6,6 +6,7 @@ Only a client that was asked to count imports this.
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 from typing import NamedTuple
 
 from plait.protocol.events import Fields
@@ -13,13 +14,13 @@ from plait.protocol.events import Fields
 __all__ = ["FieldBytes", "FieldCount"]
 
 _PHRASES = {b"%d" % status: len(status.phrase) for status in HTTPStatus}
-#: A request line and a host line, without what they say, and the empty line.
-_REQUEST = len(b"  HTTP/1.1\r\nhost: \r\n\r\n")
-_IN_FIRST_LINES = frozenset({b":method", b":path", b":authority"})
-#: A status line without code and phrase, and the empty line.
-_RESPONSE = len(b"HTTP/1.1  \r\n\r\n")
-#: Colon, space and the end of the line.
+#: Colon, space and the end of a line.
 _LINE = 4
+#: A request line and a host line, without what they say, and the empty line, in the place of the
+#: lines that the pseudo-fields would take.
+_REQUEST = len(b"  HTTP/1.1\r\nhost: \r\n\r\n") - len(b":method:scheme:authority:path") - 4 * _LINE
+#: The same of a status line without code and phrase.
+_RESPONSE = len(b"HTTP/1.1  \r\n\r\n") - len(b":status") - _LINE
 
 
 class FieldBytes(NamedTuple):
@@ -55,27 +56,22 @@ class FieldCount:
         self.response = 0
 
     def add_request(self, fields: Fields) -> None:
-        """Count a request's head, pseudo-fields first."""
-        size = _REQUEST
-        for name, value in fields:
-            if name in _IN_FIRST_LINES:
-                size += len(value)
-            elif name != b":scheme":
-                size += len(name) + len(value) + _LINE
-        self.request += size
+        """Count a request's head, its four pseudo-fields first."""
+        scheme = next(value for name, value in fields if name == b":scheme")
+        self.request += _lines(fields) - len(scheme) + _REQUEST
 
     def add_response(self, fields: Fields) -> None:
         """Count a response's head, ``:status`` first."""
-        status = fields[0][1]
-        size = _RESPONSE + len(status) + _PHRASES.get(status, 0)
-        for name, value in fields[1:]:
-            size += len(name) + len(value) + _LINE
-        self.response += size
+        self.response += _lines(fields) + _PHRASES.get(fields[0][1], 0) + _RESPONSE
 
     def add_trailers(self, fields: Fields) -> None:
         """Count a response's trailer section."""
-        self.response += sum(len(name) + len(value) + _LINE for name, value in fields) + len(b"\r\n")
+        self.response += _lines(fields) + len(b"\r\n")
 
     def total(self, request_wire: int, response_wire: int) -> FieldBytes:
         """Put the counts beside what was on the wire."""
         return FieldBytes(self.request, request_wire, self.response, response_wire)
+
+
+def _lines(fields: Fields) -> int:
+    return sum(map(len, chain.from_iterable(fields))) + _LINE * len(fields)
