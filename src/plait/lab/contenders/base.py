@@ -14,13 +14,13 @@ from plait.lab.contenders.graph import Graph
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 __all__ = ["TCP", "Contender", "Load", "add_up", "peak_memory"]
 
 TCP = ("segments_sent", "segments_received", "retransmitted", "out_of_order")
-"""What is taken of :class:`plait.drivers.tcp_info.TcpInfo`, as :class:`plait.lab.samples.Tcp` has it."""
+"""The beginning of :class:`plait.client.statistics.TcpInfo`, as :class:`plait.lab.samples.Tcp` has it."""
 
 
 class Load:
@@ -228,6 +228,7 @@ class Contender:
         label: For people, in at most 26 characters; ``{in_flight}`` stands for the requests under way.
         http: The version of HTTP it needs, ``"1"`` or ``"2"``.
         connections: Connections it opens, at most.
+        connections: How many connections it opens, at most.
         schemes: Which of ``https`` and ``http`` it can do that over.
         requires: The packages it needs beside plait.
         again: The contender that this one is a second time, or None.
@@ -271,21 +272,21 @@ class Contender:
         raise NotImplementedError
 
 
-def add_up(names: Sequence[str], counts: Iterable[Any]) -> dict[str, Any] | None:
+def add_up(names: Sequence[str], counts: Sequence[Sequence[Any] | None]) -> dict[str, Any] | None:
     """Add up counts of several connections, by name; None for one that nobody counted.
 
     Args:
-        names: The attributes of each count.
-        counts: One for each connection, None where nothing was counted.
+        names: What the counts of each connection are, in their order; there may be more of them.
+        counts: Those of each connection, None where nothing was counted.
 
     Returns:
         None when some connection has none, or there is no connection.
     """
-    found = list(counts)
-    if not found or None in found:
+    told = [one for one in counts if one is not None]
+    if not told or len(told) < len(counts):
         return None
-    columns = {name: [getattr(one, name) for one in found] for name in names}
-    return {name: None if None in column else sum(column) for name, column in columns.items()}
+    columns = zip(names, zip(*told, strict=True), strict=False)
+    return {name: None if None in column else sum(column) for name, column in columns}
 
 
 def peak_memory(process: int | str = "self") -> int | None:

@@ -169,7 +169,9 @@ class Chromium(Contender):
         self.name = name
         self.label = label
         self.http = http
-        if http == "2":
+        if http == "1":
+            self.connections = 6  # of those that carry requests; idle ones opened in advance may come to it
+        else:
             self.schemes = ("https",)  # no browser speaks HTTP/2 without TLS
 
     def missing(self) -> str | None:

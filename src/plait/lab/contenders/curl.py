@@ -48,39 +48,47 @@ class Pycurl(Contender):
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self.connections)
         if multiplexed:
             multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, load.in_flight)
-        sockets = WatchedSockets()
-        transfers = [
-            _Transfer(load, self.http, sockets)
-            for _ in range(load.in_flight if multiplexed else self.connections)
-        ]
-        known: deque[int] = deque()
-        idle = list(transfers)
-        opened = _Opened()
-        load.begin()
-        while load.graph.unfinished:
-            known.extend(load.due())
-            while known and idle:
-                transfer = idle.pop()
-                transfer.start(known.popleft())
-                multi.add_handle(transfer.curl)
-            multi.perform()
-            _, done, failed = multi.info_read(len(transfers))
-            for _, _, reason in failed:
-                raise PlaitError(f"curl: {reason}")
-            for curl in done:
-                multi.remove_handle(curl)
-                transfer = curl.transfer
-                transfer.finish(opened)
-                idle.append(transfer)
-            if not done:
-                waits = [1.0, multi.timeout() / 1000, load.until_due]
-                multi.select(min(seconds for seconds in waits if seconds is not None and seconds >= 0))
-        for port in opened.numbers:
-            load.connected(port, *opened.times[port])
-        sockets.tell(load)
-        for transfer in transfers:
-            transfer.curl.close()
-        multi.close()
+        with WatchedSockets() as sockets:
+            at_once = load.in_flight if multiplexed else self.connections
+            idle = [_Transfer(load, self.http, sockets) for _ in range(at_once)]
+            opened = _Opened()
+            load.begin()
+            _perform(multi, load, idle, opened)
+            for port in opened.numbers:
+                load.connected(port, *opened.times[port])
+            sockets.tell(load)
+
+
+def _perform(multi: Any, load: Load, idle: list[_Transfer], opened: _Opened) -> None:
+    """Fetch everything.
+
+    Args:
+        multi: libcurl's multi handle.
+        load: The load.
+        idle: What carries out transfers.
+        opened: Takes the connections.
+
+    Raises:
+        PlaitError: A transfer failed.
+    """
+    known: deque[int] = deque()
+    while load.graph.unfinished:
+        known.extend(load.due())
+        while known and idle:
+            transfer = idle.pop()
+            transfer.start(known.popleft())
+            multi.add_handle(transfer.curl)
+        multi.perform()
+        _, done, failed = multi.info_read()
+        for _, _, reason in failed:
+            raise PlaitError(f"curl: {reason}")
+        for curl in done:
+            multi.remove_handle(curl)
+            curl.transfer.finish(opened)
+            idle.append(curl.transfer)
+        if not done:
+            waits = [1.0, multi.timeout() / 1000, load.until_due]
+            multi.select(min(seconds for seconds in waits if seconds is not None and seconds >= 0))
 
 
 class _Opened:
@@ -138,7 +146,7 @@ class _Transfer:
             import socket
 
             sock = socket.socket(address.family, address.socktype, address.protocol)
-            sockets.add(sock)
+            sockets.add(sock)  # libcurl gets a duplicate
             return sock
 
         curl.setopt(curl.OPENSOCKETFUNCTION, open_socket)

@@ -31,15 +31,18 @@ class Requests(Contender):
 
     def run(self, load: Load) -> None:
         import requests
+        import urllib3
 
         from plait.lab.wire import WatchedSockets
 
-        sockets = WatchedSockets()
-        opened = _watch_urllib3(load, sockets)
-        with requests.Session() as session:
+        with WatchedSockets() as sockets, requests.Session() as session:
+            opened = _watch_urllib3(load, sockets)
             # The environment may name proxies and authorities of its own; every contender must go
             # the same way.
             session.trust_env = False
+            urllib3.disable_warnings()  # that no certificate is verified is what insecure asks for
+            # It would read the content of a redirect away to see where that leads.
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
             # plait.Client asks for no compression.
             session.headers["accept-encoding"] = "identity"
             session.headers.update(load.headers)
@@ -81,7 +84,7 @@ def _watch_urllib3(load: Load, sockets: WatchedSockets) -> list[float]:
         nonlocal connected
         sock = create_connection(*args, **kwargs)
         connected = time.monotonic()
-        sockets.add(sock)
+        sockets.add(sock.dup())
         return sock
 
     def timed(connect: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -130,9 +133,8 @@ class Httpx(Contender):
 
         multiplexed = self.http == "2"
         version = "HTTP/2" if multiplexed else "HTTP/1.1"
-        sockets = WatchedSockets()
 
-        async def run() -> None:
+        async def run(sockets: WatchedSockets) -> None:
             async with httpx.AsyncClient(
                 base_url=load.base_url,
                 verify=_context(load),
@@ -170,11 +172,12 @@ class Httpx(Contender):
                     fetch_due()
                     await finished.wait()
 
-        try:
-            asyncio.run(run())
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
-        sockets.tell(load)
+        with WatchedSockets() as sockets:
+            try:
+                asyncio.run(run(sockets))
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+            sockets.tell(load)
 
 
 async def _fetch(
@@ -205,7 +208,7 @@ async def _fetch(
             stream = info["return_value"]
             port = stream.get_extra_info("client_addr")[1]
             if event == "connect_tcp.complete":
-                sockets.add(stream.get_extra_info("socket"))
+                sockets.add(stream.get_extra_info("socket").dup())
             if event == "start_tls.complete" or load.base_url.startswith("http:"):
                 opened[port] = len(opened)
                 load.connected(

@@ -55,7 +55,7 @@ def contender_named(name: str) -> Contender:
     Raises:
         ConfigError: There is no such contender.
     """
-    if name.endswith(AGAIN):
+    if name.endswith(AGAIN) and not name.endswith(2 * AGAIN):
         contender = copy(contender_named(name.removesuffix(AGAIN)))
         contender.again, contender.name = contender.name, name
         return contender
@@ -75,12 +75,14 @@ def contender_named(name: str) -> Contender:
 
 
 def _numbered(name: str, version: str, connections: int) -> Contender:
-    least, most = (1, MAX_HTTP1_CONNECTIONS) if version == "1" else (2, MAX_HTTP2_CONNECTIONS)
+    kind: type[Http1 | Http2Several]
+    if version == "1":
+        kind, http, least, most = Http1, "HTTP/1.1", 1, MAX_HTTP1_CONNECTIONS
+    else:
+        kind, http, least, most = Http2Several, "HTTP/2", 2, MAX_HTTP2_CONNECTIONS
     if not least <= connections <= most:
-        raise ConfigError(
-            f"{name!r} is not a contender: over HTTP/{version} there are {least} to {most} connections"
-        )
-    return Http1(connections) if version == "1" else Http2Several(connections)
+        raise ConfigError(f"{name!r} is not a contender: over {http} there are {least} to {most} connections")
+    return kind(connections)
 
 
 def _imported(name: str) -> Contender:
