@@ -329,9 +329,32 @@ from plait.lab.network.emulator import Emulator
 with Emulator(names=["site.example"]) as link:
     children = [host.popen(["sh", "-c", "sleep 1000 & sleep 1000"]) for host in (link.client, link.server)]
     nets = [os.fstat(host._namespaces.net).st_ino for host in (link.client, link.server)]
-    print(*nets, os.getpid(), *[child.pid for child in children], flush=True)
+    copy = os.fork() if "fork" in sys.argv else 0
+    if not copy and "fork" in sys.argv:
+        time.sleep(1000)
+    print(copy, *nets, os.getpid(), *[child.pid for child in children], flush=True)
     time.sleep(1000)
 """
+
+
+@contextmanager
+def start_owner(
+    tmp_path: Path, *arguments: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int, set[int], set[int]]]:
+    """Start a process with a link; give it, its copy, the networks and the processes that belong to it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as owner:
+        assert owner.stdout
+        copy, client, server, *pids = map(int, owner.stdout.readline().split())
+        nets = {client, server}
+        # The link, and on each host a shell and what it started.
+        wait_until(lambda: len(processes_in(nets)) == 5)
+        yield owner, copy, nets, processes_in(nets) | {*pids}
+        owner.kill()
 
 
 def processes_in(nets: set[int]) -> set[int]:
@@ -349,22 +372,22 @@ def processes_in(nets: set[int]) -> set[int]:
 def test_nothing_is_left_when_the_owner_is_killed(
     how: signal.Signals, tmp_path: Path, link: Emulator
 ) -> None:
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-    )
-    assert owner.stdout
-    client, server, *pids = map(int, owner.stdout.readline().split())
-    nets = {client, server}
-    assert {*pids[1:]} < processes_in(nets)
-    everything = processes_in(nets) | {*pids}
-    owner.send_signal(how)
-    owner.communicate()
-    wait_until(lambda: all(map(is_gone, everything)))
-    assert not processes_in(nets), "without a process or a file that holds them, namespaces and devices go"
-    assert not list(tmp_path.iterdir())
+    with start_owner(tmp_path) as (owner, _, nets, everything):
+        owner.send_signal(how)
+        owner.communicate()
+        wait_until(lambda: all(map(is_gone, everything)))
+        assert not processes_in(nets), "and so devices and namespaces go, which no process or file holds"
+        assert not list(tmp_path.iterdir())
+
+
+def test_no_process_outlives_the_owner_because_a_copy_of_it_does(tmp_path: Path, link: Emulator) -> None:
+    with start_owner(tmp_path, "fork") as (owner, copy, _, everything):
+        try:
+            owner.kill()
+            wait_until(lambda: all(map(is_gone, everything)))
+            assert not is_gone(copy)
+        finally:
+            os.kill(copy, signal.SIGKILL)
 
 
 def test_that_the_link_died_is_said() -> None:

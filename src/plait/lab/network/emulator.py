@@ -26,6 +26,8 @@ from plait.lab.samples import LinkUse, Loss, Medium, Traffic
 
 __all__ = ["EmulationUnavailable", "EmulatedHost", "Emulator", "ServerHost", "bottleneck"]
 
+# A run is not trusted beyond these: the share of its CPU that the link needed, and what is late, as seconds
+# or as a share of the round trip, whichever is more.
 _BUSY = 0.6
 _LATE = 0.001
 _LATE_SHARE = 0.05
@@ -113,11 +115,9 @@ class Emulator:
         """
         if sys.platform != "linux":
             raise EmulationUnavailable(f"{sys.platform} has no network namespaces")
-        with open("/proc/sys/net/ipv4/tcp_available_congestion_control") as file:
-            offered = file.read().split()
+        offered = _read("tcp_available_congestion_control").split()
         if congestion_control is None:
-            with open("/proc/sys/net/ipv4/tcp_congestion_control") as file:
-                congestion_control = "cubic" if "cubic" in offered else file.read().strip()
+            congestion_control = "cubic" if "cubic" in offered else _read("tcp_congestion_control")
         elif congestion_control not in offered:
             raise ConfigError(
                 f"the kernel does not offer the congestion control {congestion_control!r}, but"
@@ -194,6 +194,15 @@ class Emulator:
         self._process.wait()
         for descriptor in self._descriptors:
             os.close(descriptor)
+
+
+def _read(parameter: str) -> str:
+    path = f"/proc/sys/net/ipv4/{parameter}"
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError as error:
+        raise EmulationUnavailable(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _ask(channel: Channel, message: dict[str, Any] | None) -> tuple[dict[str, Any], list[int]]:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from plait.lab.network.channel import Channel
 from plait.lab.network.flows import Flows, ports_of
-from plait.lab.network.hosts import SERVER_ADDRESS, Attachment, Hosts, make_hosts
+from plait.lab.network.hosts import SERVER_ADDRESS, Attachment, Hosts, make_hosts, needs
 from plait.lab.network.namespaces import EmulationUnavailable, kill_all_in, wake_exactly
 from plait.lab.network.profile import Direction, Loss
 from plait.lab.network.shaper import Fate, Shaper
@@ -190,7 +190,9 @@ class TunLink:
             rested = clock() + self._pause
             if now >= self._window_ends:
                 self._end_window()
-            if control in ready or self._owner in ready:
+            if self._owner in ready:
+                return
+            if control in ready:
                 try:
                     self._answer()
                 except (EOFError, OSError):
@@ -326,10 +328,11 @@ def main(arguments: Sequence[str]) -> NoReturn:
     """
     descriptor, parent, congestion_control, *names = arguments
     channel = Channel(socket.socket(fileno=int(descriptor)))
-    owner = os.pidfd_open(int(parent))
-    if os.getppid() != int(parent):
-        sys.exit(1)
     try:
+        with needs("the kernel cannot tell when a process ends"):
+            owner = os.pidfd_open(int(parent))
+        if os.getppid() != int(parent):
+            sys.exit(1)
         hosts = make_hosts(congestion_control, names)
     except EmulationUnavailable as error:
         channel.send({"error": error.missing})
