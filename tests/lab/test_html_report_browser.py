@@ -59,13 +59,6 @@ def key(browser: Chromium, name: str) -> None:
         browser.devtools("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
 
-def focus(browser: Chromium, selector: str) -> None:
-    """Focus an element, and wait for the page to have scrolled to it."""
-    browser.evaluate(f"""
-        document.querySelector({selector!r}).focus();
-        for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);""")
-
-
 def test_it_opens_without_a_word_and_without_a_request(
     browser: Chromium, samples: Record, tmp_path: Path
 ) -> None:
@@ -143,14 +136,14 @@ def test_the_theme_follows_the_system_until_one_is_chosen(
 def test_arrow_keys_tell_what_the_figures_show(browser: Chromium, samples: Record, tmp_path: Path) -> None:
     show(browser, samples, tmp_path)
     tip = "const tip = document.getElementById('tip'); return tip.hidden ? null : tip.textContent"
-    focus(browser, "[data-rows]")
+    browser.evaluate("document.querySelector('[data-rows]').focus()")
     key(browser, "ArrowDown")
     told = browser.evaluate(tip)
     assert told is not None
     assert re.fullmatch(r"/ on connection 1: known 0\.0 ms, sent [\d.]+ ms, .* done [\d.]+ ms", told)
     key(browser, "Escape")
     assert browser.evaluate(tip) is None
-    focus(browser, "#network-0-pairs .canvas")
+    browser.evaluate("document.querySelector('#network-0-pairs .canvas').focus()")
     key(browser, "ArrowDown")
     assert browser.evaluate(tip).startswith("h1x1, block 1: ")
 

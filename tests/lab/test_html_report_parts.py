@@ -135,7 +135,7 @@ def test_a_cut_timeline_keeps_the_connections_and_the_losses_of_what_is_drawn() 
 @given(st.integers(0, 150), st.integers(1, 100))
 def test_a_panel_fits_on_a_page_whatever_it_shows(requests: int, connections: int) -> None:
     layout = lay_out(timeline(requests, connections=connections))
-    assert layout.bottom <= 900
+    assert layout.bottom <= 960
     tops = [y for rows in layout.rows for y in rows]
     assert len(tops) == requests
     assert tops == sorted(tops)

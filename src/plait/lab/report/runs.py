@@ -20,7 +20,7 @@ class Runs(NamedTuple):
     """The runs of one cell that are drawn.
 
     Attributes:
-        panels: In the order of the contenders.
+        panels: Those of the main question first.
         kept: Their timelines, by the number of the cell and of the sample in it.
     """
 
@@ -43,7 +43,8 @@ def choose_runs(record: Record, found: CellAnalysis, number: int, cells: int) ->
     cell = found.cell
     pair = [record.reference, found.primary.contender] if found.primary else [record.reference]
     block = _median_block(cell, pair)
-    names = [one.name for one in record.contenders if one.again is None and (cells == 1 or one.name in pair)]
+    others = [one.name for one in record.contenders if one.again is None and one.name not in pair]
+    names = pair + others if cells == 1 else pair
     limit = max(20, min(SHOWN, _ALL_SHOWN // (len(names) * cells or 1)))
     panels, kept = [], {}
     for name in names:

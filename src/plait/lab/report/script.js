@@ -48,7 +48,8 @@
     const { left, right, bottom } = mark.getBoundingClientRect();
     show(mark.dataset.tip, (left + right) / 2, bottom - 12);
   };
-  const hide = () => { tip.hidden = true; };
+  let follow = null; // What the arrow keys went to: its tip stays with it when the page moves.
+  const hide = () => { tip.hidden = true; follow = null; };
   document.addEventListener("pointermove", (event) => {
     const mark = event.target.closest?.("[data-tip]");
     if (mark) show(mark.dataset.tip, event.clientX, event.clientY);
@@ -58,7 +59,7 @@
     if (event.target.dataset?.tip) showBeside(event.target);
   });
   document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, { passive: true, capture: true });
+  document.addEventListener("scroll", () => (follow ?? hide)(), { passive: true, capture: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
   // A figure with marks is one stop of the Tab key, and arrow keys go from mark to mark.
@@ -72,7 +73,8 @@
       if (!step || event.target !== canvas) return;
       event.preventDefault();
       at = Math.max(0, Math.min(count() - 1, at + step));
-      visit(at);
+      follow = () => visit(at);
+      follow();
     });
   };
   for (const canvas of all("figure .canvas:not([data-rows])")) {
