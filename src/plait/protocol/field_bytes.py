@@ -6,7 +6,6 @@ Only a client that was asked to count imports this.
 from __future__ import annotations
 
 from http import HTTPStatus
-from itertools import chain
 from typing import NamedTuple
 
 from plait.protocol.events import Fields
@@ -57,8 +56,11 @@ class FieldCount:
 
     def add_request(self, fields: Fields) -> None:
         """Count a request's head, its four pseudo-fields first."""
-        scheme = next(value for name, value in fields if name == b":scheme")
-        self.request += _lines(fields) - len(scheme) + _REQUEST
+        self.request += _lines(fields) + _REQUEST
+        for name, value in fields:
+            if name == b":scheme":
+                self.request -= len(value)
+                break
 
     def add_response(self, fields: Fields) -> None:
         """Count a response's head, ``:status`` first."""
@@ -74,4 +76,4 @@ class FieldCount:
 
 
 def _lines(fields: Fields) -> int:
-    return sum(map(len, chain.from_iterable(fields))) + _LINE * len(fields)
+    return sum([len(name) + len(value) for name, value in fields]) + _LINE * len(fields)
