@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.errors import ConfigError
+from plait.errors import ConfigError, PlaitError
 from plait.lab.condition import Condition
 from plait.lab.verdicts import Verdict
 from tests.support.lab_samples import cell, link_use, loads, network, record
@@ -123,7 +123,7 @@ def test_a_condition_about_something_else_is_refused(text: str, wrong: str) -> N
 
 
 def test_a_condition_about_runs_that_all_failed_is_refused() -> None:
-    with pytest.raises(ConfigError, match="there are no runs of both to compare"):
+    with pytest.raises(PlaitError, match="there are no runs of both to compare"):
         holds("h2 slower than h1x6", {"h1x6": [1.0] * 10, "h2": ["refused"] * 10})
 
 
@@ -138,5 +138,5 @@ def test_a_contender_may_be_compared_with_itself_in_an_earlier_run() -> None:
 
 
 def test_an_earlier_run_without_the_contender_is_refused() -> None:
-    with pytest.raises(ConfigError, match="there are no runs of both to compare"):
+    with pytest.raises(PlaitError, match="there are no runs of both to compare"):
         Condition.parse("h2 slower than before").holds(record(RUNS), record({"h1x6": RUNS["h1x6"]}))

@@ -239,6 +239,8 @@ def _compare(given: _Given, arguments: list[str]) -> None:
     polite = subject.elsewhere and not given.i_own_this
     in_flight = _in_flight(given, polite)
     contenders = _contenders(given, in_flight, polite)
+    for condition in conditions:
+        condition.check([one.name for one in contenders], networks or (None,), twice=False)
     command = ["plait", "compare", *arguments, *(() if given.seed is not None else ("--seed", str(seed)))]
     with (
         _terminable(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,12 +57,14 @@ def writable(*files: Path | None) -> Iterator[None]:
 
 
 def write_file(file: Path, text: str) -> None:
-    """Write a result.
+    """Write a result, compressed when the file's name ends in .gz.
 
     Raises:
         PlaitError: It cannot be written.
     """
     try:
-        file.write_text(text, encoding="utf-8")
+        data = text.encode()
+        # Without a time of writing, so that the same samples are the same file.
+        file.write_bytes(gzip.compress(data, mtime=0) if file.suffix == ".gz" else data)
     except OSError as error:
         raise PlaitError(f"cannot write {file}: {error.strerror}") from error

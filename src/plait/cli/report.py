@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import click
@@ -66,7 +68,10 @@ def fail_if(conditions: list[Condition], record: Record, before: Record | None =
 
 def _read(file: Path) -> Record:
     try:
-        text = file.read_text("utf-8")
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ConfigError(f"{file} is not compressed by gzip, as its name says: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:

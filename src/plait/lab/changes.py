@@ -79,7 +79,7 @@ def changes_of(
     found = [
         (now.cell.network, name, earlier, later, now.refusal or then.refusal)
         for now in analyse(after).cells
-        if is_on(now.cell, network) and (then := then_by_network.get(_key(now.cell)))
+        if is_on(now.cell.network, network) and (then := then_by_network.get(_key(now.cell)))
         for name in contenders
         if (earlier := list(then.cell.loads(name).values()))
         and (later := list(now.cell.loads(name).values()))
@@ -96,14 +96,14 @@ def changes_of(
     return changes
 
 
-def is_on(cell: Cell, network: str | None) -> bool:
-    """Say whether a cell is that of a network, given by name or specification; every cell is of None.
+def is_on(network: Network | None, name: str | None) -> bool:
+    """Say whether a network is the one that was asked for.
 
     Args:
-        cell: The samples.
-        network: What was asked for.
+        network: The network of a cell.
+        name: Its name or specification; None asks for every one.
     """
-    return network is None or (cell.network is not None and network in (cell.network.name, cell.network.spec))
+    return name is None or (network is not None and name in (network.name, network.spec))
 
 
 def _key(cell: Cell) -> tuple[Direction, Direction] | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plait.errors import ConfigError
+from plait.errors import ConfigError, PlaitError
 from plait.lab.analysis import analyse
 from plait.lab.changes import Change, changes_of, is_on
+from plait.lab.network.profile import Network
 from plait.lab.samples import Record
 from plait.lab.verdicts import Verdict, adjusted, judge, log_ratios
 
@@ -79,6 +81,26 @@ class Condition:
             network=network,
         )
 
+    def check(self, contenders: Sequence[str], networks: Sequence[Network | None], *, twice: bool) -> None:
+        """See to it that there will be something to judge.
+
+        Args:
+            contenders: Who takes part.
+            networks: On which networks.
+            twice: Whether there is an earlier run.
+
+        Raises:
+            ConfigError: The condition is about something that is not measured.
+        """
+        if self.reference == BEFORE and not twice:
+            raise _wrong(self.text, "'before' takes two runs to compare")
+        for name in (self.contender, self.reference):
+            if name not in contenders and name != BEFORE:
+                raise _wrong(self.text, f"{name!r} was not measured; there are {', '.join(contenders)}")
+        if not any(is_on(network, self.network) for network in networks):
+            known = ", ".join(network.name for network in networks if network)
+            raise _wrong(self.text, f"nothing was measured on {self.network!r}, only on {known or 'none'}")
+
     def holds(self, record: Record, before: Record | None = None) -> str | None:
         """Say whether and why this is so: only if the whole interval lies beyond the threshold.
 
@@ -94,23 +116,17 @@ class Condition:
 
         Raises:
             ConfigError: The condition is about something that was not measured.
+            PlaitError: What it is about failed in every run.
         """
-        if self.reference == BEFORE and before is None:
-            raise _wrong(self.text, "'before' takes two runs to compare")
-        for name in (self.contender, self.reference):
-            names = [one.name for one in record.contenders]
-            if name not in names and name != BEFORE:
-                raise _wrong(self.text, f"{name!r} was not measured; there are {', '.join(names)}")
-        if not any(is_on(cell, self.network) for cell in record.cells):
-            known = ", ".join(cell.network.name for cell in record.cells if cell.network)
-            raise _wrong(self.text, f"nothing was measured on {self.network!r}, only on {known or 'none'}")
+        names = [one.name for one in record.contenders]
+        self.check(names, [cell.network for cell in record.cells], twice=before is not None)
         margin = record.margin if self.by is None else self.by
         if self.reference == BEFORE and before is not None:
             found = changes_of(before, record, [self.contender], margin=margin, network=self.network)
         else:
             found = self._within(record, margin)
         if not found:
-            raise _wrong(self.text, "there are no runs of both to compare")
+            raise PlaitError(f'"{self.text}" cannot be judged: there are no runs of both to compare')
         held = [
             (f"on {one.network.name}, " if one.network else "") + one.finding.sentence(record.title)
             for one in found
@@ -122,7 +138,7 @@ class Condition:
         cells = [
             (one, ratios)
             for one in analyse(record).cells
-            if is_on(one.cell, self.network)
+            if is_on(one.cell.network, self.network)
             and (ratios := log_ratios(one.cell, self.contender, self.reference))
         ]
         family = [[] if one.refusal else ratios for one, ratios in cells]
