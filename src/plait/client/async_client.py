@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.async_completions import AsyncCompletions
+from plait.client.async_driver import LinkDriver
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.messages import Request, RequestOptions, Response
-from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
-from plait.drivers.aio import ClientDriver
 from plait.drivers.dial import dial, resolve
-from plait.drivers.tcp_info import bytes_moved, read_tcp_info
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError
 from plait.urls import Origin
 
@@ -144,101 +141,6 @@ class AsyncConnection(Numbered[AsyncPending]):
         self._cancel_all()
 
 
-class _Driver(ClientDriver):
-    """Tells the client's core what happens on a connection."""
-
-    __slots__ = (
-        "_client",
-        "_origin",
-        "_socket",
-        "_tcp_info",
-        "connected",
-        "error",
-        "link",
-        "lost",
-        "port",
-        "secured",
-        "started",
-    )
-
-    def __init__(self, client: AsyncClient, origin: Origin) -> None:
-        super().__init__(asyncio.get_running_loop())
-        self._client = client
-        self._origin = origin
-        self._socket: socket.socket | None = None
-        self._tcp_info: bytes | None = None
-        self.port = 0
-        self.started = self.connected = self.secured = monotonic()
-        self.link: Link | None = None
-        self.error: PlaitError | None = None
-        self.lost = self._loop.create_future()
-
-    def dialled(self, sock: socket.socket) -> None:
-        """Take note that TCP is established."""
-        self._socket = sock
-        self.port = sock.getsockname()[1]
-        self.connected = self.secured = monotonic()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self.secured = monotonic()
-        try:
-            endpoint = self._client._core.make_endpoint(
-                self._origin, None if tls is None else tls.selected_alpn_protocol()
-            )
-        except PlaitError as error:
-            self.error = error
-            self.transport.abort()
-            return
-        self.adopt(endpoint)
-        self.link = Link(self._origin, endpoint, self, monotonic())
-        self._client._drivers.add(self)
-        self._client._core.opened(self.link)
-        self.request_flush()
-
-    def data_received(self, data: bytes) -> None:
-        endpoint = self.endpoint
-        if endpoint is None or endpoint.closed:
-            return
-        self._flush_pending = True
-        endpoint.receive_data(data)
-        self.flush()
-
-    def flush(self) -> None:
-        assert self.link is not None
-        core = self._client._core
-        core.settle(self.link)
-        super().flush()
-        # What was written may have made room, and what ends a connection may have been written.
-        core.settle(self.link)
-
-    def moved(self) -> tuple[int, int] | None:
-        """Return the bytes sent and received so far, None where the system does not tell."""
-        info = self.tcp_info()
-        return None if info is None else bytes_moved(info)
-
-    def tcp_info(self) -> bytes | None:
-        """Return what the kernel knows so far, None where it does not tell."""
-        # A closed socket does not tell: then what it told last.
-        self._tcp_info = read_tcp_info(self._socket) or self._tcp_info
-        return self._tcp_info
-
-    def close(self) -> None:
-        self.tcp_info()
-        self._closing = True
-        self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.link is not None:
-            self._client._forget(self)
-            self._client._core.settle(self.link)
-            self._client._core.journal.end(self.link)
-        self.lost.set_result(None)
-
-
 class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     """An HTTP client for asyncio: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
@@ -268,7 +170,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._core = ClientCore(base_url, verify, config, options, monotonic)
         self._core.needs_connection = self._needs_connection
         self._core.needs_content = self._needs_content
-        self._drivers: set[_Driver] = set()
+        self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = Waiting()
         self._ticking = False
@@ -429,7 +331,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         loop = asyncio.get_running_loop()
         peer = f"{origin.host}:{origin.port}"
         error: PlaitError
-        driver = _Driver(self, origin)
+        driver = LinkDriver(self, origin)
         try:
             tls = core.context_for(origin)
             async with asyncio.timeout(core.config.connect_timeout):
@@ -470,7 +372,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _forget(self, driver: _Driver) -> None:
+    def _forget(self, driver: LinkDriver) -> None:
         self._drivers.discard(driver)
         self._bytes = _add(self._bytes, driver.moved())
 
