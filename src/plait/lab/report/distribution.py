@@ -16,6 +16,8 @@ __all__ = ["distribution"]
 
 _HEIGHT = 240.0
 _LABEL = 18.0
+_TO_THE_LEFT = 0.6
+"""From there on, a label on the narrowest page has no room to the right of its line."""
 _LOG_FROM = 8.0
 """Where the slowest load takes that many times as long as the quickest, equal ratios are equally wide."""
 
@@ -117,8 +119,8 @@ def _scale(values: Sequence[float]) -> tuple[Scale, bool]:
 def _flags(positions: Sequence[float]) -> tuple[list[int], float]:
     """Choose the rows of the labels above the plot, so that none is crossed by the line of another.
 
-    Labels of the left half extend to the right and stand the higher the more they are to the left;
-    those of the right half extend to the left, the other way round.
+    Labels on the left extend to the right and stand the higher the more they are to the left; those on
+    the right extend to the left, the other way round.
 
     Args:
         positions: Across, from 0 to 1, ascending.
@@ -126,8 +128,8 @@ def _flags(positions: Sequence[float]) -> tuple[list[int], float]:
     Returns:
         The row of each, counted from the plot upwards, and the height of all.
     """
-    left = [index for index, at in enumerate(positions) if at < 0.5]
-    right = [index for index, at in enumerate(positions) if at >= 0.5]
+    left = [index for index, at in enumerate(positions) if at < _TO_THE_LEFT]
+    right = [index for index, at in enumerate(positions) if at >= _TO_THE_LEFT]
     rows = [0] * len(positions)
     for row, index in enumerate(right):
         rows[index] = row
@@ -138,7 +140,7 @@ def _flags(positions: Sequence[float]) -> tuple[list[int], float]:
 
 def _flag(scale: Scale, median: float, look: Look, row: int, top: float) -> Markup:
     x, y, middle = scale.x(median), top - 10 - _LABEL * row, top + _HEIGHT / 2
-    end = scale.at(median) >= 0.5
+    end = scale.at(median) >= _TO_THE_LEFT
     words = (
         tag("tspan", look.name, class_="name"),
         tag("tspan", f" {duration(median)}"),
