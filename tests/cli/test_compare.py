@@ -102,7 +102,9 @@ def test_a_malformed_line_of_paths_is_quoted(tmp_path: Path) -> None:
 
 
 def test_a_malformed_url_is_quoted(paths: Path) -> None:
-    assert "'localhost' is no URL and no MODULE:APP" in the_sentence(compare("localhost", "--paths", paths), 2)
+    assert "'localhost' is no URL and no MODULE:APP" in the_sentence(
+        compare("localhost", "--paths", paths), 2
+    )
 
 
 def test_an_unreachable_server_gets_one_sentence_and_status_1(paths: Path) -> None:
@@ -209,7 +211,7 @@ def test_an_interrupted_comparison_ends_its_contender(
     with small_server(CONTENTS) as server:
 
         def hold_the_contender(path: str) -> None:
-            if server.asked.count("/0") > 1:
+            if server.asked.count("/0") > 2:
                 crawling.set()
                 release.wait()
 
@@ -267,7 +269,7 @@ def test_the_bookstore_is_compared_without_a_target(tmp_path: Path) -> None:
         assert h2.bytes_sent < h1.bytes_sent / 2
     assert h1.fields is not None
     assert h2.fields is not None
-    assert h2.fields.request_wire < h1.fields.request_wire / 5
+    assert h2.fields.request_wire < h1.fields.request_wire / 4
 
 
 def test_a_server_that_is_running_already_is_compared(certificate: Certificate, tmp_path: Path) -> None:
@@ -321,7 +323,8 @@ def test_a_network_decides_and_a_condition_fails_the_command(tmp_path: Path) -> 
     require_emulation()
     samples = tmp_path / "samples.json"
     ended = compare(
-        *("many-small", "--network", "rtt=30ms,down=20mbit", "--contenders", "h1x6,h2", "--blocks", "10"),
+        *("many-small", "--network", "rtt=60ms,down=20mbit", "--contenders", "h1x6,h2", "--blocks", "10"),
+        *("--requests", "40"),
         *("--json", samples, "--fail-if", "h2 faster than h1x6 by 20%"),
     )
     assert ended.returncode == 1
