@@ -342,3 +342,34 @@ def test_more_networks_than_one_can_read_are_counted() -> None:
     assert "<b>8</b> of 8 networks: faster" in page
     folded = [one for one in Page(page).all("details") if one.get("class") == "network"]
     assert ["open" in one for one in folded] == [True] + [False] * 7
+
+
+def test_intervals_that_are_wider_for_a_sweep_say_how_sure_they_are() -> None:
+    page = written(record(*(_cell(rtt, 0.0, loads(12, 0.5)) for rtt in (0.01, 0.1, 0.3))))
+    assert re.search(r"the bar its interval \(9\d\.?\d? %\)", page)
+    again = {"h1x6": [1.0] * 12, "h2": [0.5] * 12, "h1x1": [2.0] * 12}
+    page = written(record(*(cell(again, over=network(rtt)) for rtt in (0.01, 0.1, 0.3))))
+    assert re.search(r"\(95 %; h2 9\d\.?\d? %, so that verdicts of all networks hold together\)", page)
+
+
+def test_samples_that_were_saved_from_a_report_make_a_report_again(lossy: Record) -> None:
+    bare = replace(
+        lossy,
+        cells=tuple(
+            replace(
+                one,
+                samples=tuple(
+                    replace(sample, measurement=replace(sample.measurement, latencies=(), timeline=None))
+                    for sample in one.samples
+                    if sample.measurement
+                ),
+            )
+            for one in lossy.cells
+        ),
+    )
+    page = written(bare)
+    assert "What happened when" not in page
+    assert (
+        page[page.index('class="budget"') :].split("Why")[0]
+        == (written(lossy)[written(lossy).index('class="budget"') :].split("Why")[0])
+    )

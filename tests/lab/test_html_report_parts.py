@@ -83,7 +83,9 @@ def test_other_quantities_are_short_too() -> None:
     assert [units.ratio(one) for one in (0.067, 1, 9.99, 9.996, 123.4)] == [
         "0.07×", "1.00×", "9.99×", "10×", "123×",
     ]  # fmt: skip
-    assert [units.percent(one) for one in (0.02, 0.005, 0.0005, 0.123)] == ["2 %", "0.5 %", "0.05 %", "12 %"]
+    assert [units.percent(one) for one in (0, 0.02, 0.005, 0.0005, 0.123, 0.95, 0.998, 1, 1.4)] == [
+        "0 %", "2 %", "0.5 %", "0.05 %", "12 %", "95 %", "99.8 %", "100 %", "140 %",
+    ]  # fmt: skip
 
 
 def test_colours_of_ratios_are_symmetric_on_a_logarithmic_scale() -> None:

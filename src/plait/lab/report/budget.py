@@ -27,6 +27,7 @@ class _Row(NamedTuple):
         write: How it is written.
         absent: Why nobody might have told.
         full: What it is a share of, where that is worth saying.
+        each: Whether it is told for each request.
     """
 
     words: str
@@ -34,6 +35,7 @@ class _Row(NamedTuple):
     write: Callable[[float], str]
     absent: str
     full: _Value | None = None
+    each: bool = False
 
 
 _CLIENT = "this client does not tell"
@@ -71,19 +73,12 @@ def _tcp(which: str) -> _Value:
     return value
 
 
-def _each(seconds: float | None, sample: Sample) -> float | None:
-    requests = len(sample.measurement.latencies) if sample.measurement else 0
-    return seconds / requests if requests and seconds is not None else None
-
-
 def _client_cpu(sample: Sample) -> float | None:
-    run = sample.measurement
-    return _each(run.user + run.system, sample) if run else None
+    return sample.measurement.user + sample.measurement.system if sample.measurement else None
 
 
 def _server_cpu(sample: Sample) -> float | None:
-    run = sample.measurement
-    return _each(run.server.total, sample) if run and run.server else None
+    return sample.measurement.server.total if sample.measurement and sample.measurement.server else None
 
 
 _GROUPS = {
@@ -109,20 +104,23 @@ _GROUPS = {
         _Row("segments that the client sent again", _tcp("retransmitted"), count, _KERNEL),
     ),
     "Processor and memory": (
-        _Row("client's CPU for each request", _client_cpu, duration, _CLIENT),
-        _Row("server's CPU for each request", _server_cpu, duration, _SERVER),
+        _Row("client's CPU for each request", _client_cpu, duration, _CLIENT, each=True),
+        _Row("server's CPU for each request", _server_cpu, duration, _SERVER, each=True),
         _Row("client's peak memory", _run("peak_memory"), octets, _KERNEL),
     ),
 }
 
 
-def budget(cell: Cell, contenders: Sequence[ContenderInfo], shown: Mapping[str, Look]) -> Markup:
+def budget(
+    cell: Cell, contenders: Sequence[ContenderInfo], shown: Mapping[str, Look], requests: int
+) -> Markup:
     """Write the table of what each contender's load cost.
 
     Args:
         cell: The samples.
         contenders: Those that were measured in it.
         shown: Their looks.
+        requests: How many there are in a load.
     """
     notes: list[str] = []
     head = [
@@ -130,19 +128,23 @@ def budget(cell: Cell, contenders: Sequence[ContenderInfo], shown: Mapping[str, 
         *(join([swatch(shown[one.name]), tag("b", one.name)]) for one in contenders),
     ]
     groups = {
-        group: [[row.words, *(_cell(row, cell, one.name, notes) for one in contenders)] for row in rows]
+        group: [
+            [row.words, *(_cell(row, cell, one.name, requests, notes) for one in contenders)] for row in rows
+        ]
         for group, rows in _GROUPS.items()
     }
     written = grouped_table("What a load costs", head, groups, class_="budget")
     return join([written, tag("ol", *(tag("li", note) for note in notes), class_="notes") if notes else ""])
 
 
-def _cell(row: _Row, cell: Cell, contender: str, notes: list[str]) -> str:
+def _cell(row: _Row, cell: Cell, contender: str, requests: int, notes: list[str]) -> str:
     found = _median(row.value, cell, contender)
     if found is None:
         if row.absent not in notes:
             notes.append(row.absent)
         return join(["–", tag("sup", str(notes.index(row.absent) + 1))])
+    if row.each:
+        found /= requests
     full = _median(row.full, cell, contender) if row.full else None
     change = round(100 * (found / full - 1)) if full else 0
     if not change:

@@ -12,7 +12,7 @@ from plait.lab.report.conditions import Axis, axes
 from plait.lab.report.figure import figure, table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.svg import Scale
-from plait.lab.report.units import ratio
+from plait.lab.report.units import ratio, ratio_step
 from plait.lab.verdicts import Finding, Verdict
 
 __all__ = ["Point", "decision_map", "shade"]
@@ -235,7 +235,7 @@ def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Mark
         )  # fmt: skip
     grid = [
         tag("g", tag("line", x1="0", x2="100%", y1=y(tick.value), y2=y(tick.value)),
-            svg.label(-8, y(tick.value) + 4, f"{tick.value:.6g}×", text_anchor="end"))
+            svg.label(-8, y(tick.value) + 4, ratio_step(tick.value), text_anchor="end"))
         for tick in up.ticks()
         if tick.major
     ]  # fmt: skip
@@ -278,7 +278,7 @@ def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
     return svg.drawing(
         f"{name}-svg", "Ratio on each network", said, bottom + 42,
         tag("rect", x=scale.x(1 / (1 + margin)), width=f"{zone:.3f}%", y=0, height=bottom, class_="zone"),
-        svg.columns(scale, 0, bottom, [(tick, f"{tick.value:.6g}×") for tick in scale.ticks()]),
+        svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
         tag("line", x1=scale.x(1), x2=scale.x(1), y1=0, y2=bottom, class_="one"),
         join(rows),
         svg.label(0, bottom + 34, "← faster", class_="quiet"),

@@ -170,7 +170,11 @@ def _network(
         drawn = waterfalls(f"{name}-falls", runs.panels, record.resources, shown)
         parts.append(section(f"{name}-waterfalls", "What happened when", 3, drawn))
     if measured:
-        parts.append(section(f"{name}-budget", "What a load costs", 3, budget(cell, measured, shown)))
+        parts.append(
+            section(
+                f"{name}-budget", "What a load costs", 3, budget(cell, measured, shown, len(record.resources))
+            )
+        )
     parts.append(section(f"{name}-why", "Why", 3, _why(record, found, name)))
     heading = tag("h2", title, id=f"{name}-h")
     return tag(

@@ -9,7 +9,7 @@ from plait.lab.report.figure import figure, table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, marker
 from plait.lab.report.svg import Scale
-from plait.lab.report.units import percent, ratio
+from plait.lab.report.units import percent, ratio, ratio_step
 from plait.lab.verdicts import Finding
 
 __all__ = ["paired"]
@@ -61,16 +61,19 @@ def paired(
     )
     caption = (
         f"Each small mark is one block, in which both ran on the same network with the same seed: the time "
-        f"of the contender over that of {reference}. The large mark is the median, the bar its "
-        f"{percent(findings[0].confidence)} interval. Within the shaded zone, {percent(margin)} to either "
-        f"side, a difference is of no practical interest."
+        f"of the contender over that of {reference}. The large mark is the median, the bar its interval "
+        f"({_levels(findings)}). Within the shaded zone, {percent(margin)} to either side, a difference is "
+        f"of no practical interest."
     )
     return figure(name, caption, drawn, _table(findings, ratios, reference))
 
 
-def ratio_step(value: float) -> str:
-    """Write a ratio of an axis, which is a round one."""
-    return f"{value:.6g}×"
+def _levels(findings: Sequence[Finding]) -> str:
+    """Say how sure the intervals are: surer than the others where verdicts hold together."""
+    usual = min(one.confidence for one in findings)
+    surer = [f"{one.contender} {percent(one.confidence)}" for one in findings if one.confidence > usual]
+    together = f"; {', '.join(surer)}, so that verdicts of all networks hold together" if surer else ""
+    return f"{percent(usual)}{together}"
 
 
 def _figures(one: Finding) -> str:

@@ -61,7 +61,7 @@ def choose_runs(record: Record, found: CellAnalysis, number: int, cells: int) ->
                 title=record.title(name),
                 block=sample.block,
                 load=sample.measurement.load,
-                requests=len(sample.measurement.latencies),
+                requests=len(record.resources),
                 timeline=timeline,
                 open=name in pair,
             )

@@ -13,7 +13,19 @@ from typing import NamedTuple
 
 from plait.lab.report.markup import Markup, join, tag
 
-__all__ = ["Scale", "Tick", "columns", "drawing", "label", "linear", "logarithmic", "stretched"]
+__all__ = [
+    "STRETCH",
+    "Scale",
+    "Tick",
+    "box",
+    "columns",
+    "drawing",
+    "label",
+    "linear",
+    "logarithmic",
+    "path",
+    "stretched",
+]
 
 STRETCH = 1000
 """Units across of the inner coordinate system."""

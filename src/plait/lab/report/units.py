@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "duration", "duration_step", "octets", "percent", "ratio"]
+__all__ = ["count", "duration", "duration_step", "octets", "percent", "ratio", "ratio_step"]
 
 
 def duration(seconds: float) -> str:
@@ -42,10 +42,22 @@ def ratio(value: float) -> str:
     return f"{value:.2f}×" if value < 9.995 else f"{value:.3g}×"
 
 
+def ratio_step(value: float) -> str:
+    """Write a ratio of an axis, which is a round one."""
+    return f"{value:.6g}×"
+
+
 def percent(share: float) -> str:
-    """Write a share of one in per cent."""
-    size = abs(100 * share)
-    return f"{100 * share:.{0 if size >= 10 or size == round(size) else 1 if size >= 0.1 else 2}f} %"
+    """Write a share of one in per cent, with as few digits as tell it apart from 0 and from 100."""
+    found = 100 * share
+    size = abs(found)
+    if size < 0.1:
+        digits = 2
+    elif size < 10 or 99 < size < 100:
+        digits = 1
+    else:
+        digits = 0
+    return f"{float(f'{found:.{digits}f}'):.6g} %"
 
 
 def _three(value: float) -> str:

@@ -10,7 +10,7 @@ from plait.lab.attribution import Attribution, Share
 from plait.lab.report import svg
 from plait.lab.report.figure import figure, table
 from plait.lab.report.markup import Markup, join, tag
-from plait.lab.report.units import duration, percent, ratio
+from plait.lab.report.units import duration, percent, ratio, ratio_step
 
 __all__ = ["why"]
 
@@ -42,7 +42,7 @@ def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
     said = "; ".join(f"{_step_words(share)}: {share.cause}" for share in found.shares)
     drawn = svg.drawing(
         f"{name}-svg", f"From {whole.reference} to {whole.contender} in steps", said, bottom + 42,
-        svg.columns(scale, 0, bottom, [(tick, f"{tick.value:.6g}×") for tick in scale.ticks()]),
+        svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
         join(rows),
         svg.label("100%", bottom + 34, f"time over that of {whole.reference} (logarithmic)",
                   text_anchor="end", class_="quiet"),
