@@ -254,13 +254,17 @@ def test_of_very_many_connections_the_most_recent_thousand_are_told_of() -> None
 
 
 def test_requests_are_spread_over_several_http2_connections(make_client: Make) -> None:
-    def late(peer: Peer) -> None:
+    all_have_their_share = threading.Barrier(3)
+
+    def patient(peer: Peer) -> None:
         peer.start()
-        peer.respond(*peer.requests(10))
+        streams = peer.requests(10)
+        all_have_their_share.wait(20)
+        peer.respond(*streams)
         peer.serve()
 
     with (
-        raw_server(late) as server,
+        raw_server(patient) as server,
         make_client(server.url, http="2", h2_connections=3, max_in_flight=10) as client,
     ):
         pending = [client.submit("GET", "/") for _ in range(30)]

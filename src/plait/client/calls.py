@@ -185,6 +185,8 @@ class Call:
         link = self._core.pool.ask(origin, self, self._again)
         if link is None:
             self.queued = True
+            if self._core.spreads:
+                self._core.share_out(origin)  # each may take more now that there is more
             self._core.needs_connection(origin)
         else:
             self._send(link)

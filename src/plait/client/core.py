@@ -96,6 +96,7 @@ class ClientCore:
         config: The options.
         maker: Makes requests.
         pool: The connections.
+        spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
@@ -132,6 +133,7 @@ class ClientCore:
             http=config.http,
             keep_alive=config.keep_alive,
         )
+        self.spreads = config.h2_connections > 1
         self.clock = clock
         self.journal = Journal()
         self.closed = False
@@ -202,14 +204,19 @@ class ClientCore:
         """Take note of a new connection, and use it."""
         self.journal.begin(link)
         self.pool.opened(link)
-        self._assign(link)
+        self.share_out(link.origin)
+        self.needs_connection(link.origin)
 
     def failed(self, origin: Origin, error: PlaitError) -> None:
         """Take note that a connection could not be opened."""
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
+        self.share_out(origin)  # what was to wait for this connection
+
+    def share_out(self, origin: Origin) -> None:
+        """Send the requests that any connection to an origin has room for now."""
         for link in self.pool.links_to(origin):
-            self._grant(link)  # to what was to wait for the connection that failed
+            self._grant(link)
 
     def settle(self, link: Link) -> None:
         """Do what follows after anything happened on a connection."""
