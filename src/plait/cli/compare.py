@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plait.cli.console import console, say, writable, write_file
 from plait.cli.report import fail_if
@@ -388,7 +388,7 @@ def _progress(plan: Plan) -> Iterator[comparison.Progress]:
     """Show on a terminal what is running; in a pipe, stay quiet."""
     console = Console(stderr=True)
     # Drawn between the runs only: a thread that draws meanwhile would take CPU from what is measured.
-    columns = (BarColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(
         *columns, console=console, auto_refresh=False, transient=True, disable=not console.is_terminal
     ) as bar:
