@@ -327,7 +327,7 @@ import os, subprocess, sys, time
 from plait.lab.network.emulator import Emulator
 
 with Emulator(names=["site.example"]) as link:
-    children = [host.popen(["sh", "-c", "sleep 1000 & sleep 1000"]) for host in (link.client, link.server)]
+    children = [host.popen(["sh", "-c", "sleep 1000 & wait"]) for host in (link.client, link.server)]
     nets = [os.fstat(host._namespaces.net).st_ino for host in (link.client, link.server)]
     copy = os.fork() if "fork" in sys.argv else 0
     if not copy and "fork" in sys.argv:
@@ -348,13 +348,15 @@ def start_owner(
         stderr=subprocess.DEVNULL,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     ) as owner:
-        assert owner.stdout
-        copy, client, server, *pids = map(int, owner.stdout.readline().split())
-        nets = {client, server}
-        # The link, and on each host a shell and what it started.
-        wait_until(lambda: len(processes_in(nets)) == 5)
-        yield owner, copy, nets, processes_in(nets) | {*pids}
-        owner.kill()
+        try:
+            assert owner.stdout
+            copy, client, server, *pids = map(int, owner.stdout.readline().split())
+            nets = {client, server}
+            # The link, and on each host a shell and what it started.
+            wait_until(lambda: len(processes_in(nets)) == 5)
+            yield owner, copy, nets, processes_in(nets) | {*pids}
+        finally:
+            owner.kill()
 
 
 def processes_in(nets: set[int]) -> set[int]:
