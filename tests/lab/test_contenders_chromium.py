@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_a_graph_without_a_page_is_fetched_by_a_script(
     assert "/never-asked-for" not in server.output()
 
 
+def test_the_fields_of_the_workload_are_sent_but_for_those_that_are_chromiums_own(
+    server: RunningServer, certificate: Certificate
+) -> None:
+    headers = [["x-lab", "a"], ["x-lab", "b"], ["sec-fetch-mode", "no-cors"], ["accept-encoding", "identity"]]
+    result = run_load(
+        "chromium", server.url(""), PAGE, page="/page", cafile=str(certificate.ca), headers=headers
+    )
+    assert result["failure"] is None
+    assert len([line for line in server.output().splitlines() if "'a, b'" in line]) == len(PAGE)
+
+
+@pytest.mark.parametrize("page", [None, "/page"])
+def test_chromium_goes_to_the_address_that_the_name_stands_for(page: str | None) -> None:
+    with small_server({"/page": b"x"}) as small:
+        base_url = f"http://server.invalid:{small.server_port}"
+        result = run_load("chromium-h1", base_url, PAGE[:1], page=page, address="127.0.0.1")
+        assert small.asked[0] == "/page"
+    assert result["failure"] is None
+
+
 def test_no_connection_is_open_when_the_load_begins(certificate: Certificate) -> None:
     contents = {"/0": b"x", "/1": b"y"}
     graph: list[Wanted] = [("/0", "data", None, 0.0), ("/1", "data", 0, 0.0)]
@@ -158,14 +179,20 @@ def test_any_certificate_is_taken_when_that_is_asked_for(server: RunningServer) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_chromium_ends_when_whoever_started_it_is_killed(
-    server: RunningServer, certificate: Certificate, tmp_path: Path
+    server: RunningServer, certificate: Certificate
 ) -> None:
+    # Not below pytest's own folder: the name of Chromium's socket would be too long.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        check_chromium_ends(server, certificate, folder)
+
+
+def check_chromium_ends(server: RunningServer, certificate: Certificate, folder: str) -> None:
     graph: list[Wanted] = [("/begun", "data", None, 0.0), ("/never", "data", 0, 3600.0)]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "plait.lab.crawler"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)},  # the profile stays: nobody is there to remove it
+        env={**os.environ, "TMPDIR": folder},  # the profile stays: nobody is there to remove it
     )
     try:
         assert process.stdin is not None

@@ -236,6 +236,13 @@ def test_a_server_that_is_not_there_or_not_trusted_fails_the_load(
     assert "certificate" in distrusted["failure"].lower()
 
 
+def test_curl_goes_to_the_address_that_the_name_stands_for() -> None:
+    with small_server({"/": b"x"}) as small:
+        base_url = f"http://server.invalid:{small.server_port}"
+        result = run_load("pycurl", base_url, [("/", "data", None, 0.0)], address="127.0.0.1")
+    assert result["received"] == received([(200, None, b"x")])
+
+
 @pytest.mark.parametrize("name", ["h2", "requests", "httpx", "pycurl"])
 def test_any_certificate_is_taken_when_that_is_asked_for(
     name: str, server: RunningServer, certificate: Certificate

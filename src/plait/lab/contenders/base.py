@@ -37,7 +37,8 @@ class Load:
         cafile: A file with the authority to trust; None for the system's.
         insecure: Take any certificate.
         in_flight: How many requests the contenders that multiplex have under way.
-        address: The address that the host of the URL stands for; None where it is looked up.
+        address: The address that the host of the URL stands for, for clients that do not look it up
+            like all others; None where they need no help.
         page: The path that a browser opens to fetch everything; None when it has to be told each.
         headers: Fields of every request.
         paths: The path and query of each resource.

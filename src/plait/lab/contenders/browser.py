@@ -50,6 +50,8 @@ _FLAGS = (
     "--disable-default-apps",
     "--disable-domain-reliability",
     "--disable-extensions",
+    # A page that is given to the browser, as an empty one is, may not call servers of a private network.
+    "--disable-features=LocalNetworkAccessChecks",
     "--disable-sync",
     "--metrics-recording-only",
     "--password-store=basic",
@@ -190,7 +192,8 @@ def running_browser(
     program = find_chromium()
     if program is None:
         raise PlaitError("Chromium is not installed")
-    with TemporaryDirectory(prefix="plait-chromium-", ignore_cleanup_errors=True) as home:
+    # A short name: Chromium's socket is in there, and the name of a socket has room for a hundred bytes.
+    with TemporaryDirectory(prefix="plait-", ignore_cleanup_errors=True) as home:
         if cafile:
             _trust(Path(home), cafile)
         profile = Path(home) / "profile" / "Default"

@@ -189,8 +189,7 @@ class Chromium(Contender):
         with running_browser(self._flags(load), cafile=load.cafile, preferences=preferences) as browser:
             traffic = _Traffic(load.base_url)
             page = _attach(browser)
-            headers = {name: value for name, value in load.headers if name.lower() != "accept-encoding"}
-            browser.call("Network.setExtraHTTPHeaders", page, headers=headers)
+            browser.call("Network.setExtraHTTPHeaders", page, headers=_headers(load))
             browser.call("Page.addScriptToEvaluateOnNewDocument", page, source=_KEEP_TIMING)
             if load.page is None:
                 _fetch_all(browser, page, load, traffic)
@@ -243,6 +242,19 @@ class Chromium(Contender):
         expected = "h2" if self.http == "2" else "http/1.1"
         if protocol != expected:
             raise PlaitError(f"Chromium fetched {path} over {protocol}, and {self.name} is {expected}")
+
+
+def _headers(load: Load) -> dict[str, str]:
+    """Return the fields that a page's requests can be given: some are Chromium's own affair."""
+    headers: dict[str, str] = {}
+    for name, value in load.headers:
+        lower = name.lower()
+        if lower in ("accept-encoding", "host", "te") or lower.startswith(("sec-", "proxy-")):
+            continue
+        # RFC 9110 §5.2; RFC 6265 §4.2.1.
+        separator = "; " if lower == "cookie" else ", "
+        headers[lower] = f"{headers[lower]}{separator}{value}" if lower in headers else value
+    return headers
 
 
 def _attach(browser: Browser) -> str:

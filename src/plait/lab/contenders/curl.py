@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from io import BytesIO
+from urllib.parse import urlsplit
 
 from plait.errors import PlaitError
 from plait.lab.contenders.base import Contender, Load
@@ -126,6 +127,11 @@ class _Transfer:
         curl.setopt(curl.NOSIGNAL, 1)
         # The environment may name a proxy; every contender must go the same way.
         curl.setopt(curl.PROXY, "")
+        if load.address:
+            # libcurl knows what localhost is, whatever the hosts file says (RFC 6761 §6.3).
+            server = urlsplit(load.base_url)
+            port = server.port or (443 if server.scheme == "https" else 80)
+            curl.setopt(curl.RESOLVE, [f"{server.hostname}:{port}:{load.address}"])
         if load.insecure:
             curl.setopt(curl.SSL_VERIFYPEER, 0)
             curl.setopt(curl.SSL_VERIFYHOST, 0)

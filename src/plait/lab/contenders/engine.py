@@ -9,11 +9,12 @@ TYPE_CHECKING = False  # typing is slow to import; type checkers take this name 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from plait.client.messages import Response
     from plait.client.sync_client import Client, Pending
     from plait.lab.contenders.base import Load
 
     Send = Callable[[int], Pending]
-    Receive = Callable[[int, Pending], None]
+    Receive = Callable[[int, Response], None]
 
 __all__ = ["AHEAD", "chunks", "serial", "window"]
 
@@ -32,9 +33,7 @@ def serial(client: Client, load: Load, send: Send, receive: Receive, travelling:
         travelling: How many requests may travel at once; the same for all functions here.
     """
     for index in load.one_by_one():
-        pending = send(index)
-        pending.result()
-        receive(index, pending)
+        receive(index, send(index).result())
 
 
 def chunks(client: Client, load: Load, send: Send, receive: Receive, travelling: int) -> None:
@@ -45,8 +44,7 @@ def chunks(client: Client, load: Load, send: Send, receive: Receive, travelling:
         if known:
             indices = [known.popleft() for _ in range(min(travelling, len(known)))]
             for index, pending in [(index, send(index)) for index in indices]:
-                pending.result()
-                receive(index, pending)
+                receive(index, pending.result())
         else:
             time.sleep(load.until_due or 0.0)
 
@@ -68,7 +66,7 @@ def window(client: Client, load: Load, send: Send, receive: Receive, travelling:
         if not under_way:
             time.sleep(load.until_due or 0.0)
         elif (done := completions.wait(load.until_due)) is not None:
-            receive(under_way.pop(done), done)
+            receive(under_way.pop(done), done.result())
         known.extend(load.due())
     # All is known: who is done first does not matter any more, and waiting for the oldest costs least.
     oldest = deque((index, pending) for pending, index in under_way.items())
@@ -77,5 +75,4 @@ def window(client: Client, load: Load, send: Send, receive: Receive, travelling:
             index = known.popleft()
             oldest.append((index, send(index)))
         index, pending = oldest.popleft()
-        pending.result()
-        receive(index, pending)
+        receive(index, pending.result())

@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # typing is slow to import; type checkers take this name 
 if TYPE_CHECKING:
     from typing import Any
 
+    from plait.client.messages import Response
     from plait.client.statistics import Statistics
     from plait.client.sync_client import Pending
 
@@ -49,8 +50,7 @@ class PlaitContender(Contender):
             def send(index: int) -> Pending:
                 return client.submit("GET", paths[index], headers=self.headers(load, index))
 
-            def receive(index: int, pending: Pending) -> None:
-                response = pending.result()
+            def receive(index: int, response: Response) -> None:
                 timing = response.timing
                 load.receive(
                     index,
