@@ -19,6 +19,7 @@ from plait.lab.report.lanes import lay_out
 from plait.lab.report.markup import json_text, tag
 from plait.lab.report.runs import first
 from plait.lab.report.svg import Scale, box, path
+from plait.lab.samples import ResourceInfo
 from tests.support.lab_samples import cell, network, record, timeline
 
 
@@ -83,8 +84,8 @@ def test_other_quantities_are_short_too() -> None:
     assert [units.ratio(one) for one in (0.067, 1, 9.99, 9.996, 123.4)] == [
         "0.07×", "1.00×", "9.99×", "10×", "123×",
     ]  # fmt: skip
-    assert [units.percent(one) for one in (0, 0.02, 0.005, 0.0005, 0.123, 0.95, 0.998, 1, 1.4)] == [
-        "0 %", "2 %", "0.5 %", "0.05 %", "12 %", "95 %", "99.8 %", "100 %", "140 %",
+    assert [units.percent(one) for one in (0, 0.02, 0.005, 0.0005, 0.123, 0.95, 0.998, 1, 1.4, -0.054)] == [
+        "0 %", "2 %", "0.5 %", "0.05 %", "12 %", "95 %", "99.8 %", "100 %", "140 %", "−5.4 %",
     ]  # fmt: skip
 
 
@@ -132,6 +133,21 @@ def test_a_cut_timeline_keeps_the_connections_and_the_losses_of_what_is_drawn() 
     later = first(replace(whole, requests=whole.requests[2:]), 1)
     assert later.connections == whole.connections[2:]
     assert later.requests[0].connection == 0
+
+
+def test_paths_are_shortened_to_what_differs() -> None:
+    resources = [
+        ResourceInfo(path=path, kind="data", size=1)
+        for path in (
+            "/",
+            "/page/assets/script-04.js",
+            "/page/a-very-long-name-of-a-file.js",
+            "/long/directory/name/",
+        )
+    ]
+    drawn = lay_out(timeline(4)).drawn(resources, Scale(0.0, 1.0))
+    said = [one.text for one in ET.fromstring(tag("svg", drawn)).iter("text")]
+    assert said == ["connection 1", "/", "…/script-04.js", "…ame-of-a-file.js", "…/name/"]
 
 
 @given(st.integers(0, 150), st.integers(1, 100))

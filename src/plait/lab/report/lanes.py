@@ -160,5 +160,8 @@ def lay_out(timeline: Timeline) -> Layout:
 
 
 def _shortened(path: str) -> str:
-    """Keep the end of a path, which is what differs."""
-    return path if len(path) <= _LABEL_LENGTH else "…" + path[1 - _LABEL_LENGTH :]
+    """Keep the end of a path, which is what differs: its last segment, if that has room."""
+    if len(path) <= _LABEL_LENGTH:
+        return path
+    last = path[path.rfind("/", 0, -1) :]
+    return "…" + (last if len(last) < _LABEL_LENGTH else path[1 - _LABEL_LENGTH :])

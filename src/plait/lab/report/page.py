@@ -194,8 +194,8 @@ def _why(record: Record, found: CellAnalysis, name: str) -> Markup:
         return tag("p", f"The difference is not taken apart, because no verdict is given: {found.refusal}.")
     return tag(
         "p",
-        "The difference is not taken apart: that takes the contenders h1x6 and h2, and in between h1xN or "
-        "h2-static, all measured in the same blocks.",
+        "The difference is not taken apart: that takes the contenders h1x6 and h2, and in between one with "
+        "a connection for every request, or h2-static, all measured in the same blocks.",
     )
 
 

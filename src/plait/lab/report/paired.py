@@ -14,7 +14,7 @@ from plait.lab.verdicts import Finding
 
 __all__ = ["paired"]
 
-_ROW = 62.0
+_ROW = 64.0
 _TOP = 6.0
 
 
@@ -81,10 +81,10 @@ def _figures(one: Finding) -> str:
 
 
 def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, top: float) -> Markup:
-    middle = top + 38
+    above, middle = top + 31, top + 48
     # Marks of neighbouring blocks stand on different lines, so that equal ones do not hide each other.
     dots = join(
-        tag("circle", cx=scale.x(value), cy=middle + (block * 5 % 7 - 3) * 2.4, r=2.6,
+        tag("circle", cx=scale.x(value), cy=above + (block * 5 % 7 - 3) * 2.4, r=2.6,
             class_=f"dot {look.class_}", data_tip=f"{one.contender}, block {block + 1}: {ratio(value)}")
         for block, value in sorted(ratios.items())
     )  # fmt: skip
@@ -101,7 +101,6 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
             class_="halo",
         ),
         dots,
-        tag("line", x1=low, x2=high, y1=middle, y2=middle, class_="interval-halo"),
         tag("line", x1=low, x2=high, y1=middle, y2=middle, class_=f"interval {look.class_}"),
         *(
             tag("line", x1=x, x2=x, y1=middle - 6, y2=middle + 6, class_=f"interval-end {look.class_}")

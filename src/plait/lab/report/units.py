@@ -57,7 +57,7 @@ def percent(share: float) -> str:
         digits = 1
     else:
         digits = 0
-    return f"{float(f'{found:.{digits}f}'):.6g} %"
+    return f"{float(f'{found:.{digits}f}'):.6g} %".replace("-", "−")
 
 
 def _three(value: float) -> str:
