@@ -123,6 +123,18 @@ def test_priorities_are_those_that_a_browser_gives_each_kind(
     assert [told[path] for path in PATHS[1:6]] == ["u=0", "u=1", "u=0", "i", "u=1, i"]
 
 
+@pytest.mark.parametrize("name", ["h2", "requests", "httpx", "pycurl"])
+def test_content_codings_are_asked_for_only_as_the_workload_says(
+    name: str, server: RunningServer, certificate: Certificate
+) -> None:
+    def asked(label: str, headers: list[list[str]]) -> str:
+        run(name, server, certificate, graph=GRAPH[:1], headers=[["x-lab", label], *headers])
+        return next(line.split("'")[5] for line in server.output().splitlines() if f"'{label}'" in line)
+
+    assert asked(f"plain {name}", []) in ("-", "identity")
+    assert asked(f"coded {name}", [["accept-encoding", "gzip"]]) == "gzip"
+
+
 @pytest.mark.parametrize("name", SERIAL)
 def test_serial_contenders_keep_to_the_order_of_the_workload(
     name: str, server: RunningServer, certificate: Certificate

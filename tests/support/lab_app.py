@@ -1,7 +1,7 @@
 """An application for tests of contenders: what each path answers is known before it is asked for.
 
 It writes a line for each request to standard output: the version of HTTP, the path and the fields
-``priority`` and ``x-lab``.
+``priority``, ``x-lab`` and ``accept-encoding``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
     fields = dict(scope["headers"])
-    told = [fields.get(name, b"-").decode() for name in (b"priority", b"x-lab")]
+    told = [fields.get(name, b"-").decode() for name in (b"priority", b"x-lab", b"accept-encoding")]
     print(scope["http_version"], scope["path"], *(repr(one) for one in told), flush=True)
     status, head, content = answer(scope["path"])
     head = [*head, (b"content-length", b"%d" % len(content))]

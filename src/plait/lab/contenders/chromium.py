@@ -7,7 +7,7 @@ import sys
 import time
 from base64 import b64encode
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from plait.errors import PlaitError
 from plait.lab.contenders.base import Contender, Load, peak_memory
@@ -18,6 +18,7 @@ from plait.lab.contenders.browser import (
     find_chromium,
     running_browser,
 )
+from plait.lab.contenders.traffic import Traffic
 
 __all__ = ["CONTENDERS", "Chromium"]
 
@@ -71,89 +72,6 @@ _FETCH = """((resources, inFlight) => new Promise(resolve => {
 }))"""
 
 
-class _Exchange:
-    """One request of the page and what came of it, in Chromium's words."""
-
-    def __init__(self, url: SplitResult, known: float) -> None:
-        self.path = f"{url.path}?{url.query}" if url.query else url.path
-        self.known = known
-        self.response: dict[str, Any] | None = None
-        self.done = 0.0
-
-
-class _Traffic:
-    """The exchanges of a page with one origin, put together from the events of the Network domain.
-
-    Chromium's times are those of ``time.monotonic`` (CLOCK_MONOTONIC on Linux).
-
-    Attributes:
-        finished: Those that are complete, in that order.
-        loaded: Whether the page's load event has fired.
-        latest: When the last event came.
-        clock: What to add to the time of day to have a time of ours, in seconds.
-    """
-
-    def __init__(self, base_url: str) -> None:
-        self._origin = _origin(urlsplit(base_url))
-        self._open: dict[str, _Exchange] = {}
-        self.finished: list[_Exchange] = []
-        self.loaded = False
-        self.latest = time.monotonic()
-        self.clock = 0.0
-
-    @property
-    def open(self) -> int:
-        """How many exchanges are not complete."""
-        return len(self._open)
-
-    def take(self, event: dict[str, Any]) -> None:
-        """Take note of an event.
-
-        Raises:
-            PlaitError: An exchange failed.
-        """
-        self.latest = time.monotonic()
-        params = event["params"]
-        match event["method"]:
-            case "Network.requestWillBeSent":
-                self._begin(params)
-            case "Network.requestServedFromCache":
-                self._open.pop(params["requestId"], None)
-            case "Network.responseReceived":
-                if exchange := self._open.get(params["requestId"]):
-                    exchange.response = params["response"]
-            case "Network.loadingFinished":
-                self._finish(params["requestId"], params["timestamp"])
-            case "Network.loadingFailed":
-                self._fail(params)
-            case "Page.loadEventFired":
-                self.loaded = True
-
-    def _begin(self, params: dict[str, Any]) -> None:
-        number = params["requestId"]
-        self.clock = params["timestamp"] - params["wallTime"]
-        if number in self._open and "redirectResponse" in params:
-            self._open[number].response = params["redirectResponse"]
-            self._finish(number, params["timestamp"])
-        url = urlsplit(params["request"]["url"])
-        if _origin(url) == self._origin:
-            self._open[number] = _Exchange(url, params["timestamp"])
-
-    def _finish(self, number: str, done: float) -> None:
-        if exchange := self._open.pop(number, None):
-            exchange.done = done
-            self.finished.append(exchange)
-
-    def _fail(self, params: dict[str, Any]) -> None:
-        exchange = self._open.pop(params["requestId"], None)
-        if exchange is not None and not params.get("canceled"):
-            raise PlaitError(f"Chromium did not receive {exchange.path}: {params['errorText']}")
-
-
-def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme)
-
-
 class Chromium(Contender):
     """A page load: navigation to the end of the last response; the start of Chromium is no part of it.
 
@@ -187,7 +105,7 @@ class Chromium(Contender):
     def run(self, load: Load) -> None:
         preferences = _NO_PREDICTIONS if load.page is None else {}
         with running_browser(self._flags(load), cafile=load.cafile, preferences=preferences) as browser:
-            traffic = _Traffic(load.base_url)
+            traffic = Traffic(load.base_url)
             page = _attach(browser)
             browser.call("Network.setExtraHTTPHeaders", page, headers=_headers(load))
             browser.call("Page.addScriptToEvaluateOnNewDocument", page, source=_KEEP_TIMING)
@@ -209,7 +127,7 @@ class Chromium(Contender):
         rules = f"MAP {host} {address}, MAP * ~NOTFOUND" if address else f"MAP * ~NOTFOUND, EXCLUDE {host}"
         return [*flags, f"--host-resolver-rules={rules}"]
 
-    def _record(self, load: Load, traffic: _Traffic, sizes: dict[str, int]) -> None:
+    def _record(self, load: Load, traffic: Traffic, sizes: dict[str, int]) -> None:
         wanted: dict[str, list[int]] = {}
         for index, path in enumerate(load.paths):
             wanted.setdefault(path, []).append(index)
@@ -282,7 +200,7 @@ def _evaluate(browser: Browser, page: str, expression: str, patience: float | No
     return value
 
 
-def _open_page(browser: Browser, page: str, load: Load, traffic: _Traffic) -> None:
+def _open_page(browser: Browser, page: str, load: Load, traffic: Traffic) -> None:
     """Navigate, and wait until the page and all that is expected of it are there, or nothing more comes."""
     browser.on_event = traffic.take
     load.begin()
@@ -294,7 +212,7 @@ def _open_page(browser: Browser, page: str, load: Load, traffic: _Traffic) -> No
         if traffic.loaded:
             if expected <= {exchange.path for exchange in traffic.finished}:
                 break
-            if not traffic.open and time.monotonic() - traffic.latest > SETTLE:
+            if not traffic.open & expected and time.monotonic() - traffic.latest > SETTLE:
                 break
         browser.turn(SETTLE / 4)
     # Chromium begins to connect before it tells of the request, but not before the navigation.
@@ -302,7 +220,7 @@ def _open_page(browser: Browser, page: str, load: Load, traffic: _Traffic) -> No
     load.began = origin + traffic.clock
 
 
-def _fetch_all(browser: Browser, page: str, load: Load, traffic: _Traffic) -> None:
+def _fetch_all(browser: Browser, page: str, load: Load, traffic: Traffic) -> None:
     """Fetch the graph by a script."""
     _open_empty_page(browser, page, load.base_url)
     browser.on_event = traffic.take

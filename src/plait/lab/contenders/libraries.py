@@ -43,9 +43,7 @@ class Requests(Contender):
             urllib3.disable_warnings()  # that no certificate is verified is what insecure asks for
             # It would read the content of a redirect away to see where that leads.
             session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
-            # plait.Client asks for no compression.
-            session.headers["accept-encoding"] = "identity"
-            session.headers.update(load.headers)
+            session.headers.update(_headers(load))
             load.begin()
             for index in load.one_by_one():
                 began = time.monotonic()
@@ -65,6 +63,12 @@ class Requests(Contender):
                     connection=len(opened) - 1,
                 )
             sockets.tell(load)
+
+
+def _headers(load: Load) -> list[tuple[str, str]]:
+    """Return the workload's fields; these libraries ask for content codings where it does not say."""
+    asks = any(name.lower() == "accept-encoding" for name, _ in load.headers)
+    return load.headers if asks else [("accept-encoding", "identity"), *load.headers]
 
 
 def _watch_urllib3(load: Load, sockets: WatchedSockets) -> list[float]:
@@ -144,8 +148,7 @@ class Httpx(Contender):
                 limits=httpx.Limits(
                     max_connections=self.connections, max_keepalive_connections=self.connections
                 ),
-                # plait.Client asks for no compression.
-                headers=[("accept-encoding", "identity"), *load.headers],
+                headers=_headers(load),
                 timeout=60.0,
                 trust_env=False,
             ) as client:
