@@ -6,6 +6,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 RESULTS = .demo/compare.json
+PAGE = .demo/compare.html
 
 .PHONY: help demo test lint bench clean
 
@@ -21,8 +22,8 @@ demo: $(VENV)/.demo-installed
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/plait cert >.demo/certificate.txt
 	@echo "There is a development certificate; .demo/certificate.txt says where, and how to trust it."
-	$(BIN)/plait compare --with requests --json $(RESULTS)
-	@echo "Raw samples: $(RESULTS)"
+	$(BIN)/plait compare --with requests --blocks 10 --json $(RESULTS) --report $(PAGE)
+	@echo "Drawn: $(PAGE); raw samples: $(RESULTS)"
 
 test: $(VENV)/.test-installed lint
 	@scripts/install-debian-packages
@@ -53,7 +54,7 @@ $(VENV)/.created:
 
 $(VENV)/.demo-installed: $(VENV)/.created pyproject.toml
 	@echo "Installing plait with what the demo needs"
-	@$(PIP) install --editable ".[requests]"
+	@$(PIP) install --editable ".[lab]" "requests>=2.32"
 	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/.created pyproject.toml
