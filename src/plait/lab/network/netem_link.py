@@ -8,29 +8,28 @@ the two hosts and ends; the namespaces, devices and queueing disciplines go with
 from __future__ import annotations
 
 import os
-import select
 import socket
 import struct
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from plait.lab.network.channel import Channel
 from plait.lab.network.hosts import CLIENT_ADDRESS, SERVER_ADDRESS, hosts_file, needs, set_parameter
+from plait.lab.network.link_process import answer_all, direction_of, keep_link, listen
 from plait.lab.network.namespaces import (
     EmulationUnavailable,
     Namespaces,
-    kill_all_in,
     leave_network,
     private_mounts,
     replace_file,
 )
 from plait.lab.network.netem import Netem, line, propagation
-from plait.lab.network.profile import Direction, Loss
+from plait.lab.network.profile import Direction
 
-__all__ = ["Cables", "Device", "main", "make_cables"]
+__all__ = ["Cables", "Device", "make_cables"]
 
 HOST_DEVICE = "plait"
 # Both ends of a cable have addresses that are known, so that nobody has to ask for them across the link.
@@ -131,15 +130,10 @@ class Cables:
             ("down", self.server_out, self.to_client),
             ("up", self.client_out, self.to_server),
         ):
-            direction = _direction(network[side]) if network else Direction()
+            direction = direction_of(network[side]) if network else Direction()
             own = (2 * seed + (side == "up")) % 2**64
             host.be(propagation(direction, own))
             router.be(line(direction, own))
-
-
-def _direction(values: dict[str, Any]) -> Direction:
-    loss = values.pop("loss")
-    return Direction(**values, loss=Loss(**loss) if loss else None)
 
 
 def make_cables(congestion_control: str, names: Collection[str]) -> Cables:
@@ -232,61 +226,33 @@ def _attach(address: str, peer: str, congestion_control: str) -> None:
         ip.route("add", dst=f"{peer}/32", oif=index, scope=LINK_SCOPE, metrics=metrics)
 
 
+def _make(congestion_control: str, names: Collection[str]) -> Cables:
+    cables = make_cables(congestion_control, names)
+    cables.probe()
+    return cables
+
+
 def _serve(cables: Cables, channel: Channel, owner: int) -> None:
-    """Do as the process that uses the link says, until it is gone."""
-    while True:
-        select.select([channel.fileno(), owner], (), ())
-        try:
-            message, _ = channel.receive()
-            match message:
-                case {"begin": network, "seed": seed}:
-                    cables.be(network, seed)
-                    channel.send({})
-                case {"listen": port}:
-                    _listen(cables, channel, port)
-        except (EOFError, OSError):
-            return
+    def answer(message: dict[str, Any]) -> None:
+        match message:
+            case {"begin": network, "seed": seed}:
+                cables.be(network, seed)
+                channel.send({})
+            case {"listen": port}:
+                _listen(cables, channel, port)
+
+    answer_all(channel, owner, answer)
 
 
 def _listen(cables: Cables, channel: Channel, port: int) -> None:
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
     cables.server._replace(user=None).enter()
     try:
-        with socket.create_server((SERVER_ADDRESS, port), backlog=1024) as listener:
-            channel.send({"port": listener.getsockname()[1]}, [listener.fileno()])
-    except OSError as error:
-        channel.send({"error": f"{SERVER_ADDRESS}:{port}: {error.strerror}"})
+        listen(channel, port)
     finally:
         Namespaces(None, here, None).enter()
         os.close(here)
 
 
-def main(arguments: Sequence[str]) -> NoReturn:
-    """Make the hosts, hand them over, and keep the link.
-
-    Args:
-        arguments: The file descriptor of the channel, the process that started this one, the
-            congestion control, and the names that mean the server.
-    """
-    descriptor, parent, congestion_control, *names = arguments
-    channel = Channel(socket.socket(fileno=int(descriptor)))
-    owner = os.pidfd_open(int(parent))
-    if os.getppid() != int(parent):
-        sys.exit(1)
-    try:
-        cables = make_cables(congestion_control, names)
-        cables.probe()
-    except EmulationUnavailable as error:
-        channel.send({"error": error.missing})
-        sys.exit(1)
-    descriptors = [cables.client.net, cables.client.mount, cables.server.net, cables.client.user]
-    channel.send({}, [descriptor for descriptor in descriptors if descriptor is not None])
-    try:
-        _serve(cables, channel, owner)
-    finally:
-        kill_all_in((cables.client.net, cables.server.net))
-    sys.exit(0)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    keep_link(sys.argv[1:], _make, _serve)

@@ -10,21 +10,20 @@ from __future__ import annotations
 import gc
 import os
 import select
-import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from plait.lab.network.channel import Channel
 from plait.lab.network.flows import Flows, ports_of
-from plait.lab.network.hosts import SERVER_ADDRESS, Attachment, Hosts, make_hosts, needs
-from plait.lab.network.namespaces import EmulationUnavailable, kill_all_in, wake_exactly
-from plait.lab.network.profile import Direction, Loss
+from plait.lab.network.hosts import Attachment, Hosts, make_hosts
+from plait.lab.network.link_process import direction_of, keep_link, listen
+from plait.lab.network.namespaces import wake_exactly
+from plait.lab.network.profile import Direction
 from plait.lab.network.shaper import Fate, Shaper
 
-__all__ = ["LOSSES_KEPT", "Lane", "TunLink", "main"]
+__all__ = ["LOSSES_KEPT", "Lane", "TunLink"]
 
 LOSSES_KEPT = 10_000
 """Losses that are told one by one; all of them are counted."""
@@ -207,14 +206,14 @@ class TunLink:
             case {"end": _}:
                 self._channel.send(self._end())
             case {"listen": port}:
-                self._listen(port)
+                listen(self._channel, port)
 
     def _begin(self, network: dict[str, Any] | None, seed: int) -> None:
         self._settle()
         self._losses: list[tuple[int, int, bool, str]] = []
         self._late = [0] * (_BINS + 1)
         for name, lane in ("down", self._down), ("up", self._up):
-            direction = _direction(network[name]) if network else Direction()
+            direction = direction_of(network[name]) if network else Direction()
             lane.begin(direction, f"{name} {seed}", self._losses, self._late)
         self._pause = min(_PAUSE, min(lane.delay for lane in (self._down, self._up)) / 10)
         self._overruns = self._count_overruns()
@@ -279,21 +278,9 @@ class TunLink:
             if not select.select([lane.source for lane in lanes], (), (), _QUIET)[0]:
                 break
 
-    def _listen(self, port: int) -> None:
-        try:
-            with socket.create_server((SERVER_ADDRESS, port), backlog=1024) as listener:
-                self._channel.send({"port": listener.getsockname()[1]}, [listener.fileno()])
-        except OSError as error:
-            self._channel.send({"error": f"{SERVER_ADDRESS}:{port}: {error.strerror}"})
-
     def _count_overruns(self) -> int:
         ends: tuple[Attachment, ...] = (self._hosts.client_end, self._hosts.server_end)
         return sum(end.overruns() for end in ends)
-
-
-def _direction(values: dict[str, Any]) -> Direction:
-    loss = values.pop("loss")
-    return Direction(**values, loss=Loss(**loss) if loss else None)
 
 
 def _quantile(counts: list[int], share: float) -> float:
@@ -319,36 +306,13 @@ def _hurry() -> None:
             pass  # as fast as anybody, and what that costs is measured
 
 
-def main(arguments: Sequence[str]) -> NoReturn:
-    """Make the hosts, hand them over, and carry packets.
-
-    Args:
-        arguments: The file descriptor of the channel, the process that started this one, the
-            congestion control, and the names that mean the server.
-    """
-    descriptor, parent, congestion_control, *names = arguments
-    channel = Channel(socket.socket(fileno=int(descriptor)))
-    try:
-        with needs("the kernel cannot tell when a process ends"):
-            owner = os.pidfd_open(int(parent))
-        if os.getppid() != int(parent):
-            sys.exit(1)
-        hosts = make_hosts(congestion_control, names)
-    except EmulationUnavailable as error:
-        channel.send({"error": error.missing})
-        sys.exit(1)
-    descriptors = [hosts.client.net, hosts.client.mount, hosts.server.net, hosts.client.user]
-    channel.send({}, [descriptor for descriptor in descriptors if descriptor is not None])
+def _serve(hosts: Hosts, channel: Channel, owner: int) -> None:
     _hurry()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing here is cyclic, and a collection is a pause
-    try:
-        TunLink(hosts, channel, owner).run()
-    finally:
-        kill_all_in((hosts.client.net, hosts.server.net))
-    sys.exit(0)
+    TunLink(hosts, channel, owner).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    keep_link(sys.argv[1:], make_hosts, _serve)
