@@ -175,6 +175,15 @@ def test_a_busy_machine_is_warned_of_once() -> None:
     )
 
 
+def test_an_emulated_link_interrupts_by_itself_and_is_no_sign_of_a_busy_machine() -> None:
+    def interrupted(seconds: list[float]) -> list[object]:
+        return [measurement(load, user=0.5, system=0.5, involuntary_switches=3000) for load in seconds]
+
+    runs = {name: interrupted(RUNS[name]) for name in ("h1x6", "h2")}
+    [found] = analyse(record(cell(runs, over=network()))).cells  # type: ignore[arg-type]
+    assert found.warnings == ()
+
+
 def test_loads_that_vary_are_warned_of_unless_the_network_is_random() -> None:
     runs = {"h1x6": loads(20, 1.0, noise=0.5), "h2": loads(20, 0.5, noise=0.5)}
     steady, lossy = cell(runs, over=network()), cell(runs, over=network(0.1, loss=0.01))
