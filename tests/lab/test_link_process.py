@@ -36,7 +36,7 @@ def test_it_ends_with_its_owner_though_somebody_holds_the_channel_open() -> None
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file descriptors of processes")
 def test_it_answers_and_ends_with_the_channel() -> None:
     ours, theirs = socket.socketpair()
-    answered = []
+    answered: list[dict[str, Any]] = []
     owner = os.pidfd_open(os.getpid())
     try:
         with ours, theirs:

@@ -127,10 +127,9 @@ def _loss(loss: Loss | None) -> tuple[int, tuple[int, int, int] | None]:
         return 0, None
     if loss.burst == 1:
         return round(loss.rate * CERTAIN), None
-    periods = loss.rate / loss.bad  # the share of packets in bad periods
-    ends = 1 / loss.burst
-    begins = ends * periods / (1 - periods)
-    return 0, (round(begins * CERTAIN), round(ends * CERTAIN), round((1 - loss.bad) * CERTAIN))
+    probabilities = loss.enter, loss.leave, 1 - loss.bad
+    enter, leave, survive = (round(one * CERTAIN) for one in probabilities)
+    return 0, (enter, leave, survive)
 
 
 class NetemLink(Emulator):

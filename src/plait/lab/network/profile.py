@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Direction", "Loss", "Network"]
@@ -20,6 +21,24 @@ class Loss:
     rate: float
     burst: float = 1.0
     bad: float = 1.0
+
+    @property
+    def share(self) -> float:
+        """The share of packets in bad periods, in the long run."""
+        return self.rate / self.bad
+
+    @property
+    def leave(self) -> float:
+        """The probability that a bad period ends after a packet."""
+        return 1 / self.burst
+
+    @property
+    def enter(self) -> float:
+        """The probability that a bad period begins after a packet outside of one.
+
+        In the long run share * leave = (1 - share) * enter. Where that is more than 1 there is no such line.
+        """
+        return self.leave * self.share / (1 - self.share) if self.share < 1 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

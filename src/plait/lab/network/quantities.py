@@ -127,9 +127,7 @@ def read_loss(text: str) -> Loss | None:
 def read_burst_loss(text: str) -> Loss | None:
     """Return the loss in bursts that ``RATE/LENGTH`` or ``RATE/LENGTH/BAD`` says; None for none.
 
-    Of Gilbert's and Elliott's two states the good one loses nothing. With the share of packets in bad
-    periods b = RATE / BAD, a bad period ends after each packet with probability 1 / LENGTH and begins with
-    probability b / (1 - b) / LENGTH, which has to be a probability.
+    Of Gilbert's and Elliott's two states the good one loses nothing, and both have to end with a probability.
     """
     parts = text.split("/")
     if len(parts) not in (2, 3):
@@ -147,12 +145,13 @@ def read_burst_loss(text: str) -> Loss | None:
         bad = read_share(parts[2])
     if not rate:
         return None
-    if rate >= bad or rate / bad / (1 - rate / bad) / burst > 1:
+    loss = Loss(rate=rate, burst=burst, bad=bad)
+    if loss.enter > 1:
         raise ValueError(
             f"{text!r} cannot be: to lose {parts[0]} in all, bad periods of {parts[1]} packets that lose "
             f"{parts[2] if len(parts) == 3 else '100%'} would have to begin before the last one ended"
         )
-    return Loss(rate=rate, burst=burst, bad=bad)
+    return loss
 
 
 class QueueSize(NamedTuple):

@@ -110,17 +110,14 @@ def _loss_process(loss: Loss | None, draw: Callable[[], float]) -> Callable[[], 
         return lambda: draw() < rate
 
     # E. N. Gilbert, "Capacity of a burst-noise channel" (1960), with E. O. Elliott's loss within a bad
-    # period (1963). Bad periods last `burst` packets in the mean, and in the long run the line is bad
-    # for `share` of the packets: share * leave = (1 - share) * enter.
-    share = rate / loss.bad
-    leave = 1 / loss.burst
-    enter = leave * share / (1 - share) if share < 1 else 2.0
+    # period (1963).
+    enter, leave = loss.enter, loss.leave
     if enter > 1:
         raise ConfigError(
             f"no line loses {rate:.3g} of its packets in bad periods of {loss.burst:.3g} packets that lose"
             f" {loss.bad:.3g} of theirs; make the periods longer or the loss smaller"
         )
-    bad = draw() < share  # it has been on for ever
+    bad = draw() < loss.share  # it has been on for ever
 
     def is_lost() -> bool:
         nonlocal bad
