@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from hashlib import sha256
@@ -162,6 +163,22 @@ def test_a_contender_that_dies_is_reported_with_its_last_words() -> None:
     assert run_program("import os; os.kill(os.getpid(), 9)") == "was ended by signal 9"
     assert run_program("print('not json')") == "ended without a result"
     assert run_program("1/0") == "ended with exit status 1: ZeroDivisionError: division by zero"
+
+
+def test_what_a_killed_run_leaves_in_its_temporary_directory_is_removed() -> None:
+    program = "import sys, tempfile, time; path = tempfile.mkdtemp(); open(path + '/left', 'w').close()\n"
+    program += "print(path, file=sys.stderr, flush=True); import os; os.kill(os.getpid(), 9)"
+    failure = run_program(program)
+    assert isinstance(failure, str)
+    left = Path(failure.rpartition(" ")[2])
+    assert left.parent != Path(tempfile.gettempdir())
+    assert not left.parent.exists()
+
+
+def test_no_thread_is_left_to_be_forked_with_the_next_run() -> None:
+    before = threading.active_count()
+    run_program("")
+    assert threading.active_count() == before
 
 
 def test_a_contender_that_says_more_than_a_pipe_holds_does_not_block() -> None:

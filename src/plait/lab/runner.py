@@ -10,9 +10,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any
 
 from plait.lab.network.link import Host, LinkReport
@@ -91,8 +92,10 @@ def run_once(
         What it cost or, when it lost or changed anything, one sentence that says so; and when its load
         began, in seconds of the monotonic clock (0 when it failed).
     """
-    # Files and not pipes: nobody has to read while the process runs, and nobody can block it.
+    # Files and not pipes: nobody has to read while the process runs, and nobody can block it. What a process
+    # that is killed leaves behind, such as the profile of a browser, goes with its directory.
     with (
+        tempfile.TemporaryDirectory(prefix="plait-", ignore_cleanup_errors=True) as scratch,
         tempfile.TemporaryFile() as stdin,
         tempfile.TemporaryFile() as stdout,
         tempfile.TemporaryFile() as stderr,
@@ -100,7 +103,15 @@ def run_once(
         stdin.write(job.to_json(contender).encode())
         stdin.seek(0)
         server_before = _cpu_of(server_pid)
-        elapsed, status, usage, timed_out = _wait4(host, command, stdin, stdout, stderr, job.time_limit)
+        start = partial(
+            host.popen,
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, "TMPDIR": scratch},
+        )
+        elapsed, status, usage, timed_out = _wait4(start, job.time_limit)
         server_after = _cpu_of(server_pid)
         stdout.seek(0)
         stderr.seek(0)
@@ -167,18 +178,11 @@ def _timeline(found: dict[str, Any] | None) -> Timeline | None:
     )
 
 
-def _wait4(
-    host: Host,
-    command: Sequence[str],
-    stdin: IO[bytes],
-    stdout: IO[bytes],
-    stderr: IO[bytes],
-    time_limit: float,
-) -> tuple[float, int, Any, bool]:
+def _wait4(start: Callable[..., subprocess.Popen[bytes]], time_limit: float) -> tuple[float, int, Any, bool]:
     """Run a process to its end: seconds, exit status (negative: a signal), resource usage, whether killed."""
     started = time.perf_counter()
     # In a process group of its own: Ctrl-C is for the comparison, which then ends what it started.
-    process = host.popen(command, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
+    process = start(process_group=0)
     timed_out = threading.Event()
 
     def kill() -> None:
@@ -191,16 +195,15 @@ def _wait4(
     try:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         elapsed = time.perf_counter() - started
-        # A browser may be left over; while its parent is not reaped, no other group has that number.
-        _kill_group(process)
+    finally:
+        # All before it is reaped, because until then no other group has its number. The thread must be gone
+        # when the next process is forked.
+        alarm.cancel()
+        alarm.join()
+        _kill_group(process)  # a browser may be left over
         # Popen's own wait would reap the process without telling what it used.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    finally:
-        alarm.cancel()
-        if process.returncode is None:
-            _kill_group(process)
-            process.wait()
     return elapsed, process.returncode, usage, timed_out.is_set()
 
 

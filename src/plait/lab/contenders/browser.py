@@ -193,7 +193,7 @@ def running_browser(
     if program is None:
         raise PlaitError("Chromium is not installed")
     # A short name: Chromium's socket is in there, and the name of a socket has room for a hundred bytes.
-    with TemporaryDirectory(prefix="plait-", ignore_cleanup_errors=True) as home:
+    with TemporaryDirectory(prefix="", ignore_cleanup_errors=True) as home:
         if cafile:
             _trust(Path(home), cafile)
         profile = Path(home) / "profile" / "Default"
