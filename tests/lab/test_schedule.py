@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from plait.lab.samples import Sample
 from plait.lab.schedule import Blocks, run_blocks, seed_of
+from tests.support.lab_samples import measurement
 
 NAMES = ("h1x1", "h1x6", "h1x6-again", "h2")
 
@@ -19,12 +20,16 @@ def blocks_of(
     seed: int = 1,
     blocks: Blocks = Blocks(least=4, most=4),  # noqa: B008  # frozen
     wanted: Callable[[Sequence[Sample]], Collection[str]] = everybody,
+    fails: Callable[[str, int], bool] = lambda name, block: False,
 ) -> list[list[str]]:
+    def run(name: str, block: int, position: int) -> Sample:
+        failure = "broke off" if fails(name, block) else None
+        measured = None if failure else measurement(0.5)
+        return Sample(block=block, position=position, contender=name, failure=failure, measurement=measured)
+
     samples = run_blocks(
         NAMES,
-        lambda name, block, position: Sample(
-            block=block, position=position, contender=name, failure="not run", measurement=None
-        ),
+        run,
         blocks=blocks,
         seed=seed,
         wanted=wanted,
@@ -72,6 +77,16 @@ def test_who_was_not_wanted_once_is_not_wanted_again() -> None:
 
     blocks = blocks_of(blocks=Blocks(least=4, most=7), wanted=wanted)
     assert [len(block) for block in blocks] == [4, 4, 4, 4, 4, 1, 1]
+
+
+def test_two_blocks_in_which_everything_fails_are_the_last() -> None:
+    assert len(blocks_of(fails=lambda name, block: True)) == 2
+    assert len(blocks_of(blocks=Blocks(least=9, most=9), fails=lambda name, block: block > 4)) == 7
+
+
+def test_one_such_block_is_not_the_last_nor_are_failures_of_some() -> None:
+    assert len(blocks_of(fails=lambda name, block: block % 2 == 0)) == 4
+    assert len(blocks_of(fails=lambda name, block: name != "h2")) == 4
 
 
 def test_parts_of_the_work_have_seeds_of_their_own() -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from plait._version import __version__
+from plait.errors import PlaitError
 from plait.lab.contenders.base import Contender
 from plait.lab.network.link import Link
 from plait.lab.network.profile import Network
@@ -19,9 +21,10 @@ from plait.lab.questions import asked
 from plait.lab.runner import Job, run_once, with_losses
 from plait.lab.samples import Cell, ContenderInfo, Environment, Record, ResourceInfo, Sample
 from plait.lab.schedule import Blocks, run_blocks, seed_of
+from plait.lab.server_process import Running
 from plait.lab.verdicts import log_ratios, narrow_enough
 
-__all__ = ["Plan", "Progress", "compare"]
+__all__ = ["Outcome", "Plan", "Progress", "compare"]
 
 Progress = Callable[[int, int, str], None]
 """Told the number of the network, of the block, and the contender that run next."""
@@ -62,16 +65,29 @@ class Plan:
         )
 
 
-def compare(plan: Plan, link: Link, *, server_pid: int | None, progress: Progress) -> Record:
-    """Run the plan.
+class Outcome(NamedTuple):
+    """What came of a plan.
 
-    A comparison that is interrupted keeps the networks it is done with, when there is one.
+    Attributes:
+        record: The networks that are done.
+        stopped: What kept it from the others, Ctrl-C or a failure; None when it is complete.
+    """
+
+    record: Record
+    stopped: KeyboardInterrupt | PlaitError | None
+
+
+def compare(plan: Plan, link: Link, *, server: Running | None, progress: Progress) -> Outcome:
+    """Run the plan.
 
     Args:
         plan: What to do.
         link: What lies between the contenders and the server.
-        server_pid: The server's process, when its CPU is to be measured.
+        server: The server, when it is ours: then its CPU is measured.
         progress: Told what runs next.
+
+    Raises:
+        PlaitError: The server or the link failed before any network was done.
     """
     record = Record(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -97,19 +113,21 @@ def compare(plan: Plan, link: Link, *, server_pid: int | None, progress: Progres
     pairs |= {(one.name, plan.reference) for one in plan.contenders if one.again is None} - {
         (plan.reference, plan.reference)
     }
-    _warm_up(plan, link)
     cells: list[Cell] = []
+    stopped: KeyboardInterrupt | PlaitError | None = None
     try:
+        _warm_up(plan, link, server)
         for number, network in enumerate(plan.networks):
-            samples = _run_cell(plan, pairs, link, number, server_pid, progress)
+            samples = _run_cell(plan, pairs, link, number, server, progress)
             cells.append(Cell(network=network, samples=tuple(samples)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PlaitError) as reason:
         if not cells:
             raise
-    return replace(record, cells=tuple(cells))
+        stopped = reason
+    return Outcome(replace(record, cells=tuple(cells)), stopped)
 
 
-def _warm_up(plan: Plan, link: Link) -> None:
+def _warm_up(plan: Plan, link: Link, server: Running | None) -> None:
     """Have the server do everything once before anything is measured."""
     link.begin(None, 0)
     for http in ("1", "2"):
@@ -117,6 +135,8 @@ def _warm_up(plan: Plan, link: Link) -> None:
         if warm:
             run_once(warm, plan.job, host=link.client, server_pid=None)
     link.end()
+    if server is not None:
+        server.check()
 
 
 def _run_cell(
@@ -124,7 +144,7 @@ def _run_cell(
     pairs: Collection[tuple[str, str]],
     link: Link,
     number: int,
-    server_pid: int | None,
+    server: Running | None,
     progress: Progress,
 ) -> list[Sample]:
     network = plan.networks[number]
@@ -135,8 +155,11 @@ def _run_cell(
         progress(number, block, contender)
         # The same seed for the whole block: all its runs get the same luck, as far as luck is random.
         link.begin(network, seed_of(plan.seed, number, block))
-        outcome, began = run_once(contender, plan.job, host=link.client, server_pid=server_pid)
+        pid = None if server is None else server.process.pid
+        outcome, began = run_once(contender, plan.job, host=link.client, server_pid=pid)
         report = link.end()
+        if server is not None:
+            server.check()  # without it there is nothing more to measure
         failure, measurement = (
             (outcome, None) if isinstance(outcome, str) else (None, with_losses(outcome, began, report))
         )

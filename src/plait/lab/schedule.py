@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from plait.lab.samples import Sample
 
-__all__ = ["Blocks", "run_blocks", "seed_of"]
+__all__ = ["HOPELESS", "Blocks", "run_blocks", "seed_of"]
+
+HOPELESS = 2
+"""Blocks in a row after which nobody runs on when all runs of them have failed: a server that does not answer
+any more would cost the time limit for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ def run_blocks(
     """Run every contender once in each block, in an order that the seed decides.
 
     What drifts on the machine while this goes on then touches all of them alike. A contender of whom
-    enough is known takes no part in further blocks.
+    enough is known takes no part in further blocks, and when everything fails (:data:`HOPELESS`) nobody does.
 
     Args:
         contenders: Who takes part.
@@ -58,6 +62,9 @@ def run_blocks(
     for block in range(blocks.most):
         for position, contender in enumerate(shuffle.sample(running, len(running))):
             samples.append(run(contender, block, position))
+        latest = [sample for sample in samples if sample.block > block - HOPELESS]
+        if block + 1 >= HOPELESS and all(sample.failure for sample in latest):
+            break
         if block + 1 >= blocks.least:
             further = wanted(samples)
             running = [name for name in running if name in further]

@@ -10,7 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, NamedTuple
+from dataclasses import dataclass
+from typing import IO
 
 from plait import certificates
 from plait.errors import PlaitError
@@ -27,16 +28,30 @@ BOOKSTORE = ("bookstore",)
 """The arguments of plait that serve the bookstore."""
 
 
-class Running(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Running:
     """A server that runs.
 
     Attributes:
         target: Where it is, for who reaches its host.
-        pid: Its process.
+        process: Its process.
+        output: What it has said so far.
     """
 
     target: Target
-    pid: int
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+
+    def check(self) -> None:
+        """See to it that the server has not ended by itself.
+
+        Raises:
+            PlaitError: It has.
+        """
+        status = self.process.poll()
+        if status is not None:
+            how = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+            raise PlaitError(f"the server to compare {how}: {_last_words(self.output)}")
 
 
 def application(name: str) -> Sequence[str]:
@@ -65,16 +80,14 @@ def running_server(
     command += ["--no-access-log", "--cert", str(paths.cert), "--key", str(paths.key)]
     with tempfile.TemporaryFile() as output:
         # In a process group of its own: Ctrl-C is for the comparison, which then ends its server.
-        process = host.popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-        )
+        process = host.popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0)
         try:
             port = _listening(process, output)
             if port is None:
-                lines = _said(output).decode(errors="replace").strip().splitlines()
-                said = lines[-1].removeprefix("plait: ") if lines else "it says nothing"
-                raise PlaitError(f"the server to compare did not start: {said}")
-            yield Running(Target(scheme="https", host=name, port=port, cafile=paths.ca), process.pid)
+                late = process.returncode is None
+                why = f"it is not ready after {STARTUP_LIMIT:g} seconds" if late else _last_words(output)
+                raise PlaitError(f"the server to compare did not start: {why}")
+            yield Running(Target(scheme="https", host=name, port=port, cafile=paths.ca), process, output)
         finally:
             process.terminate()
             try:
@@ -95,5 +108,11 @@ def _listening(process: subprocess.Popen[bytes], output: IO[bytes]) -> int | Non
 
 
 def _said(output: IO[bytes]) -> bytes:
-    # Without moving the file's offset, which the server writes at.
-    return os.pread(output.fileno(), 65_536, 0)
+    """Read the end of what was said, without moving the file's offset, which the server writes at."""
+    size = os.fstat(output.fileno()).st_size
+    return os.pread(output.fileno(), 65_536, max(0, size - 65_536))
+
+
+def _last_words(output: IO[bytes]) -> str:
+    lines = _said(output).decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("plait: ") if lines else "it says nothing"

@@ -15,7 +15,7 @@ from plait.lab.network.local import LocalHost, Loopback
 from plait.lab.network.netem import NetemLink
 from plait.lab.network.relay import RelayLink, splice
 from plait.lab.samples import Medium
-from plait.lab.server_process import running_server
+from plait.lab.server_process import Running, running_server
 from plait.lab.subject import Subject
 from plait.lab.target import Target, is_loopback, spoken_versions
 from plait.lab.workload import Workload
@@ -47,7 +47,7 @@ class Setting:
         address: What the target's name stands for on the client's host; None when it needs no help.
         workload: What is fetched.
         versions: The versions of HTTP that the server speaks.
-        server_pid: The server's process; None when it is somebody else's.
+        server: The server, when it is ours; None when it is somebody else's.
     """
 
     link: Link
@@ -55,7 +55,7 @@ class Setting:
     address: str | None
     workload: Workload
     versions: frozenset[str]
-    server_pid: int | None
+    server: Running | None
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def _own_server(
         address=address,
         workload=workload,
         versions=versions,
-        server_pid=server.pid,
+        server=server,
     )
 
 
@@ -147,7 +147,7 @@ def _other_server(
     else:
         link = Loopback(Medium.LOOPBACK if near else Medium.REAL)
     return Setting(
-        link=link, target=target, address=address, workload=workload, versions=versions, server_pid=None
+        link=link, target=target, address=address, workload=workload, versions=versions, server=None
     )
 
 
