@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import shlex
 import signal
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from plait.cli.amounts import BlockRange, Seconds, Share
 from plait.cli.console import console, say, writable, write_file
 from plait.cli.report import fail_if
 from plait.errors import ConfigError, PlaitError
@@ -46,8 +46,6 @@ NETWORK_REQUESTS = 100
 ARGUMENTS = "plait.arguments"
 
 _FILE = click.Path(path_type=Path)
-_PERCENT = re.compile(r"([0-9]*\.?[0-9]+)(%?)")
-_BLOCKS = re.compile(r"([1-9][0-9]{0,3})(?:\.\.([1-9][0-9]{0,3}))?")
 
 
 class _Compare(click.Command):
@@ -64,36 +62,6 @@ class _Compare(click.Command):
                 sweeping = argument == "--sweep"
             spelled.append(argument)
         return super().parse_args(ctx, spelled)
-
-
-class _Share(click.ParamType[float]):
-    """A share, written ``3%`` or ``0.03``."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = _PERCENT.fullmatch(value)
-        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
-        if not 0 < share < 1:
-            self.fail(f"{value!r} is not a share such as 3% or 0.03", param, ctx)
-        return share
-
-
-class _BlockRange(click.ParamType[Blocks]):
-    """``10``, or ``10..60``."""
-
-    name = "blocks"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Blocks:
-        if isinstance(value, Blocks):
-            return value
-        found = _BLOCKS.fullmatch(value)
-        least, most = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-        if least > most:
-            self.fail(f"{value!r} is not a number of blocks such as 10, or 10..60", param, ctx)
-        return Blocks(least=least, most=most)
 
 
 @click.command("compare", cls=_Compare)
@@ -140,16 +108,16 @@ class _BlockRange(click.ParamType[Blocks]):
 )
 @click.option(
     "--blocks",
-    type=_BlockRange(),
+    type=BlockRange(),
     default="10..60",
     show_default=True,
     metavar="LEAST..MOST",
     help="Runs of each contender.",
 )
 @click.option(
-    "--margin", type=_Share(), default="3%", show_default=True, help="A difference that does not matter."
+    "--margin", type=Share(), default="3%", show_default=True, help="A difference that does not matter."
 )
-@click.option("--confidence", type=_Share(), default="95%", show_default=True, help="That of every interval.")
+@click.option("--confidence", type=Share(), default="95%", show_default=True, help="That of every interval.")
 @click.option("--seed", type=int, help="Seed of all that is random; by default a new one, which is printed.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Keep every raw sample in this file.")
 @click.option("--report", "page_file", type=_FILE, metavar="FILE.html", help="Draw everything in this file.")
@@ -169,7 +137,7 @@ class _BlockRange(click.ParamType[Blocks]):
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -267,7 +235,7 @@ def _compare(given: _Given, arguments: list[str]) -> None:
             command=shlex.join(command),
         )
         with _progress(plan) as progress:
-            record = comparison.compare(plan, where.link, server_pid=where.server_pid, progress=progress)
+            record, stopped = comparison.compare(plan, where.link, server=where.server, progress=progress)
         analysis = analyse(record)
         try:
             if given.json_file:
@@ -277,9 +245,9 @@ def _compare(given: _Given, arguments: list[str]) -> None:
         finally:
             # Whatever became of the files: the figures took minutes.
             write(record, analysis, console())
-    if len(record.cells) < len(plan.networks):
+    if stopped is not None:
         say(f"interrupted when {len(record.cells)} of {len(plan.networks)} networks were done")
-        raise KeyboardInterrupt
+        raise stopped
     fail_if(conditions, record)
     if any(sample.failure for cell in record.cells for sample in cell.samples):
         raise PlaitError("not every run received what it was to receive")
@@ -321,8 +289,15 @@ def _contenders(given: _Given, in_flight: int, polite: bool) -> list[Contender]:
     names = list(dict.fromkeys([*(name.strip() for name in chosen), *given.extras]))
     if given.reference not in (None, *names):
         raise ConfigError(f"--reference {given.reference!r} does not take part; there is: {', '.join(names)}")
+    if given.reference is not None and given.reference.endswith(AGAIN):
+        raise ConfigError(f"--reference {given.reference!r} takes part twice by itself: leave out {AGAIN!r}")
     contenders = [contender_named(name) for name in names]
     for contender in contenders:
+        if contender.again not in (None, *names):
+            raise ConfigError(
+                f"{contender.name} is {contender.again} a second time, and {contender.again} does not take"
+                " part"
+            )
         if missing := contender.missing():
             raise ConfigError(missing)
         if polite and contender.connections > POLITE_IN_FLIGHT:
@@ -355,7 +330,7 @@ def _able(contenders: Sequence[Contender], where: Setting) -> list[Contender]:
 
 
 def _reference(given: _Given, contenders: Sequence[Contender]) -> str:
-    names = [one.name for one in contenders]
+    names = [one.name for one in contenders if one.again is None]
     wanted = ("h1x6", "h1x1", names[0]) if given.reference is None else (given.reference, names[0])
     return next(name for name in wanted if name in names)
 
@@ -363,9 +338,8 @@ def _reference(given: _Given, contenders: Sequence[Contender]) -> str:
 def _with_twin(contenders: Sequence[Contender], reference: str) -> tuple[Contender, ...]:
     """Have the reference take part twice, as a measure of what chance does."""
     twin = contender_named(f"{reference}{AGAIN}")
-    return tuple(
-        one for each in contenders for one in ((each, twin) if each.name == reference else (each,))
-    )
+    others = [one for one in contenders if one.name != twin.name]
+    return tuple(one for each in others for one in ((each, twin) if each.name == reference else (each,)))
 
 
 @contextmanager
