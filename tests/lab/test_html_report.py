@@ -258,6 +258,21 @@ def test_one_swept_axis_is_a_line_and_named_networks_are_rows() -> None:
     assert [next(text for text in said if text.startswith(one.name)) for one in mixed]
 
 
+def test_who_is_far_slower_stands_beyond_the_axis_and_squeezes_nobody() -> None:
+    runs = {
+        "h1x6": loads(12, 2.3),
+        "h2": loads(12, 0.8),
+        "h1x1": loads(12, 10.7),
+        "h2-serial": loads(12, 10.6),
+    }
+    page = written(record(runs, reference="h1x6"))
+    [drawn] = [one for one in drawings(page) if one.findtext("title") == "Distribution of the loads' times"]
+    assert [one for one in texts(drawn) if one.endswith("→")] == ["h2-serial 10.6 s →", "h1x1 10.7 s →"]
+    assert "(logarithmic)" not in "".join(texts(drawn))
+    assert len(classes(drawn, "marker")) == len(classes(drawn, "band")) == 2
+    assert "Beyond the end of the axis are those with an arrow." in page
+
+
 def test_one_network_has_no_map(default: str) -> None:
     assert "Decision map" not in default
 

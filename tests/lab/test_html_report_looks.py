@@ -12,7 +12,7 @@ import pytest
 from plait.lab.report.series import looks
 from tests.support.lab_samples import record
 
-CSS = files("plait.lab.report").joinpath("style.css").read_text("utf-8")
+CSS = files("plait.lab.report").joinpath("colours.css").read_text("utf-8")
 THEMES = ("light", "dark")
 SERIES = [f"c{number}" for number in range(6)]
 SHADES = ["dm4", "dm3", "dm2", "dm1", "d0", "d1", "d2", "d3", "d4"]
@@ -134,6 +134,12 @@ def test_the_reference_has_the_colour_of_text_and_a_second_copy_that_of_the_firs
     assert found["h2"].class_ == "c1"
     assert found["h1x6-again"].class_ == "c0"
     assert found["h1x6-again"].marker != found["h1x6"].marker
+
+
+def test_a_second_copy_takes_no_colour_from_the_others() -> None:
+    names = ("h1x6", "h1x6-again", "h2", "h1x1", "h1x100", "h2-serial", "h2-static")
+    shown = looks(record(dict.fromkeys(names, (1.0,))))
+    assert {one.class_ for one in shown.values()} == {f"c{number}" for number in range(6)}
 
 
 def test_with_more_contenders_than_colours_no_two_look_the_same() -> None:

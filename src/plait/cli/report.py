@@ -14,6 +14,7 @@ from plait.lab.analysis import analyse
 from plait.lab.changes import compare_runs
 from plait.lab.condition import Condition
 from plait.lab.report.page import render
+from plait.lab.report.standalone import figure_files
 from plait.lab.samples import Record
 from plait.lab.terminal import write, write_changes
 
@@ -26,17 +27,22 @@ _FILE = click.Path(path_type=Path)
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE [LATER]")
 @click.option("--report", "page", type=_FILE, metavar="FILE.html", help="Write a page with pictures, too.")
 @click.option(
+    "--figures", type=_FILE, metavar="DIR", help="Write each picture of the page as an SVG file into DIR."
+)
+@click.option(
     "--fail-if",
     "conditions",
     multiple=True,
     metavar="CONDITION",
     help='Exit with status 1 if this is so: "h2 slower than h1x6 by 5%".',
 )
-def command(files: tuple[Path, ...], page: Path | None, conditions: tuple[str, ...]) -> None:
+def command(
+    files: tuple[Path, ...], page: Path | None, figures: Path | None, conditions: tuple[str, ...]
+) -> None:
     """Show what plait compare --json has kept in FILE; with LATER, what changed from one to the other.
 
-    Conditions and the page are about the later of two files; a condition may compare with `before`,
-    the same contender in the earlier one.
+    Conditions, the page and its pictures are about the later of two files; a condition may compare with
+    `before`, the same contender in the earlier one.
     """
     if len(files) > 2:
         raise ConfigError(f"two files can be compared, not {len(files)}")
@@ -46,11 +52,14 @@ def command(files: tuple[Path, ...], page: Path | None, conditions: tuple[str, .
     analysis = analyse(record)
     out = console()
     write(record, analysis, out)
-    if before is not None:
-        write_changes(compare_runs(before, record), out)
+    changes = compare_runs(before, record) if before is not None else None
+    if changes is not None:
+        write_changes(changes, out)
     if page is not None:
-        write_file(page, render(record, analysis))
+        write_file(page, render(record, analysis, changes))
         say(f"the page is in {page}")
+    if figures is not None:
+        _write_figures(figures, figure_files(record, analysis, changes))
     fail_if(wanted, record, before)
 
 
@@ -64,6 +73,16 @@ def fail_if(conditions: list[Condition], record: Record, before: Record | None =
     held = [sentence for one in conditions if (sentence := one.holds(record, before))]
     if held:
         raise PlaitError("; ".join(held))
+
+
+def _write_figures(directory: Path, drawn: dict[str, str]) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlaitError(f"cannot make the directory {directory}: {error.strerror}") from error
+    for name, document in drawn.items():
+        write_file(directory / name, document)
+    say(f"{len(drawn)} figures are in {directory}")
 
 
 def _read(file: Path) -> Record:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from plait.lab.network.profile import Network
 from plait.lab.report import svg
 from plait.lab.report.conditions import Axis, axes
-from plait.lab.report.figure import figure, table
+from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
-from plait.lab.report.svg import Scale
-from plait.lab.report.units import ratio, ratio_step
+from plait.lab.report.svg import Drawing, Scale
+from plait.lab.report.units import interval, ratio, ratio_step
 from plait.lab.verdicts import Finding, Verdict
 
 __all__ = ["Point", "decision_map", "shade"]
@@ -44,7 +44,7 @@ def shade(value: float, margin: float) -> int:
     return -step if value < 1 else step
 
 
-def decision_map(name: str, points: Sequence[Point], contender: str, reference: str, margin: float) -> Markup:
+def decision_map(name: str, points: Sequence[Point], contender: str, reference: str, margin: float) -> Figure:
     """Draw the ratio over the networks: a map, a line, or a row for each, as their number of axes allows.
 
     Args:
@@ -59,27 +59,23 @@ def decision_map(name: str, points: Sequence[Point], contender: str, reference: 
     hatch = "Hatched is what the samples do not decide. A cell leads to the details of its network."
     data = _table(points)
     if swept and len(swept) == 2:
-        drawn = _map(name, points, swept[0], swept[1], margin)
-        return figure(name, over + hatch, drawn, data, _colours(margin))
-    if swept:
-        drawn = _line(name, points, swept[0], margin)
-        return figure(name, over + "Bars are intervals; hollow marks are undecided.", drawn, data)
-    drawn = _rows(name, points, margin)
-    return figure(name, over + "Bars are intervals; hollow marks are undecided.", drawn, data)
+        drawing = _map(name, points, swept[0], swept[1], margin)
+        return Figure(name, over + hatch, drawing, data, _colours(name, margin))
+    drawing = _line(name, points, swept[0], margin) if swept else _rows(name, points, margin)
+    return Figure(name, over + "Bars are intervals; hollow marks are undecided.", drawing, data)
 
 
 def _words(finding: Finding | None) -> str:
     if finding is None:
         return "not compared"
-    figures = f"{ratio(finding.ratio)} [{finding.low:.2f} to {finding.high:.2f}]"
-    return f"{figures} {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
+    return f"{interval(finding)} {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
 
 
 def _undecided(finding: Finding | None) -> bool:
     return finding is None or finding.verdict is Verdict.OPEN
 
 
-def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: float) -> Markup:
+def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: float) -> Drawing:
     columns = sorted({across.value(point.network) for point in points})
     rows = sorted({up.value(point.network) for point in points}, reverse=True)
     height, width = 58.0, 100 / len(columns)
@@ -91,7 +87,7 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
         column, row = columns.index(across.value(point.network)), rows.index(up.value(point.network))
         where = f"{across.words} {across.write(columns[column])}, {up.words} {up.write(rows[row])}"
         box = (column * width, row * height, width, height)
-        cells.append(_cell(*box, point.finding, where, point.place, margin))
+        cells.append(_cell(*box, point, where, f"url(#{name}-hatch)", margin))
     labels = [
         *(svg.label(f"{(index + 0.5) * width:.3f}%", bottom + 18, across.write(value), text_anchor="middle")
           for index, value in enumerate(columns)),
@@ -110,18 +106,12 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
         height=7,
         patternTransform="rotate(45)",
     )
-    return tag(
-        "svg",
-        tag("title", f"Ratio by {across.words} and {up.words}", id=f"{name}-t"),
-        tag("defs", hatch),
-        *labels,
-        tag("g", *cells, class_="map", fill=f"url(#{name}-hatch)"),
-        class_="plot wide-left top",
-        role="group",
-        aria_labelledby=f"{name}-t",
-        width="100%",
-        height=bottom + 46,
-    )
+    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
+    parts = [tag("defs", hatch), *labels, tag("g", *cells, class_="map")]
+    return Drawing(
+        f"{name}-svg", f"Ratio by {across.words} and {up.words}", said, bottom + 46, join(parts),
+        "wide-left top", "group",
+    )  # fmt: skip
 
 
 def _cell(
@@ -129,24 +119,25 @@ def _cell(
     y: float,
     width: float,
     height: float,
-    finding: Finding | None,
+    point: Point,
     where: str,
-    place: str,
+    hatch: str,
     margin: float,
 ) -> Markup:
+    finding = point.finding
     left, middle = f"{x:.3f}%", f"{x + width / 2:.3f}%"
     size: dict[str, str | float] = {"x": left, "y": y, "width": f"{width:.3f}%", "height": height}
     step = 0 if finding is None or finding.verdict is Verdict.SAME else shade(finding.ratio, margin)
     words = "–" if finding is None else ratio(finding.ratio)
-    interval = "" if finding is None else f"{finding.low:.2f}–{finding.high:.2f}"
+    ends = "" if finding is None else f"{finding.low:.2f}–{finding.high:.2f}"
     return tag(
         "a",
         tag("rect", **size, class_="cell"),
-        tag("rect", **size, class_="hatched") if _undecided(finding) else None,
+        tag("rect", **size, class_="hatched", fill=hatch) if _undecided(finding) else None,
         svg.label(middle, y + height / 2, words, text_anchor="middle", class_="figure"),
-        svg.label(middle, y + height / 2 + 17, interval, text_anchor="middle", class_="minor"),
+        svg.label(middle, y + height / 2 + 17, ends, text_anchor="middle", class_="minor"),
         class_=_class(step),
-        href=f"#{place}",
+        href=f"#{point.place}",
         aria_label=f"{where}: {_words(finding)}",
         data_tip=f"{where}: {_words(finding)}",
     )
@@ -156,7 +147,7 @@ def _class(step: int) -> str:
     return f"d{step}" if step >= 0 else f"dm{-step}"
 
 
-def _colours(margin: float) -> Markup:
+def _colours(name: str, margin: float) -> Drawing:
     """Draw the scale of the colours: faster to the left, slower to the right."""
     steps = (1 + margin, *_STEPS)
     edges = [*(1 / edge for edge in reversed(steps)), *steps]
@@ -177,18 +168,14 @@ def _colours(margin: float) -> Markup:
                   text_anchor="middle")
         for index, edge in enumerate(edges)
     ]  # fmt: skip
-    drawn = tag(
-        "svg",
+    parts = [
         svg.label(0, 12, "← faster", class_="quiet"),
         svg.label("100%", 12, "slower →", class_="quiet", text_anchor="end"),
         *cells,
         tag("g", *labels, class_="edges"),
-        class_="plot",
-        width="100%",
-        height=56,
-        aria_hidden="true",
-    )
-    return tag("div", drawn, class_="colours")
+    ]
+    said = f"From faster to slower, they change at {', '.join(ratio(edge) for edge in edges)}."
+    return Drawing(f"{name}-colours", "Colours of ratios", said, 56, join(parts), "colours")
 
 
 def _ratios(points: Sequence[Point], margin: float) -> Scale:
@@ -197,7 +184,7 @@ def _ratios(points: Sequence[Point], margin: float) -> Scale:
     return svg.logarithmic([*ends, 1 / (1 + margin), 1 + margin], margin=1.12)
 
 
-def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Markup:
+def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Drawing:
     height = 250.0
     values = [axis.value(point.network) for point in points]
     finite = [value for value in values if math.isfinite(value)]
@@ -243,17 +230,17 @@ def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Mark
                class_="zone")  # fmt: skip
     curve = svg.path((across.across(value), y(finding.ratio)) for value, finding in known)
     said = "; ".join(f"{axis.write(value)}: {_words(finding)}" for value, finding in places)
-    return svg.drawing(
-        f"{name}-svg", f"Ratio by {axis.words}", said, height + 46,
-        zone, tag("g", *grid, class_="axis rows"),
+    parts = [
+        zone,
+        tag("g", *grid, class_="axis rows"),
         svg.stretched(0, height, tag("path", d=curve, class_="line c1")) if known else "",
         *marks,
         svg.label("100%", height + 38, f"{axis.words} →", text_anchor="end", class_="quiet"),
-        class_="wide-left top",
-    )  # fmt: skip
+    ]
+    return Drawing(f"{name}-svg", f"Ratio by {axis.words}", said, height + 46, join(parts), "wide-left top")
 
 
-def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
+def _rows(name: str, points: Sequence[Point], margin: float) -> Drawing:
     scale, pitch = _ratios(points, margin), 52.0
     bottom = pitch * len(points) + 4
     zone = 100 * (scale.at(1 + margin) - scale.at(1 / (1 + margin)))
@@ -275,15 +262,15 @@ def _rows(name: str, points: Sequence[Point], margin: float) -> Markup:
                 data_tip=f"{point.title}: {_words(finding)}"),
         ]  # fmt: skip
     said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
-    return svg.drawing(
-        f"{name}-svg", "Ratio on each network", said, bottom + 42,
+    parts = [
         tag("rect", x=scale.x(1 / (1 + margin)), width=f"{zone:.3f}%", y=0, height=bottom, class_="zone"),
         svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
         tag("line", x1=scale.x(1), x2=scale.x(1), y1=0, y2=bottom, class_="one"),
-        join(rows),
+        *rows,
         svg.label(0, bottom + 34, "← faster", class_="quiet"),
         svg.label("100%", bottom + 34, "slower →", class_="quiet", text_anchor="end"),
-    )  # fmt: skip
+    ]
+    return Drawing(f"{name}-svg", "Ratio on each network", said, bottom + 42, join(parts))
 
 
 def _table(points: Sequence[Point]) -> Markup:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from plait.lab import stats
 from plait.lab.report import svg
-from plait.lab.report.figure import figure, table
+from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, marker
-from plait.lab.report.svg import Scale
+from plait.lab.report.svg import Drawing, Scale
 from plait.lab.report.units import count, duration, duration_step, percent
 
 __all__ = ["distribution"]
@@ -20,11 +20,17 @@ _TO_THE_LEFT = 0.6
 """From there on, a label on the narrowest page has no room to the right of its line."""
 _LOG_FROM = 8.0
 """Where the slowest load takes that many times as long as the quickest, equal ratios are equally wide."""
+_BEYOND = 2.0
+"""Rather than that, the axis ends before who takes that many times as long as the main question's slower."""
 
 
 def distribution(
-    name: str, loads: Mapping[str, Sequence[float]], shown: Mapping[str, Look], confidence: float
-) -> Markup:
+    name: str,
+    loads: Mapping[str, Sequence[float]],
+    shown: Mapping[str, Look],
+    confidence: float,
+    main: Sequence[str],
+) -> Figure:
     """Draw the distributions of the loads.
 
     Args:
@@ -32,12 +38,13 @@ def distribution(
         loads: Seconds, by contender; none of them without any.
         shown: The looks of the contenders.
         confidence: Of the bands.
+        main: The contenders of the main question, whom the axis is for.
     """
-    values = [value for times in loads.values() for value in times]
-    scale, log = _scale(values)
     medians = {one: stats.median(times) for one, times in loads.items()}
     ordered = sorted(loads, key=medians.__getitem__)
-    rows, top = _flags([scale.at(medians[one]) for one in ordered])
+    near = _near(loads, medians, main)
+    scale, log = _scale([value for one in near for value in loads[one]])
+    rows, top = _flags([min(1.0, scale.at(medians[one])) for one in ordered])
     bottom = top + _HEIGHT
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     grid = join(
@@ -53,21 +60,36 @@ def distribution(
         svg.label("100%", bottom + 34, "time of one load" + (" (logarithmic)" if log else ""),
                   text_anchor="end", class_="quiet"),
     ]  # fmt: skip
-    parts += [_curve(scale, loads[one], shown[one], confidence, top) for one in ordered]
+    parts += [_curve(scale, loads[one], shown[one], confidence, top) for one in ordered if one in near]
     parts += [
-        _flag(scale, medians[one], shown[one], row, top) for one, row in zip(ordered, rows, strict=True)
+        _flag(scale, medians[one], shown[one], row, top)
+        if one in near
+        else _flag_beyond(medians[one], shown[one], row, top)
+        for one, row in zip(ordered, rows, strict=True)
     ]
     said = "; ".join(f"{one} {duration(medians[one])}" for one in ordered)
-    drawn = svg.drawing(
+    drawing = Drawing(
         f"{name}-svg", "Distribution of the loads' times", f"Medians, the quickest first: {said}.",
-        bottom + 42, *parts, class_="wide-left",
+        bottom + 42, join(parts), "wide-left",
     )  # fmt: skip
     caption = (
         f"Share of the loads that took at most so long; steep and far left is good. "
         f"The shaded band holds the whole true curve in {percent(confidence)} of such runs; "
         f"markers are medians."
+        + (" Beyond the end of the axis are those with an arrow." if len(near) < len(loads) else "")
     )
-    return figure(name, caption, drawn, _table(loads, ordered))
+    return Figure(name, caption, drawing, _table(loads, ordered))
+
+
+def _near(
+    loads: Mapping[str, Sequence[float]], medians: Mapping[str, float], main: Sequence[str]
+) -> Collection[str]:
+    """Choose whom the axis holds: those far slower than the main question's would squeeze the others."""
+    values = [value for times in loads.values() for value in times]
+    slower = max((medians[one] for one in main if one in medians), default=max(values))
+    if max(values) <= _LOG_FROM * min(values):
+        return loads
+    return {one for one, median in medians.items() if median <= _BEYOND * slower}
 
 
 def _curve(scale: Scale, times: Sequence[float], look: Look, confidence: float, top: float) -> Markup:
@@ -141,17 +163,24 @@ def _flags(positions: Sequence[float]) -> tuple[list[int], float]:
 def _flag(scale: Scale, median: float, look: Look, row: int, top: float) -> Markup:
     x, y, middle = scale.x(median), top - 10 - _LABEL * row, top + _HEIGHT / 2
     end = scale.at(median) >= _TO_THE_LEFT
-    words = (
-        tag("tspan", look.name, class_="name"),
-        tag("tspan", f" {duration(median)}"),
-    )
     return tag(
         "g",
         tag("line", x1=x, x2=x, y1=y - 9, y2=middle, class_=f"leader {look.class_}"),
         marker(look, x, middle),
-        tag("text", *words, x=x, y=y, dx=-6 if end else 6, text_anchor="end" if end else None, class_="halo"),
+        tag("text", *_words(median, look), x=x, y=y, dx=-6 if end else 6, text_anchor="end" if end else None,
+            class_="halo"),
         data_contender=look.name,
-    )
+    )  # fmt: skip
+
+
+def _flag_beyond(median: float, look: Look, row: int, top: float) -> Markup:
+    y = top - 10 - _LABEL * row
+    words = tag("text", *_words(median, look), " →", x="100%", y=y, text_anchor="end", class_="halo")
+    return tag("g", words, data_contender=look.name)
+
+
+def _words(median: float, look: Look) -> tuple[Markup, Markup]:
+    return tag("tspan", look.name, class_="name"), tag("tspan", f" {duration(median)}")
 
 
 def _table(loads: Mapping[str, Sequence[float]], ordered: Sequence[str]) -> Markup:

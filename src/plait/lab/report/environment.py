@@ -10,7 +10,7 @@ from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.units import count, duration, percent
 from plait.lab.samples import Cell, LinkUse, Record
 
-__all__ = ["environment"]
+__all__ = ["command_words", "environment"]
 
 
 def environment(record: Record, titles: Sequence[str]) -> Markup:
@@ -40,7 +40,7 @@ def environment(record: Record, titles: Sequence[str]) -> Markup:
             tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)),
             _links(record, titles) or "",
             tag("h3", "To measure it again"),
-            tag("pre", tag("code", *_words(record.command)), class_="command", tabindex="0"),
+            tag("pre", tag("code", *command_words(record.command)), class_="command", tabindex="0"),
             tag("p", tag("button", "Copy the command", type="button", id="copy", class_="scripted")),
             tag("h3", "Raw samples"),
             tag(
@@ -56,7 +56,7 @@ def environment(record: Record, titles: Sequence[str]) -> Markup:
     )
 
 
-def _words(command: str) -> Iterator[Markup]:
+def command_words(command: str) -> Iterator[Markup]:
     """Keep the words of a command whole where its line breaks."""
     for index, word in enumerate(command.split(" ")):
         yield join([" " if index else "", tag("span", word)])

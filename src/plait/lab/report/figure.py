@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.svg import Drawing
 
-__all__ = ["figure", "grouped_table", "section", "table"]
+__all__ = ["Figure", "grouped_table", "section", "table"]
 
 
-def figure(name: str, caption: str, drawn: Markup, data: Markup, *before: Markup) -> Markup:
-    """Put a figure, its caption and its data together.
+class Figure(NamedTuple):
+    """A drawing with what stands around it.
 
-    Args:
+    Attributes:
         name: Unique in the page.
         caption: How to read it, in a sentence or two.
-        drawn: The drawing.
+        drawing: The drawing.
         data: A table of what is drawn.
-        before: What stands between the caption and the drawing.
+        legend: A drawing of what the colours mean, above it.
     """
-    return tag(
-        "figure",
-        tag("figcaption", caption),
-        *before,
-        tag("div", drawn, class_="canvas"),
-        tag("details", tag("summary", "Show the data as a table"), data, class_="data"),
-        id=name,
-    )
+
+    name: str
+    caption: str
+    drawing: Drawing
+    data: Markup
+    legend: Drawing | None = None
+
+    def on_page(self) -> Markup:
+        """Write the figure."""
+        return tag(
+            "figure",
+            tag("figcaption", self.caption),
+            tag("div", self.legend.on_page(), class_="scale") if self.legend else None,
+            tag("div", self.drawing.on_page(), class_="canvas"),
+            tag("details", tag("summary", "Show the data as a table"), self.data, class_="data"),
+            id=self.name,
+        )
 
 
 def section(name: str, heading: str, level: int, *parts: str | None) -> Markup:

@@ -116,7 +116,7 @@ class Layout(NamedTuple):
             y = top + self.head / 2
             if y - last >= _LABELS_APART:
                 last = y
-                words = "no connection" if lane.connection is None else f"connection {lane.number + 1}"
+                words = "others" if lane.connection is None else f"connection {lane.number + 1}"
                 yield svg.label(-8, round(y + 3.5, 1), words, text_anchor="end", class_="lane")
             following = self.tops[index + 1] + self.head / 2 if index + 1 < len(self.tops) else float("inf")
             for request, row in zip(lane.requests, rows, strict=True):

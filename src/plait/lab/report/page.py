@@ -8,22 +8,20 @@ from datetime import datetime
 from importlib.resources import files
 
 from plait.lab.analysis import Analysis, CellAnalysis
+from plait.lab.changes import Changes
 from plait.lab.network.profile import Network
 from plait.lab.report.budget import budget
-from plait.lab.report.conditions import described, medium_words, titles
-from plait.lab.report.decision_map import Point, decision_map
-from plait.lab.report.distribution import distribution
+from plait.lab.report.changed import runs
+from plait.lab.report.conditions import described, medium_words
 from plait.lab.report.environment import environment
 from plait.lab.report.figure import section
+from plait.lab.report.figures import NetworkFigures, figures
 from plait.lab.report.markup import Markup, join, json_text, tag
-from plait.lab.report.paired import paired
-from plait.lab.report.runs import Runs, choose_runs
 from plait.lab.report.samples_json import packed
-from plait.lab.report.series import Look, key, looks
+from plait.lab.report.series import Look, key
 from plait.lab.report.verdict import card, summary
-from plait.lab.report.waterfall import waterfalls
-from plait.lab.report.why import why
-from plait.lab.samples import Cell, Medium, Record
+from plait.lab.report.why import words as step_words
+from plait.lab.samples import Medium, Record
 
 __all__ = ["render"]
 
@@ -31,29 +29,32 @@ _CARDS = 6
 """More networks are counted, and then folded away."""
 
 
-def render(record: Record, analysis: Analysis) -> str:
+def render(record: Record, analysis: Analysis, changes: Changes | None = None) -> str:
     """Write a comparison as one HTML file that needs nothing else.
 
     Args:
         record: The samples.
         analysis: What was found in them.
+        changes: What changed from an earlier run to this one.
     """
-    named = titles(record)
-    shown = looks(record)
-    runs = [
-        choose_runs(record, found, number, len(record.cells)) for number, found in enumerate(analysis.cells)
+    drawn = figures(record, analysis, changes)
+    named = [one.title for one in drawn.networks]
+    sections = [("verdict", "Verdict", _verdicts(record, analysis, named))]
+    if changes:
+        written = drawn.changes.on_page() if drawn.changes else tag("p", "The runs have nothing in common.")
+        sections.append(
+            ("changes", "What changed", section("changes", "What changed", 2, runs(changes), written))
+        )
+    if drawn.map:
+        sections.append(("map", "Decision map", section("map", "Where it pays", 2, drawn.map.on_page())))
+    sections += [
+        (f"network-{number}", one.title, _network(record, one, number, drawn.looks))
+        for number, one in enumerate(drawn.networks)
     ]
-    sections = [
-        ("verdict", "Verdict", _verdicts(record, analysis, named)),
-        *_map(record, analysis, named),
-        *(
-            (f"network-{number}", title, _network(record, found, title, number, shown, runs[number]))
-            for number, (title, found) in enumerate(zip(named, analysis.cells, strict=True))
-        ),
-        ("environment", "Environment and samples", section("environment", "Environment and samples", 2,
-                                                           environment(record, named))),
-    ]  # fmt: skip
-    drawn = {place: timeline for one in runs for place, timeline in one.kept.items()}
+    sections.append(
+        ("environment", "Environment and samples",
+         section("environment", "Environment and samples", 2, environment(record, named)))
+    )  # fmt: skip
     heading = f"{record.workload}: HTTP/1.1 and HTTP/2"
     body = [
         tag("a", "Skip to the verdict", href="#verdict", class_="skip"),
@@ -69,7 +70,7 @@ def render(record: Record, analysis: Analysis) -> str:
         tag("main", *(written for _, _, written in sections)),
         tag("div", id="tip", role="status", aria_live="polite", hidden=""),
     ]  # fmt: skip
-    return _document(heading, body, packed(record, drawn))
+    return _document(heading, body, packed(record, drawn.timelines))
 
 
 def _navigation(sections: list[tuple[str, str]], networks: int) -> Markup:
@@ -138,48 +139,25 @@ def _condition(record: Record, network: Network | None) -> str:
     return described(network) + spelled
 
 
-def _map(record: Record, analysis: Analysis, named: list[str]) -> list[tuple[str, str, Markup]]:
-    points = [
-        Point(one.cell.network, title, one.primary, f"network-{number}")
-        for number, (one, title) in enumerate(zip(analysis.cells, named, strict=True))
-        if one.cell.network
-    ]
-    question = analysis.question
-    if question is None or len(points) < 2:
-        return []
-    drawn = decision_map("map-figure", points, question.contender, question.reference, record.margin)
-    return [("map", "Decision map", section("map", "Where it pays", 2, drawn))]
-
-
-def _network(
-    record: Record, found: CellAnalysis, title: str, number: int, shown: dict[str, Look], runs: Runs
-) -> Markup:
-    cell = found.cell
-    measured = [one for one in record.contenders if cell.loads(one.name)]
-    name = f"network-{number}"
-    parts: list[Markup] = [key(measured, shown)]
-    if measured:
-        loads = {one.name: list(cell.loads(one.name).values()) for one in measured}
-        parts.append(section(f"{name}-loads", "How long a load took", 3,
-                             distribution(f"{name}-ecdf", loads, shown, record.confidence)))  # fmt: skip
-    if found.ratios:
-        drawn = paired(f"{name}-pairs", list(found.ratios.values()), _ratios(record, cell, found), shown,
-                       record.margin)  # fmt: skip
-        parts.append(section(f"{name}-paired", "Block by block", 3, drawn))
-    if runs.panels:
-        drawn = waterfalls(f"{name}-falls", runs.panels, record.resources, shown)
-        parts.append(section(f"{name}-waterfalls", "What happened when", 3, drawn))
-    if measured:
-        parts.append(
-            section(
-                f"{name}-budget", "What a load costs", 3, budget(cell, measured, shown, len(record.resources))
-            )
+def _network(record: Record, drawn: NetworkFigures, number: int, shown: dict[str, Look]) -> Markup:
+    cell, name = drawn.found.cell, f"network-{number}"
+    costs = budget(cell, drawn.measured, shown, len(record.resources)) if drawn.measured else None
+    parts = [
+        section(f"{name}-{what}", heading, 3, written)
+        for what, heading, written in (
+            ("loads", "How long a load took", drawn.loads and drawn.loads.on_page()),
+            ("paired", "Block by block", drawn.pairs and drawn.pairs.on_page()),
+            ("waterfalls", "What happened when", drawn.falls and drawn.falls.on_page()),
+            ("budget", "What a load costs", costs),
+            ("why", "Why", _why(record, drawn)),
         )
-    parts.append(section(f"{name}-why", "Why", 3, _why(record, found, name)))
-    heading = tag("h2", title, id=f"{name}-h")
+        if written
+    ]
+    heading = tag("h2", drawn.title, id=f"{name}-h")
     return tag(
         "details",
         tag("summary", heading, tag("span", _condition(record, cell.network), class_="quiet")),
+        key(drawn.measured, shown),
         *parts,
         id=name,
         class_="network",
@@ -187,9 +165,10 @@ def _network(
     )
 
 
-def _why(record: Record, found: CellAnalysis, name: str) -> Markup:
-    if found.attribution:
-        return why(f"{name}-steps", found.attribution, record.title)
+def _why(record: Record, drawn: NetworkFigures) -> Markup:
+    found = drawn.found
+    if drawn.steps and found.attribution:
+        return join([drawn.steps.on_page(), step_words(found.attribution, record.title)])
     if found.refusal:
         return tag("p", f"The difference is not taken apart, because no verdict is given: {found.refusal}.")
     return tag(
@@ -197,14 +176,6 @@ def _why(record: Record, found: CellAnalysis, name: str) -> Markup:
         "The difference is not taken apart: that takes the contenders h1x6 and h2, and in between one with "
         "a connection for every request, or h2-static, all measured in the same blocks.",
     )
-
-
-def _ratios(record: Record, cell: Cell, found: CellAnalysis) -> dict[str, dict[int, float]]:
-    base = cell.loads(record.reference)
-    return {
-        name: {block: load / base[block] for block, load in cell.loads(name).items() if block in base}
-        for name in found.ratios
-    }
 
 
 def _day(started: str) -> str:
@@ -215,7 +186,8 @@ def _day(started: str) -> str:
 
 
 def _document(title: str, body: list[Markup], samples: object) -> str:
-    style, script = _resource("style.css"), _resource("script.js")
+    style = "".join(map(_resource, ("colours.css", "drawing.css", "style.css")))
+    script = _resource("script.js")
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         f"base-uri 'none'; form-action 'none'"

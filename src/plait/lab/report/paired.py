@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plait.lab.report import svg
-from plait.lab.report.figure import figure, table
+from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, marker
-from plait.lab.report.svg import Scale
-from plait.lab.report.units import percent, ratio, ratio_step
+from plait.lab.report.svg import Drawing, Scale
+from plait.lab.report.units import interval, percent, ratio, ratio_step
 from plait.lab.verdicts import Finding
 
 __all__ = ["paired"]
@@ -24,7 +24,7 @@ def paired(
     ratios: Mapping[str, Mapping[int, float]],
     shown: Mapping[str, Look],
     margin: float,
-) -> Markup:
+) -> Figure:
     """Draw every block's ratio, with the median and its interval.
 
     Args:
@@ -51,13 +51,13 @@ def paired(
             for row, one in enumerate(findings)
         ),
     ]  # fmt: skip
-    said = "; ".join(f"{one.contender} {_figures(one)}, {one.verdict}" for one in findings)
-    drawn = svg.drawing(
+    said = "; ".join(f"{one.contender} {interval(one)}, {one.verdict}" for one in findings)
+    drawing = Drawing(
         f"{name}-svg",
         f"Paired differences from {reference}",
         f"Ratios of times: {said}.",
         bottom + 42,
-        *parts,
+        join(parts),
     )
     caption = (
         f"Each small mark is one block, in which both ran on the same network with the same seed: the time "
@@ -65,7 +65,7 @@ def paired(
         f"({_levels(findings)}). Within the shaded zone, {percent(margin)} to either side, a difference is "
         f"of no practical interest."
     )
-    return figure(name, caption, drawn, _table(findings, ratios, reference))
+    return Figure(name, caption, drawing, _table(findings, ratios, reference))
 
 
 def _levels(findings: Sequence[Finding]) -> str:
@@ -74,10 +74,6 @@ def _levels(findings: Sequence[Finding]) -> str:
     surer = [f"{one.contender} {percent(one.confidence)}" for one in findings if one.confidence > usual]
     together = f"; {', '.join(surer)}, so that verdicts of all networks hold together" if surer else ""
     return f"{percent(usual)}{together}"
-
-
-def _figures(one: Finding) -> str:
-    return f"{ratio(one.ratio)} [{one.low:.2f} to {one.high:.2f}]"
 
 
 def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, top: float) -> Markup:
@@ -94,7 +90,7 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
         tag(
             "text",
             tag("tspan", one.contender, class_="name"),
-            tag("tspan", f"  {_figures(one)}"),
+            tag("tspan", f"  {interval(one)}"),
             tag("tspan", f"  {one.verdict}", class_="verdict"),
             x=0,
             y=top + 15,
@@ -106,7 +102,7 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
             tag("line", x1=x, x2=x, y1=middle - 6, y2=middle + 6, class_=f"interval-end {look.class_}")
             for x in (low, high)
         ),
-        marker(look, scale.x(one.ratio), middle, data_tip=f"{one.contender}: median {_figures(one)}"),
+        marker(look, scale.x(one.ratio), middle, data_tip=f"{one.contender}: median {interval(one)}"),
         data_contender=one.contender,
     )
 

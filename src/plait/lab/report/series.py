@@ -49,24 +49,22 @@ def looks(record: Record) -> dict[str, Look]:
     first = (record.reference, question.contender if question else record.reference)
     ordered = sorted(record.contenders, key=lambda one: first.index(one.name) if one.name in first else 2)
     colours: dict[str, int] = {}
+    taken: set[tuple[int, int]] = set()
     for number, contender in enumerate(ordered):
-        colour = colours.get(contender.again or "", len(colours))
-        colours.setdefault(contender.name if contender.again is None else f"{contender.name} ", colour)
-        shape = number % len(_MARKERS)
-        # Beyond six, the same colour comes with another dash and marker.
-        turn = (shape + number // COLOURS) % len(_MARKERS)
+        colour = colours.setdefault(contender.again or contender.name, len(colours)) % COLOURS
+        # Beyond six, the same colour comes with another dash and marker, while there are any.
+        turns = [(number + more) % len(_MARKERS) for more in range(len(_MARKERS))]
+        turn = next((one for one in turns if (colour, one) not in taken), turns[0])
+        taken.add((colour, turn))
         found[contender.name] = Look(
-            name=contender.name,
-            class_=f"c{colour % COLOURS}",
-            dash=_DASHES[turn],
-            marker=_MARKERS[turn],
+            name=contender.name, class_=f"c{colour}", dash=_DASHES[turn], marker=_MARKERS[turn]
         )
     return found
 
 
-def marker(look: Look, x: str, y: float, **attributes: str | float | None) -> Markup:
-    """Draw a contender's marker at a percentage across."""
-    drawn = tag("path", d=look.marker, class_=f"marker {look.class_}", **attributes)
+def marker(look: Look, x: str, y: float, *, kind: str = "marker", **attributes: str | float | None) -> Markup:
+    """Draw a contender's marker at a percentage across; of the kind ``point hollow``, as an outline."""
+    drawn = tag("path", d=look.marker, class_=f"{kind} {look.class_}", **attributes)
     return tag("svg", drawn, x=x, y=y, class_="at")
 
 

@@ -15,11 +15,11 @@ from plait.lab.report.markup import Markup, join, tag
 
 __all__ = [
     "STRETCH",
+    "Drawing",
     "Scale",
     "Tick",
     "box",
     "columns",
-    "drawing",
     "label",
     "linear",
     "logarithmic",
@@ -75,6 +75,48 @@ class Scale(NamedTuple):
         return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high)
 
 
+class Drawing(NamedTuple):
+    """A drawing, for a page or a file of its own.
+
+    Attributes:
+        name: Unique in the page.
+        title: What it is.
+        description: What it shows, for who cannot see it.
+        height: In pixels.
+        parts: What is drawn.
+        class_: Of the element, which says how much room labels need beside the plot.
+        role: ``group`` where parts of it have names of their own, and ``img`` elsewhere.
+    """
+
+    name: str
+    title: str
+    description: str
+    height: float
+    parts: Markup
+    class_: str = ""
+    role: str = "img"
+
+    def on_page(self) -> Markup:
+        """Write it as an element as wide as the page lets it be, for readers and for screen readers."""
+        return tag(
+            "svg",
+            *self.named(),
+            self.parts,
+            class_=f"plot {self.class_}".strip(),
+            role=self.role,
+            aria_labelledby=f"{self.name}-t" + (f" {self.name}-d" if self.role == "img" else ""),
+            width="100%",
+            height=self.height,
+        )
+
+    def named(self) -> tuple[Markup, Markup]:
+        """Write title and description."""
+        return (
+            tag("title", self.title, id=f"{self.name}-t"),
+            tag("desc", self.description, id=f"{self.name}-d"),
+        )
+
+
 def linear(values: Iterable[float]) -> Scale:
     """Make a scale from zero to beyond the largest value."""
     return Scale(0.0, (max(values, default=0.0) or 1.0) * 1.04)
@@ -84,30 +126,6 @@ def logarithmic(values: Iterable[float], *, margin: float = 1.08) -> Scale:
     """Make a logarithmic scale around positive values."""
     known = list(values) or [1.0]
     return Scale(min(known) / margin, max(known) * margin, log=True)
-
-
-def drawing(name: str, title: str, description: str, height: float, *parts: str, class_: str = "") -> Markup:
-    """Wrap what is drawn for readers and for screen readers.
-
-    Args:
-        name: Unique in the page.
-        title: What the figure is.
-        description: What it shows, for who cannot see it.
-        height: In pixels.
-        parts: What is drawn.
-        class_: Of the element, which says how much room labels need beside the plot.
-    """
-    return tag(
-        "svg",
-        tag("title", title, id=f"{name}-t"),
-        tag("desc", description, id=f"{name}-d"),
-        *parts,
-        class_=f"plot {class_}".strip(),
-        role="img",
-        aria_labelledby=f"{name}-t {name}-d",
-        width="100%",
-        height=height,
-    )
 
 
 def stretched(y: float, height: float, *parts: str) -> Markup:

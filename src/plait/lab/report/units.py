@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "duration", "duration_step", "octets", "percent", "ratio", "ratio_step"]
+from plait.lab.verdicts import Finding, number
+
+__all__ = ["count", "duration", "duration_step", "interval", "octets", "percent", "ratio", "ratio_step"]
 
 
 def duration(seconds: float) -> str:
@@ -45,6 +47,12 @@ def ratio(value: float) -> str:
 def ratio_step(value: float) -> str:
     """Write a ratio of an axis, which is a round one."""
     return f"{value:.6g}×"
+
+
+def interval(one: Finding) -> str:
+    """Write a ratio with its interval, with as many digits as it has: 0.369× [0.368 to 0.370]."""
+    value, low, high = (number(each, one.low, one.high) for each in (one.ratio, one.low, one.high))
+    return f"{value}× [{low} to {high}]"
 
 
 def percent(share: float) -> str:

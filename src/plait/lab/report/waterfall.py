@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from plait.lab.report import svg
 from plait.lab.report.figure import table
-from plait.lab.report.lanes import LOSSES, Lane, lay_out
+from plait.lab.report.lanes import LOSSES, Lane, Layout, lay_out
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, swatch
-from plait.lab.report.svg import Scale
+from plait.lab.report.svg import Drawing, Scale
 from plait.lab.report.units import duration, duration_step
 from plait.lab.samples import ResourceInfo, Timeline
 
-__all__ = ["Panel", "SHOWN", "waterfalls"]
+__all__ = ["SHOWN", "Panel", "Waterfalls", "waterfalls"]
 
 SHOWN = 150
 """Requests of each contender that are drawn."""
 _BOTTOM = 24.0
+_LETTER = 6.2
+"""Pixels that a letter takes, on the average."""
 
 
 class Panel(NamedTuple):
@@ -43,10 +45,127 @@ class Panel(NamedTuple):
     open: bool
 
 
+class Waterfalls(NamedTuple):
+    """The runs of one network, side by side.
+
+    Attributes:
+        name: Unique in the page.
+        caption: How to read them.
+        legend: What is drawn, in the order of the legend.
+        falls: One for each run.
+    """
+
+    name: str
+    caption: str
+    legend: list[Item]
+    falls: list[Fall]
+
+    def on_page(self) -> Markup:
+        """Write them as one figure."""
+        items = (tag("li", one.drawn(), one.words) for one in self.legend)
+        return tag(
+            "figure",
+            tag("figcaption", self.caption),
+            tag("ul", *items, class_="legend", aria_label="Legend"),
+            tag("div", *(one.on_page() for one in self.falls), class_="panels"),
+            id=self.name,
+            class_="waterfalls",
+        )
+
+    def legend_drawing(self, width: float) -> Drawing:
+        """Draw the legend for a file of its own, where nothing flows around it.
+
+        Args:
+            width: In pixels, how much room there is.
+        """
+        parts, x, y = [], 0.0, 0.0
+        for one in self.legend:
+            needed = 58 + _LETTER * len(one.words)
+            if x and x + needed > width:
+                x, y = 0.0, y + 20
+            sample = tag("g", one.drawn(), transform=f"translate({x:.0f} {y:.0f})")
+            parts += [sample, svg.label(x + 36, y + 11, one.words)]
+            x += needed
+        said = ", ".join(one.words for one in self.legend)
+        return Drawing(f"{self.name}-legend", "Legend", said, y + 20, join(parts))
+
+
+class Fall(NamedTuple):
+    """One run as it is drawn.
+
+    Attributes:
+        panel: The run.
+        look: Of its contender.
+        drawing: The drawing.
+        layout: Where everything is in it.
+        data: The same as a table.
+    """
+
+    panel: Panel
+    look: Look
+    drawing: Drawing
+    layout: Layout
+    data: Markup
+
+    def summary(self) -> str:
+        """Say how long the run took, and which it is."""
+        return f"{duration(self.panel.load)} in block {self.panel.block + 1}"
+
+    def on_page(self) -> Markup:
+        """Write it with what can be folded away."""
+        data_name = f"{self.drawing.name}-data"
+        return tag(
+            "details",
+            tag(
+                "summary",
+                swatch(self.look),
+                tag("b", self.panel.contender),
+                " ",
+                tag("span", self.summary()),
+            ),
+            tag(
+                "div",
+                self.drawing.on_page(),
+                class_="canvas",
+                data_rows=data_name,
+                data_y=" ".join(f"{y:.1f}" for rows in self.layout.rows for y in rows),
+                data_pitch=f"{self.layout.pitch:.2f}",
+            ),
+            tag(
+                "details",
+                tag("summary", "Show the data as a table"),
+                tag("div", self.data, id=data_name),
+                class_="data",
+            ),
+            class_="panel",
+            open="" if self.panel.open else None,
+            data_contender=self.panel.contender,
+        )
+
+
+class Item(NamedTuple):
+    """One thing that the legend names.
+
+    Attributes:
+        class_: Of the path.
+        path: What it looks like, 30 wide and 14 high.
+        words: What it is.
+    """
+
+    class_: str
+    path: str
+    words: str
+
+    def drawn(self) -> Markup:
+        """Draw what it looks like."""
+        sample = tag("path", d=self.path, class_=self.class_)
+        return tag("svg", sample, width=30, height=14, aria_hidden="true")
+
+
 def waterfalls(
     name: str, panels: Sequence[Panel], resources: Sequence[ResourceInfo], shown: Mapping[str, Look]
-) -> Markup:
-    """Draw the runs side by side.
+) -> Waterfalls:
+    """Draw runs.
 
     Args:
         name: Of the figure, unique in the page.
@@ -55,11 +174,10 @@ def waterfalls(
         shown: The looks of the contenders.
     """
     scale = svg.linear([_end(panel.timeline) / 1e6 for panel in panels if panel.open])
-    losses = sorted({one.kind for panel in panels for one in panel.timeline.losses})
     some = next((panel for panel in panels if len(panel.timeline.requests) < panel.requests), None)
     caption = (
-        "Every row is a request, grouped by connection; both axes of time are the same. The thinner the bar, "
-        "the less happens: a hairline while the request waits to be sent, half as thick while it waits for "
+        "Every row is a request, grouped by connection; all have one axis of time. The thinner the bar, the "
+        "less happens: a hairline while the request waits to be sent, half as thick while it waits for "
         "the answer, full while content arrives. Of the runs it is the block whose ratio is the median."
         + (
             f" The first {len(some.timeline.requests):,} of {some.requests:,} requests are drawn."
@@ -67,22 +185,15 @@ def waterfalls(
             else ""
         )
     )
-    return tag(
-        "figure",
-        tag("figcaption", caption),
-        _legend(losses),
-        tag(
-            "div",
-            join(_panel(f"{name}-{index}", panel, resources, scale, shown[panel.contender])
-                 for index, panel in enumerate(panels)),
-            class_="panels",
-        ),
-        id=name,
-        class_="waterfalls",
-    )  # fmt: skip
+    falls = [
+        _fall(f"{name}-{index}", panel, resources, scale, shown[panel.contender])
+        for index, panel in enumerate(panels)
+    ]
+    losses = {one.kind for panel in panels for one in panel.timeline.losses}
+    return Waterfalls(name, caption, _legend(losses), falls)
 
 
-def _panel(name: str, panel: Panel, resources: Sequence[ResourceInfo], scale: Scale, look: Look) -> Markup:
+def _fall(name: str, panel: Panel, resources: Sequence[ResourceInfo], scale: Scale, look: Look) -> Fall:
     layout = lay_out(panel.timeline)
     bottom, end = layout.bottom, _end(panel.timeline) / 1e6
     if scale.at(end) <= 1:
@@ -95,69 +206,35 @@ def _panel(name: str, panel: Panel, resources: Sequence[ResourceInfo], scale: Sc
         f"{requests:,} {'request' if requests == 1 else 'requests'} on {connections:,} "
         f"{'connection' if connections == 1 else 'connections'}, the last done after {duration(end)}."
     )
-    drawing = svg.drawing(
-        f"{name}-svg",
-        f"Waterfall of {panel.contender}",
-        description,
-        bottom + _BOTTOM,
+    parts = [
         svg.columns(scale, 0, bottom, [(tick, duration_step(tick.value)) for tick in scale.ticks()]),
         layout.drawn(resources, scale),
         tag("rect", x=0, y=0, width="100%", height=0, class_="cursor"),
         finish,
-        class_="labels",
+    ]
+    drawing = Drawing(
+        name, f"Waterfall of {panel.contender}", description, bottom + _BOTTOM, join(parts), "labels"
     )
-    return tag(
-        "details",
-        tag(
-            "summary",
-            swatch(look),
-            tag("b", panel.contender),
-            " ",
-            tag("span", f"{duration(panel.load)} in block {panel.block + 1}"),
-        ),
-        tag(
-            "div",
-            drawing,
-            class_="canvas",
-            data_rows=f"{name}-data",
-            data_y=" ".join(f"{y:.1f}" for rows in layout.rows for y in rows),
-            data_pitch=f"{layout.pitch:.2f}",
-        ),
-        tag(
-            "details",
-            tag("summary", "Show the data as a table"),
-            tag("div", _table(panel, layout.lanes, resources), id=f"{name}-data"),
-            class_="data",
-        ),
-        class_="panel",
-        open="" if panel.open else None,
-        data_contender=panel.contender,
-    )
+    return Fall(panel, look, drawing, layout, _table(panel, layout.lanes, resources))
 
 
 def _end(timeline: Timeline) -> int:
     return max((one.done for one in timeline.requests), default=1)
 
 
-def _legend(losses: Sequence[str]) -> Markup:
-    def item(kind: str, words: str, y: float, height: float) -> Markup:
-        drawn = tag("path", d=svg.box(0, y, 30, height), class_=f"bar {kind}")
-        return tag("li", tag("svg", drawn, width=30, height=14, aria_hidden="true"), words)
-
-    items = [
-        item("tcp", "connecting", 5, 4),
-        item("tls", "TLS handshake", 2, 10),
-        item("queued", "known, not sent yet", 6.2, 1.6),
-        item("waiting", "sent, no answer yet", 4, 6),
-        item("receiving", "content arrives", 1, 12),
+def _legend(losses: Collection[str]) -> list[Item]:
+    return [
+        Item("bar tcp", svg.box(0, 5, 30, 4), "connecting"),
+        Item("bar tls", svg.box(0, 2, 30, 10), "TLS handshake"),
+        Item("bar queued", svg.box(0, 6.2, 30, 1.6), "known, not sent yet"),
+        Item("bar waiting", svg.box(0, 4, 30, 6), "sent, no answer yet"),
+        Item("bar receiving", svg.box(0, 1, 30, 12), "content arrives"),
+        *(
+            Item(f"tick {kind}", "M8 0V14M18 0V14", f"packet {words}")
+            for kind, words in LOSSES.items()
+            if kind in losses
+        ),
     ]
-    items += [
-        tag("li", tag("svg", tag("path", d="M8 0V14M18 0V14", class_=f"tick {kind}"), width=26, height=14,
-                      aria_hidden="true"), f"packet {words}")
-        for kind, words in LOSSES.items()
-        if kind in losses
-    ]  # fmt: skip
-    return tag("ul", *items, class_="legend", aria_label="Legend")
 
 
 def _table(panel: Panel, lanes: Sequence[Lane], resources: Sequence[ResourceInfo]) -> Markup:

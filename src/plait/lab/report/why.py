@@ -8,24 +8,23 @@ from itertools import accumulate, pairwise
 
 from plait.lab.attribution import Attribution, Share
 from plait.lab.report import svg
-from plait.lab.report.figure import figure, table
+from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.units import duration, percent, ratio, ratio_step
 
-__all__ = ["why"]
+__all__ = ["steps", "words"]
 
 _PITCH = 54.0
 _LITTLE = 0.005
 """A rest of the logarithms that is not worth a bar: half a per cent."""
 
 
-def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
-    """Draw the steps and say them in words.
+def steps(name: str, found: Attribution) -> Figure:
+    """Draw the steps.
 
     Args:
         name: Of the figure, unique in the page.
         found: The difference and its steps.
-        title: Names a contender for people.
     """
     whole = found.whole
     ends = [math.exp(log) for log in accumulate((share.log for share in found.shares), initial=0.0)]
@@ -35,26 +34,36 @@ def why(name: str, found: Attribution, title: Callable[[str], str]) -> Markup:
         for index, (share, (begin, end)) in enumerate(zip(found.shares, pairwise(ends), strict=True))
     ]
     if abs(found.rest) > _LITTLE:
-        words = "not attributed, because medians do not add up"
-        rows.append(_bar(scale, len(rows) * _PITCH, (ends[-1], whole.ratio), "rest", words, words))
+        why = "not attributed, because medians do not add up"
+        rows.append(_bar(scale, len(rows) * _PITCH, (ends[-1], whole.ratio), "rest", why, why))
     rows.append(_whole(scale, len(rows) * _PITCH, found))
     bottom = len(rows) * _PITCH + 4
     said = "; ".join(f"{_step_words(share)}: {share.cause}" for share in found.shares)
-    drawn = svg.drawing(
-        f"{name}-svg", f"From {whole.reference} to {whole.contender} in steps", said, bottom + 42,
+    parts = [
         svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
-        join(rows),
+        *rows,
         svg.label("100%", bottom + 34, f"time over that of {whole.reference} (logarithmic)",
                   text_anchor="end", class_="quiet"),
-    )  # fmt: skip
+    ]  # fmt: skip
+    drawing = svg.Drawing(
+        f"{name}-svg", f"From {whole.reference} to {whole.contender} in steps", said, bottom + 42, join(parts)
+    )
     caption = (
         f"From {whole.reference} to {whole.contender} one thing changes at a time; a bar goes from the time "
         f"before a step to the time after it, a minus saves and a plus costs. On the logarithmic axis the "
         f"steps add up to the whole."
     )
-    return join(
-        [figure(name, caption, drawn, _table(found)), tag("ul", *_words(found, title), class_="findings")]
-    )
+    return Figure(name, caption, drawing, _table(found))
+
+
+def words(found: Attribution, title: Callable[[str], str]) -> Markup:
+    """Say the steps.
+
+    Args:
+        found: The difference and its steps.
+        title: Names a contender for people.
+    """
+    return tag("ul", *_items(found, title), class_="findings")
 
 
 def _step_words(share: Share) -> str:
@@ -66,13 +75,13 @@ def _step_words(share: Share) -> str:
 def _step(scale: svg.Scale, top: float, share: Share, begin: float, end: float) -> Markup:
     # The effects that a cause names after a colon are for the list below.
     cause = tag("tspan", f"  {share.cause.split(':')[0]}", class_="quiet minor")
-    words = join([_step_words(share), cause])
+    written = join([_step_words(share), cause])
     class_ = "saves" if share.log < 0 else "costs"
-    return _bar(scale, top, (begin, end), class_, words, f"{share.cause}: {share.finding.words()}")
+    return _bar(scale, top, (begin, end), class_, written, f"{share.cause}: {share.finding.words()}")
 
 
 def _bar(
-    scale: svg.Scale, top: float, ends: tuple[float, float], class_: str, words: str, tip: str
+    scale: svg.Scale, top: float, ends: tuple[float, float], class_: str, written: str, tip: str
 ) -> Markup:
     """Draw one step, with a line down to it from where the step before it ended."""
     begin, end = ends
@@ -81,7 +90,7 @@ def _bar(
     return tag(
         "g",
         riser if top else None,
-        tag("text", tag("tspan", "− " if end < begin else "+ ", class_="name"), words, x=0, y=top + 18,
+        tag("text", tag("tspan", "− " if end < begin else "+ ", class_="name"), written, x=0, y=top + 18,
             class_="halo"),
         tag("rect", x=f"{left:.3f}%", y=top + 27, width=f"{max(right - left, 0.3):.3f}%", height=16,
             class_=class_, data_tip=tip),
@@ -102,18 +111,18 @@ def _whole(scale: svg.Scale, top: float, found: Attribution) -> Markup:
     )  # fmt: skip
 
 
-def _words(found: Attribution, title: Callable[[str], str]) -> list[Markup]:
+def _items(found: Attribution, title: Callable[[str], str]) -> list[Markup]:
     items = []
     for share in found.shares:
         one = share.finding
-        words = [tag("b", f"{share.cause[:1].upper()}{share.cause[1:]}. "), one.sentence(title)]
+        said = [tag("b", f"{share.cause[:1].upper()}{share.cause[1:]}. "), one.sentence(title)]
         if share.handshakes:
             times = (share.handshakes.before, share.handshakes.after)
-            words.append(
+            said.append(
                 f" Connecting and TLS took {duration(times[0])} before the step and {duration(times[1])} "
                 f"after it, added up over connections that are set up side by side."
             )
-        items.append(tag("li", *words))
+        items.append(tag("li", *said))
     if found.head_of_line:
         items.append(
             tag("li", tag("b", "Waiting behind lost packets: several HTTP/2 connections instead of one. "),
