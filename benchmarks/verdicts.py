@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from plait.lab import stats
-from plait.lab.verdicts import STOPPING, Finding, Verdict, judge, narrow_enough
+from plait.lab.verdicts import LEAST_BLOCKS, MOST_BLOCKS, Finding, Verdict, judge, narrow_enough
 
 __all__ = [
     "CHANCES",
@@ -32,7 +32,7 @@ __all__ = [
 
 MARGIN = 0.03
 CONFIDENCE = 0.95
-LEAST, MOST = 10, 60
+LEAST, MOST = LEAST_BLOCKS, MOST_BLOCKS
 
 
 class Chance(NamedTuple):
@@ -144,27 +144,9 @@ def ratio_coverage(chance: Chance, before: int, after: int, rounds: int, seed: i
     return held / rounds
 
 
-def worst_case(confidence: float, stopping: float) -> float:
-    """Bound how often an interval misses that was stopped by one of a stricter confidence.
-
-    Of two values far apart an interval is narrow only when it holds one of them alone, and then it misses
-    the median: so this is how often a fair coin, thrown MOST times, ever comes up so unevenly.
-
-    Args:
-        confidence: Of the interval that is reported.
-        stopping: Of the one that decides, from LEAST throws on, whether to go on.
-    """
-    ways, missed = [1.0], 0.0
-    for count in range(1, MOST + 1):
-        ways = [(a + b) / 2 for a, b in zip([*ways, 0.0], [0.0, *ways], strict=True)]
-        if count >= LEAST:
-            # Of the ranks 1, 2, ... the interval takes one; with fewer heads than that it lies on one side.
-            low, _, reached = stats.median_interval(range(count), confidence if count == MOST else stopping)
-            if reached >= (confidence if count == MOST else stopping):
-                heads = int(low)
-                missed += sum(ways[: heads + 1]) + sum(ways[count - heads :])
-                ways[: heads + 1] = ways[count - heads :] = [0.0] * (heads + 1)
-    return missed
+def worst_case(error: float, stopping: float) -> float:
+    """Bound how often an interval misses that was stopped by one that errs more rarely."""
+    return stats.stopped_error(error, stopping, LEAST, MOST)
 
 
 def run(chance: Chance, effect: float, scale: float, source: random.Random) -> Finding:
@@ -248,8 +230,8 @@ def _print_verdicts(rounds: int) -> None:
 def _print_worst_case() -> None:
     print("\nStopping early in the hardest case, two values far apart\n")
     print("| the interval that decides errs | the reported one misses |\n|---|---|")
-    for share in (1, 2, 4, STOPPING, 16):
-        worst = worst_case(CONFIDENCE, 1 - (1 - CONFIDENCE) / share)
+    for share in (1, 2, 4, 8, 16):
+        worst = worst_case(1 - CONFIDENCE, (1 - CONFIDENCE) / share)
         print(f"| {f'1/{share} as often' if share > 1 else 'as often'} | {worst:.1%} |")
 
 

@@ -4,13 +4,12 @@ import math
 import random
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from benchmarks.verdicts import CHANCES, Chance, coverage, main, ratio_coverage, tally, worst_case
 from plait.lab import stats
 from plait.lab.verdicts import (
-    STOPPING,
     Finding,
     Verdict,
     adjusted,
@@ -241,13 +240,20 @@ def test_stopping_early_makes_no_verdict_wrong_more_often_than_promised(chance: 
 
 
 def test_stopping_by_the_reported_interval_itself_would_miss_too_often() -> None:
-    assert worst_case(0.95, 0.95) > 0.16
-    assert worst_case(0.95, 1 - 0.05 / STOPPING) < 0.042
+    assert worst_case(0.05, 0.05) > 0.16
+    assert worst_case(0.05, stats.stopping_error(0.05, 10, 60)) < 0.042
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.99, 1 - 0.05 / 20, 0.999])
-def test_stopping_by_a_stricter_interval_is_safe_at_every_usual_confidence(confidence: float) -> None:
-    assert worst_case(confidence, 1 - (1 - confidence) / STOPPING) < 1 - confidence
+@given(st.floats(0.001, 0.5), st.integers(2, 20), st.integers(20, 80))
+@example(0.05, 10, 60)
+@example(0.1, 10, 60)  # an eighth of it misses 11 % of the time
+@example(0.05 / 20, 10, 60)
+def test_stopping_by_a_stricter_interval_is_safe_at_every_confidence(
+    error: float, least: int, most: int
+) -> None:
+    stopping = stats.stopping_error(error, least, most)
+    assert stopping <= error / 8
+    assert stats.stopped_error(error, stopping, least, most) <= error
 
 
 def test_the_tables_of_the_documentation_can_be_printed_again(capsys: pytest.CaptureFixture[str]) -> None:

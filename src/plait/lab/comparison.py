@@ -178,7 +178,9 @@ def _run_cell(
         for pair in pairs:
             ratios = log_ratios(cell, *pair)
             # Who has failed in all the blocks so far would go on failing.
-            if ratios and not narrow_enough(ratios, confidence=confidence, least=plan.blocks.least):
+            if ratios and not narrow_enough(
+                ratios, confidence=confidence, least=plan.blocks.least, most=plan.blocks.most
+            ):
                 found.update(pair)
         # The measure of chance comes from the same blocks.
         return found | {one.name for one in plan.contenders if one.again in found}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from plait.lab.samples import Sample
+from plait.lab.verdicts import LEAST_BLOCKS, MOST_BLOCKS
 
 __all__ = ["HOPELESS", "Blocks", "run_blocks", "seed_of"]
 
@@ -24,8 +25,8 @@ class Blocks:
         most: As many at most.
     """
 
-    least: int = 10
-    most: int = 60
+    least: int = LEAST_BLOCKS
+    most: int = MOST_BLOCKS
 
 
 def seed_of(seed: int, *parts: int) -> int:

@@ -31,6 +31,8 @@ __all__ = [
     "median",
     "median_interval",
     "quantile",
+    "stopped_error",
+    "stopping_error",
     "variation",
 ]
 
@@ -150,6 +152,50 @@ def error_levels(*counts: int) -> list[float]:
     return sorted({_outside(count, rank) for count in counts for rank in range(1, (count + 1) // 2 + 1)})
 
 
+@lru_cache(maxsize=256)
+def stopping_error(error: float, least: int, most: int) -> float:
+    """Find the error level of an interval of a median that may decide when there are samples enough.
+
+    Intervals that happen to be narrow are over-represented among those that end a run, so one that decided
+    about itself would miss more often than it says.
+
+    Args:
+        error: How often the interval that is reported at the end may miss.
+        least: After how many samples it decides for the first time.
+        most: After how many the run ends anyway.
+
+    Returns:
+        The first of 1/8, 1/16 and so on of the error that keeps it in the hardest case, too.
+    """
+    rarer = 8
+    while rarer < 1024 and stopped_error(error, error / rarer, least, most) > error:
+        rarer *= 2
+    return error / rarer
+
+
+def stopped_error(error: float, stopping: float, least: int, most: int) -> float:
+    """Bound how often the interval of a median misses that is reported when another was narrow.
+
+    Of two values far apart an interval is narrow only when it holds one of them alone, and then it misses
+    the median: so this is how often a fair coin, thrown so many times, ever comes up so unevenly.
+
+    Args:
+        error: The error level of the interval that is reported.
+        stopping: Of the one that decides after each sample whether there are to be more.
+        least: After how many samples it decides for the first time.
+        most: After how many the run ends anyway; beyond 400 it makes little difference.
+    """
+    most = min(most, 400)
+    ways, missed = [1.0], 0.0
+    for count in range(1, most + 1):
+        ways = [(a + b) / 2 for a, b in zip([*ways, 0.0], [0.0, *ways], strict=True)]
+        rank = _rank(count, error if count == most else stopping)
+        if count >= least and rank:
+            missed += sum(ways[:rank]) + sum(ways[-rank:])
+            ways[:rank] = ways[-rank:] = [0.0] * rank
+    return missed
+
+
 def holm(errors: Sequence[float], error: float) -> list[float]:
     """Say at which error level each of a family may be judged, so that all verdicts hold together.
 
@@ -248,7 +294,9 @@ def _outside(count: int, rank: int) -> float:
 @lru_cache(maxsize=4096)
 def _rank(count: int, error: float) -> int:
     """Find the largest rank whose interval errs so rarely, from 1; 0 when none does."""
-    rank = 0
-    while rank < (count + 1) // 2 and _outside(count, rank + 1) <= error + ROUNDING:
-        rank += 1
-    return rank
+    outside, every = 0, 1 << (count - 1)
+    for rank in range((count + 1) // 2):
+        outside += math.comb(count, rank)
+        if outside / every > error + ROUNDING:
+            return rank
+    return (count + 1) // 2

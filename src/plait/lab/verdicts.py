@@ -14,6 +14,7 @@ from plait.lab.stats import Interval
 
 __all__ = [
     "LEAST_BLOCKS",
+    "MOST_BLOCKS",
     "Finding",
     "Verdict",
     "adjusted",
@@ -27,6 +28,8 @@ __all__ = [
 
 LEAST_BLOCKS = 10
 """Fewer blocks give no verdict."""
+MOST_BLOCKS = 60
+"""More are not taken, however wide the interval is then."""
 
 NARROW = 0.02
 """Half an interval that is narrow enough whatever the effect: well inside a margin of 3 %."""
@@ -34,16 +37,6 @@ NARROW_SHARE = 0.2
 """Half an interval that is narrow enough as a share of the effect: 1.2 times slower, give or take 4 %."""
 WIDE = 0.1
 """Half an interval that is too wide whatever the effect: a number in a report is right to 10 %."""
-STOPPING = 8
-"""By how much rarer the interval that decides about stopping may err than the one that is reported.
-
-Intervals that happen to be narrow are over-represented among those that stop a run, so a 95 % interval
-that decides about itself after every block misses too often: 7 to 8 % of the time for smooth
-distributions, and 17 % in the hardest case, two values far apart, where being narrow is as good as being
-significant. Stopping by the interval at an eighth of the error, and reporting the ordinary one, keeps
-below 5 %, in that case too, and below what other confidences from 95 % on allow
-(``python -m benchmarks.verdicts``, docs/statistics.md).
-"""
 
 
 class Verdict(StrEnum):
@@ -273,20 +266,25 @@ def _smallest_error(levels: Sequence[float], interval: Callable[[float], Interva
     return next(decided, 1.0)
 
 
-def narrow_enough(ratios: Sequence[float], *, confidence: float = 0.95, least: int = LEAST_BLOCKS) -> bool:
+def narrow_enough(
+    ratios: Sequence[float], *, confidence: float = 0.95, least: int = LEAST_BLOCKS, most: int = MOST_BLOCKS
+) -> bool:
     """Say whether more blocks are not worth their time, because the interval is narrow.
 
     Only precision ends a run early and never a verdict: to measure until a difference shows finds one
-    where there is none. See :data:`STOPPING` for why it takes a stricter interval than the reported.
+    where there is none. It takes a stricter interval than the reported one: a 95 % interval that decides
+    about itself after every block misses 7 to 8 % of the time for smooth distributions, and 17 % in the
+    hardest case (:func:`plait.lab.stats.stopped_error`, docs/statistics.md).
 
     Args:
         ratios: As :func:`judge` takes them; it may be asked after every block.
         confidence: That of the verdict; in a sweep of n cells, 1 - (1 - confidence) / n.
         least: How many blocks a verdict takes.
+        most: How many there are at most.
     """
     if len(ratios) < least:
         return False
-    wanted = 1 - (1 - confidence) / STOPPING
+    wanted = 1 - stats.stopping_error(1 - confidence, least, most)
     low, high, reached = stats.median_interval(ratios, wanted)
     enough = max(NARROW, min(NARROW_SHARE * abs(stats.median(ratios)), WIDE))
     return reached >= wanted and (high - low) / 2 <= enough
