@@ -128,6 +128,16 @@ def test_contenders_differ_in_dash_and_marker_too() -> None:
         assert len({getattr(look, part) for look in found.values()}) == 6
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_hatched_cells_are_seen_to_be_hatched_whatever_their_colour(theme: str) -> None:
+    found = colours(theme)
+    for shade in SHADES:
+        lines = found["on-d3" if shade[-1] in "34" else "on-d0"]
+        # The style draws them at two fifths of their strength; here in linear light, which is near enough.
+        mixed = tuple(0.4 * line + 0.6 * ground for line, ground in zip(lines, found[shade], strict=True))
+        assert contrast(mixed, found[shade]) > 1.4, shade
+
+
 def test_the_reference_has_the_colour_of_text_and_a_second_copy_that_of_the_first() -> None:
     found = looks(record({name: [1.0] for name in ("h1x1", "h2", "h1x6", "h1x6-again")}))
     assert found["h1x6"].class_ == "c0"

@@ -56,11 +56,12 @@ def decision_map(name: str, points: Sequence[Point], contender: str, reference: 
     """
     swept = axes([point.network for point in points])
     over = f"Each figure is the time of {contender} over that of {reference}: below 1 it is faster. "
-    hatch = "Hatched is what the samples do not decide. A cell leads to the details of its network."
+    hatch = "Hatched is what the samples do not decide."
+    hint = "A cell leads to the details of its network."
     data = _table(points)
     if swept and len(swept) == 2:
         drawing = _map(name, points, swept[0], swept[1], margin)
-        return Figure(name, over + hatch, drawing, data, _colours(name, margin))
+        return Figure(name, over + hatch, drawing, data, _colours(name, margin), hint)
     drawing = _line(name, points, swept[0], margin) if swept else _rows(name, points, margin)
     return Figure(name, over + "Bars are intervals; hollow marks are undecided.", drawing, data)
 
@@ -87,7 +88,7 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
         column, row = columns.index(across.value(point.network)), rows.index(up.value(point.network))
         where = f"{across.words} {across.write(columns[column])}, {up.words} {up.write(rows[row])}"
         box = (column * width, row * height, width, height)
-        cells.append(_cell(*box, point, where, f"url(#{name}-hatch)", margin))
+        cells.append(_cell(*box, point, where, f"{name}-hatch", margin))
     labels = [
         *(svg.label(f"{(index + 0.5) * width:.3f}%", bottom + 18, across.write(value), text_anchor="middle")
           for index, value in enumerate(columns)),
@@ -96,22 +97,33 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
         svg.label("100%", bottom + 38, f"{across.words} →", text_anchor="end", class_="quiet"),
         svg.label(-8, -8, f"{up.words}", text_anchor="end", class_="quiet"),
     ]  # fmt: skip
-    hatch = tag(
+    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
+    parts = [
+        tag("defs", *(_hatch(f"{name}-hatch", ground) for ground in ("pale", "strong"))),
+        *labels,
+        tag("g", *cells, class_="map"),
+    ]
+    return Drawing(
+        f"{name}-svg", f"Ratio by {across.words} and {up.words}", said, bottom + 46, join(parts),
+        "wide-left top", "group",
+    )  # fmt: skip
+
+
+def _hatch(name: str, ground: str) -> Markup:
+    """Define lines that stand out from cells of pale or of strong colours."""
+    return tag(
         "pattern",
-        tag("rect", width=7, height=7, class_="hatch-ground"),
-        tag("line", x1=0, x2=0, y1=0, y2=7, class_="hatch"),
-        id=f"{name}-hatch",
+        tag("line", x1=0, x2=0, y1=0, y2=7, class_=f"hatch {ground}"),
+        id=f"{name}-{ground}",
         patternUnits="userSpaceOnUse",
         width=7,
         height=7,
         patternTransform="rotate(45)",
     )
-    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
-    parts = [tag("defs", hatch), *labels, tag("g", *cells, class_="map")]
-    return Drawing(
-        f"{name}-svg", f"Ratio by {across.words} and {up.words}", said, bottom + 46, join(parts),
-        "wide-left top", "group",
-    )  # fmt: skip
+
+
+def _ground(step: int) -> str:
+    return "strong" if abs(step) > 2 else "pale"
 
 
 def _cell(
@@ -133,7 +145,9 @@ def _cell(
     return tag(
         "a",
         tag("rect", **size, class_="cell"),
-        tag("rect", **size, class_="hatched", fill=hatch) if _undecided(finding) else None,
+        tag("rect", **size, class_="hatched", fill=f"url(#{hatch}-{_ground(step)})")
+        if _undecided(finding)
+        else None,
         svg.label(middle, y + height / 2, words, text_anchor="middle", class_="figure"),
         svg.label(middle, y + height / 2 + 17, ends, text_anchor="middle", class_="minor"),
         class_=_class(step),

@@ -20,6 +20,7 @@ class Figure(NamedTuple):
         drawing: The drawing.
         data: A table of what is drawn.
         legend: A drawing of what the colours mean, above it.
+        hint: What can be done with it on a page, in a sentence.
     """
 
     name: str
@@ -27,12 +28,13 @@ class Figure(NamedTuple):
     drawing: Drawing
     data: Markup
     legend: Drawing | None = None
+    hint: str | None = None
 
     def on_page(self) -> Markup:
         """Write the figure."""
         return tag(
             "figure",
-            tag("figcaption", self.caption),
+            tag("figcaption", self.caption, f" {self.hint}" if self.hint else None),
             tag("div", self.legend.on_page(), class_="scale") if self.legend else None,
             tag("div", self.drawing.on_page(), class_="canvas"),
             tag("details", tag("summary", "Show the data as a table"), self.data, class_="data"),

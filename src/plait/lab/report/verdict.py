@@ -91,12 +91,13 @@ def sign(verdict: Verdict) -> Markup:
 
 
 def summary(findings: Sequence[Finding | None]) -> Markup:
-    """Count the verdicts of a sweep."""
-    counts = [(verdict, sum(1 for one in findings if one and one.verdict is verdict)) for verdict in Verdict]
-    items = [
-        tag("li", sign(verdict), tag("b", str(number)), f" of {len(findings)} networks: {verdict}",
-            class_=verdict.name.lower())
-        for verdict, number in counts
-        if number
-    ]  # fmt: skip
+    """Count the verdicts of a sweep, with the reasons why there is none."""
+    items = []
+    for verdict in Verdict:
+        if found := [one for one in findings if one and one.verdict is verdict]:
+            reasons = "; ".join(dict.fromkeys(one.reason for one in found if one.reason))
+            words = f" of {len(findings)} networks: {verdict}" + (f" ({reasons})" if reasons else "")
+            # In one element, because pieces of an item stand apart.
+            counted = tag("span", tag("b", str(len(found))), words)
+            items.append(tag("li", sign(verdict), counted, class_=verdict.name.lower()))
     return tag("ul", *items, class_="tally")
