@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from plait.lab.network.channel import Channel
@@ -60,11 +61,15 @@ def keep_link(
             sys.exit(1)
         hosts = make(congestion_control, names)
     except EmulationUnavailable as error:
-        channel.send({"error": error.missing})
+        with suppress(OSError):  # nobody is there to hear it any more
+            channel.send({"error": error.missing})
         sys.exit(1)
     client, server = hosts.client, hosts.server
     descriptors = [client.net, client.mount, server.net, client.user]
-    channel.send({}, [descriptor for descriptor in descriptors if descriptor is not None])
+    try:
+        channel.send({}, [descriptor for descriptor in descriptors if descriptor is not None])
+    except OSError:
+        sys.exit(1)
     try:
         serve(hosts, channel, owner)
     finally:
