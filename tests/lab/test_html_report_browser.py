@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from plait.lab.analysis import analyse
+from plait.lab.changes import compare_runs
 from plait.lab.report import render
 from plait.lab.samples import Record
 from tests.lab.test_html_report import HOSTILE, hostile
@@ -41,9 +42,19 @@ def sweep() -> Record:
     return record(*(cell(runs, over=one) for one in networks))
 
 
+@pytest.fixture
+def steady() -> Record:
+    """Times so steady that ratios have many digits, of contenders and networks with long names."""
+    names = ("h1x6", "h1x6-again", "h2-priorities", "h2")
+    runs = {name: loads(12, 1.0, noise=0.001, seed=seed) for seed, name in enumerate(names)}
+    far = [replace(network(0.1), name="satellite"), replace(network(0.02), name="lossy-wifi")]
+    return record(*(cell(runs, over=one) for one in far), cell(runs, over=network(0.3, loss=0.02)))
+
+
 def show(browser: Chromium, record: Record, directory: Path) -> None:
     file = directory / "report.html"
-    file.write_text(render(record, analyse(record)), encoding="utf-8")
+    changes = compare_runs(record, record)
+    file.write_text(render(record, analyse(record), changes), encoding="utf-8")
     browser.open(file.as_uri())
 
 
@@ -78,10 +89,10 @@ def test_hostile_names_run_nothing(browser: Chromium, samples: Record, tmp_path:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_page_and_no_label_is_cut(
-    browser: Chromium, samples: Record, sweep: Record, tmp_path: Path, width: int
+    browser: Chromium, samples: Record, sweep: Record, steady: Record, tmp_path: Path, width: int
 ) -> None:
     widen(browser, width)
-    for one in (samples, sweep):
+    for one in (samples, sweep, steady):
         show(browser, one, tmp_path)
         assert browser.evaluate("return document.documentElement.scrollWidth") <= width
         cut = browser.evaluate("""
@@ -94,10 +105,10 @@ def test_nothing_is_wider_than_the_page_and_no_label_is_cut(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_labels_of_one_figure_do_not_lie_on_each_other(
-    browser: Chromium, samples: Record, sweep: Record, tmp_path: Path, width: int
+    browser: Chromium, samples: Record, sweep: Record, steady: Record, tmp_path: Path, width: int
 ) -> None:
     widen(browser, width)
-    for one in (samples, sweep):
+    for one in (samples, sweep, steady):
         show(browser, one, tmp_path)
         assert (
             browser.evaluate("""

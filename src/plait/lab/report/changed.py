@@ -10,9 +10,10 @@ from plait.lab.report import svg
 from plait.lab.report.environment import command_words
 from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.rows import bar, said, told
 from plait.lab.report.series import Look, marker
 from plait.lab.report.svg import Drawing, Scale
-from plait.lab.report.units import interval, percent, ratio_step
+from plait.lab.report.units import percent, ratio_step
 from plait.lab.verdicts import Verdict
 
 __all__ = ["changed", "runs"]
@@ -52,9 +53,7 @@ def changed(name: str, changes: Changes, shown: Mapping[str, Look]) -> Figure:
         svg.label(0, bottom + 34, "← faster than before", class_="quiet"),
         svg.label("100%", bottom + 34, "slower →", class_="quiet", text_anchor="end"),
     ]  # fmt: skip
-    said = "; ".join(
-        f"{_where(one)}{interval(one.finding)}, {one.finding.verdict}" for one in changes.changes
-    )
+    heard = "; ".join(_words(one) for one in changes.changes)
     caption = (
         f"The time of each contender in this run over its time in the earlier one: below 1 it became faster. "
         f"Marks are ratios of medians, bars their intervals; all verdicts hold together at "
@@ -62,7 +61,7 @@ def changed(name: str, changes: Changes, shown: Mapping[str, Look]) -> Figure:
         f"difference is of no practical interest; hollow marks are undecided. The runs share no blocks: "
         f"whatever else changed between them is part of the difference."
     )
-    drawing = Drawing(f"{name}-svg", "Times after over times before", f"{said}.", bottom + 42, join(parts))
+    drawing = Drawing(f"{name}-svg", "Times after over times before", f"{heard}.", bottom + 42, join(parts))
     return Figure(name, caption, drawing, _table(changes.changes))
 
 
@@ -86,33 +85,19 @@ def _network(change: Change) -> str:
     return change.network.name if change.network else ""
 
 
-def _where(change: Change) -> str:
+def _words(change: Change) -> str:
     on = f" on {change.network.name}" if change.network else ""
-    return f"{change.finding.contender}{on} "
+    return f"{change.finding.contender}{on} {said(change.finding)}"
 
 
 def _row(scale: Scale, change: Change, look: Look, top: float) -> Markup:
     one, middle = change.finding, top + 29
-    low, high = scale.x(one.low), scale.x(one.high)
-    tip = f"{_where(change)}{interval(one)}, {one.verdict}" + (f" ({one.reason})" if one.reason else "")
     kind = "point hollow" if one.verdict is Verdict.OPEN else "marker"
     return tag(
         "g",
-        tag(
-            "text",
-            tag("tspan", one.contender, class_="name"),
-            tag("tspan", f"  {interval(one)}"),
-            tag("tspan", f"  {one.verdict}", class_="verdict"),
-            x=0,
-            y=top + 15,
-            class_="halo",
-        ),
-        tag("line", x1=low, x2=high, y1=middle, y2=middle, class_=f"interval {look.class_}"),
-        *(
-            tag("line", x1=x, x2=x, y1=middle - 6, y2=middle + 6, class_=f"interval-end {look.class_}")
-            for x in (low, high)
-        ),
-        marker(look, scale.x(one.ratio), middle, kind=kind, data_tip=tip),
+        told(one.contender, one, top + 15),
+        bar(scale, one, look.class_, middle),
+        marker(look, scale.x(one.ratio), middle, kind=kind, data_tip=_words(change)),
     )
 
 

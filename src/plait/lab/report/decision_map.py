@@ -11,8 +11,9 @@ from plait.lab.report import svg
 from plait.lab.report.conditions import Axis, axes
 from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.rows import bar, said, told
 from plait.lab.report.svg import Drawing, Scale
-from plait.lab.report.units import interval, ratio, ratio_step
+from plait.lab.report.units import ratio, ratio_step
 from plait.lab.verdicts import Finding, Verdict
 
 __all__ = ["Point", "decision_map", "shade"]
@@ -66,12 +67,6 @@ def decision_map(name: str, points: Sequence[Point], contender: str, reference: 
     return Figure(name, over + "Bars are intervals; hollow marks are undecided.", drawing, data)
 
 
-def _words(finding: Finding | None) -> str:
-    if finding is None:
-        return "not compared"
-    return f"{interval(finding)} {finding.verdict}" + (f" ({finding.reason})" if finding.reason else "")
-
-
 def _undecided(finding: Finding | None) -> bool:
     return finding is None or finding.verdict is Verdict.OPEN
 
@@ -97,14 +92,14 @@ def _map(name: str, points: Sequence[Point], across: Axis, up: Axis, margin: flo
         svg.label("100%", bottom + 38, f"{across.words} →", text_anchor="end", class_="quiet"),
         svg.label(-8, -8, f"{up.words}", text_anchor="end", class_="quiet"),
     ]  # fmt: skip
-    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
+    heard = "; ".join(f"{point.title}: {said(point.finding)}" for point in points)
     parts = [
         tag("defs", *(_hatch(f"{name}-hatch", ground) for ground in ("pale", "strong"))),
         *labels,
         tag("g", *cells, class_="map"),
     ]
     return Drawing(
-        f"{name}-svg", f"Ratio by {across.words} and {up.words}", said, bottom + 46, join(parts),
+        f"{name}-svg", f"Ratio by {across.words} and {up.words}", heard, bottom + 46, join(parts),
         "wide-left top", "group",
     )  # fmt: skip
 
@@ -152,8 +147,8 @@ def _cell(
         svg.label(middle, y + height / 2 + 17, ends, text_anchor="middle", class_="minor"),
         class_=_class(step),
         href=f"#{point.place}",
-        aria_label=f"{where}: {_words(finding)}",
-        data_tip=f"{where}: {_words(finding)}",
+        aria_label=f"{where}: {said(finding)}",
+        data_tip=f"{where}: {said(finding)}",
     )
 
 
@@ -188,8 +183,8 @@ def _colours(name: str, margin: float) -> Drawing:
         *cells,
         tag("g", *labels, class_="edges"),
     ]
-    said = f"From faster to slower, they change at {', '.join(ratio(edge) for edge in edges)}."
-    return Drawing(f"{name}-colours", "Colours of ratios", said, 56, join(parts), "colours")
+    heard = f"From faster to slower, they change at {', '.join(ratio(edge) for edge in edges)}."
+    return Drawing(f"{name}-colours", "Colours of ratios", heard, 56, join(parts), "colours")
 
 
 def _ratios(points: Sequence[Point], margin: float) -> Scale:
@@ -229,7 +224,7 @@ def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Draw
                 "g",
                 tag("line", x1=x, x2=x, y1=y(finding.low), y2=y(finding.high), class_="interval c1"),
                 tag("circle", cx=x, cy=y(finding.ratio), r=5, class_=f"point c1{open_}",
-                    data_tip=f"{where}: {_words(finding)}"),
+                    data_tip=f"{where}: {said(finding)}"),
                 svg.label(x, y(finding.high) - 8, ratio(finding.ratio), text_anchor="middle",
                           class_="halo name"),
             )
@@ -243,7 +238,7 @@ def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Draw
     zone = tag("rect", x=0, width="100%", y=y(1 + margin), height=y(1 / (1 + margin)) - y(1 + margin),
                class_="zone")  # fmt: skip
     curve = svg.path((across.across(value), y(finding.ratio)) for value, finding in known)
-    said = "; ".join(f"{axis.write(value)}: {_words(finding)}" for value, finding in places)
+    heard = "; ".join(f"{axis.write(axis.value(one.network))}: {said(one.finding)}" for one in ordered)
     parts = [
         zone,
         tag("g", *grid, class_="axis rows"),
@@ -251,31 +246,26 @@ def _line(name: str, points: Sequence[Point], axis: Axis, margin: float) -> Draw
         *marks,
         svg.label("100%", height + 38, f"{axis.words} →", text_anchor="end", class_="quiet"),
     ]
-    return Drawing(f"{name}-svg", f"Ratio by {axis.words}", said, height + 46, join(parts), "wide-left top")
+    return Drawing(f"{name}-svg", f"Ratio by {axis.words}", heard, height + 46, join(parts), "wide-left top")
 
 
 def _rows(name: str, points: Sequence[Point], margin: float) -> Drawing:
-    scale, pitch = _ratios(points, margin), 52.0
+    scale, pitch = _ratios(points, margin), 64.0
     bottom = pitch * len(points) + 4
     zone = 100 * (scale.at(1 + margin) - scale.at(1 / (1 + margin)))
     rows = []
     for index, point in enumerate(points):
         top, finding = index * pitch, point.finding
-        words = tag("text", tag("tspan", point.title, class_="name"),
-                    tag("tspan", f"  {_words(finding)}"), x=0, y=top + 18, class_="halo")  # fmt: skip
-        if finding is None:
-            rows.append(words)
-            continue
-        y, low, high = top + 34, scale.x(finding.low), scale.x(finding.high)
-        open_ = " hollow" if _undecided(finding) else ""
-        rows += [
-            words,
-            tag("line", x1=low, x2=high, y1=y, y2=y, class_="interval c1"),
-            *(tag("line", x1=x, x2=x, y1=y - 5, y2=y + 5, class_="interval-end c1") for x in (low, high)),
-            tag("circle", cx=scale.x(finding.ratio), cy=y, r=5, class_=f"point c1{open_}",
-                data_tip=f"{point.title}: {_words(finding)}"),
-        ]  # fmt: skip
-    said = "; ".join(f"{point.title}: {_words(point.finding)}" for point in points)
+        # On lines of their own, because networks have long names.
+        rows += [svg.label(0, top + 16, point.title, class_="halo name"), told("", finding, top + 32)]
+        if finding:
+            kind = "point c1" + (" hollow" if _undecided(finding) else "")
+            rows += [
+                bar(scale, finding, "c1", top + 47),
+                tag("circle", cx=scale.x(finding.ratio), cy=top + 47, r=5, class_=kind,
+                    data_tip=f"{point.title}: {said(finding)}"),
+            ]  # fmt: skip
+    heard = "; ".join(f"{point.title}: {said(point.finding)}" for point in points)
     parts = [
         tag("rect", x=scale.x(1 / (1 + margin)), width=f"{zone:.3f}%", y=0, height=bottom, class_="zone"),
         svg.columns(scale, 0, bottom, [(tick, ratio_step(tick.value)) for tick in scale.ticks()]),
@@ -284,7 +274,7 @@ def _rows(name: str, points: Sequence[Point], margin: float) -> Drawing:
         svg.label(0, bottom + 34, "← faster", class_="quiet"),
         svg.label("100%", bottom + 34, "slower →", class_="quiet", text_anchor="end"),
     ]
-    return Drawing(f"{name}-svg", "Ratio on each network", said, bottom + 42, join(parts))
+    return Drawing(f"{name}-svg", "Ratio on each network", heard, bottom + 42, join(parts))
 
 
 def _table(points: Sequence[Point]) -> Markup:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from plait.lab.report import svg
 from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.rows import bar, said, told
 from plait.lab.report.series import Look, marker
 from plait.lab.report.svg import Drawing, Scale
-from plait.lab.report.units import interval, percent, ratio, ratio_step
+from plait.lab.report.units import finding_ratio, interval, percent, ratio, ratio_step
 from plait.lab.verdicts import Finding
 
 __all__ = ["paired"]
@@ -35,7 +36,7 @@ def paired(
         margin: The difference of no practical interest, as a share.
     """
     reference = findings[0].reference
-    values = [value for one in findings for value in ratios[one.contender].values()]
+    values = [each for one in findings for each in ratios[one.contender].values()]
     scale = svg.logarithmic([*values, 1 / (1 + margin), 1 + margin], margin=1.06)
     bottom = _TOP + _ROW * len(findings)
     zone = (scale.at(1 / (1 + margin)), scale.at(1 + margin))
@@ -51,11 +52,11 @@ def paired(
             for row, one in enumerate(findings)
         ),
     ]  # fmt: skip
-    said = "; ".join(f"{one.contender} {interval(one)}, {one.verdict}" for one in findings)
+    heard = "; ".join(f"{one.contender} {said(one)}" for one in findings)
     drawing = Drawing(
         f"{name}-svg",
         f"Paired differences from {reference}",
-        f"Ratios of times: {said}.",
+        f"Ratios of times: {heard}.",
         bottom + 42,
         join(parts),
     )
@@ -80,29 +81,21 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
     above, middle = top + 31, top + 48
     # Marks of neighbouring blocks stand on different lines, so that equal ones do not hide each other.
     dots = join(
-        tag("circle", cx=scale.x(value), cy=above + (block * 5 % 7 - 3) * 2.4, r=2.6,
-            class_=f"dot {look.class_}", data_tip=f"{one.contender}, block {block + 1}: {ratio(value)}")
-        for block, value in sorted(ratios.items())
+        tag("circle", cx=scale.x(each), cy=above + (block * 5 % 7 - 3) * 2.4, r=2.6,
+            class_=f"dot {look.class_}", data_tip=f"{one.contender}, block {block + 1}: {ratio(each)}")
+        for block, each in sorted(ratios.items())
     )  # fmt: skip
-    low, high = scale.x(one.low), scale.x(one.high)
     return tag(
         "g",
-        tag(
-            "text",
-            tag("tspan", one.contender, class_="name"),
-            tag("tspan", f"  {interval(one)}"),
-            tag("tspan", f"  {one.verdict}", class_="verdict"),
-            x=0,
-            y=top + 15,
-            class_="halo",
-        ),
+        told(one.contender, one, top + 15),
         dots,
-        tag("line", x1=low, x2=high, y1=middle, y2=middle, class_=f"interval {look.class_}"),
-        *(
-            tag("line", x1=x, x2=x, y1=middle - 6, y2=middle + 6, class_=f"interval-end {look.class_}")
-            for x in (low, high)
+        bar(scale, one, look.class_, middle),
+        marker(
+            look,
+            scale.x(one.ratio),
+            middle,
+            data_tip=f"{one.contender}: median {finding_ratio(one)} {interval(one)}",
         ),
-        marker(look, scale.x(one.ratio), middle, data_tip=f"{one.contender}: median {interval(one)}"),
         data_contender=one.contender,
     )
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from plait.lab.verdicts import Finding, number
 
-__all__ = ["count", "duration", "duration_step", "interval", "octets", "percent", "ratio", "ratio_step"]
+__all__ = [
+    "count",
+    "duration",
+    "duration_step",
+    "interval",
+    "octets",
+    "percent",
+    "ratio",
+    "ratio_step",
+    "finding_ratio",
+]
 
 
 def duration(seconds: float) -> str:
@@ -49,10 +59,14 @@ def ratio_step(value: float) -> str:
     return f"{value:.6g}×"
 
 
+def finding_ratio(one: Finding) -> str:
+    """Write a ratio that was found, with as many digits as its interval allows: 0.369×."""
+    return f"{number(one.ratio, one.low, one.high)}×"
+
+
 def interval(one: Finding) -> str:
-    """Write a ratio with its interval, with as many digits as it has: 0.369× [0.368 to 0.370]."""
-    value, low, high = (number(each, one.low, one.high) for each in (one.ratio, one.low, one.high))
-    return f"{value}× [{low} to {high}]"
+    """Write the interval of a ratio, with as many digits: [0.368 to 0.370]."""
+    return f"[{number(one.low, one.low, one.high)} to {number(one.high, one.low, one.high)}]"
 
 
 def percent(share: float) -> str:
