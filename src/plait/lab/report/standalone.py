@@ -73,7 +73,7 @@ def _of(network: NetworkFigures) -> Iterator[tuple[str, str, str, list[Drawing]]
     if falls := network.falls:
         for fall in falls.falls:
             heading = f"{fall.panel.contender}, {fall.summary()}"
-            parts = [falls.legend_drawing(WIDTH - 2 * _PAD), fall.drawing]
+            parts = [fall.legend_drawing(WIDTH - 2 * _PAD), fall.drawing]
             yield f"waterfall-{_file_name(fall.panel.contender)}", heading, falls.caption, parts
     if one := network.steps:
         yield "why", "why", one.caption, [one.drawing]

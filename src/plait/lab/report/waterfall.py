@@ -72,23 +72,6 @@ class Waterfalls(NamedTuple):
             class_="waterfalls",
         )
 
-    def legend_drawing(self, width: float) -> Drawing:
-        """Draw the legend for a file of its own, where nothing flows around it.
-
-        Args:
-            width: In pixels, how much room there is.
-        """
-        parts, x, y = [], 0.0, 0.0
-        for one in self.legend:
-            needed = 58 + _LETTER * len(one.words)
-            if x and x + needed > width:
-                x, y = 0.0, y + 20
-            sample = tag("g", one.drawn(), transform=f"translate({x:.0f} {y:.0f})")
-            parts += [sample, svg.label(x + 36, y + 11, one.words)]
-            x += needed
-        said = ", ".join(one.words for one in self.legend)
-        return Drawing(f"{self.name}-legend", "Legend", said, y + 20, join(parts))
-
 
 class Fall(NamedTuple):
     """One run as it is drawn.
@@ -110,6 +93,24 @@ class Fall(NamedTuple):
     def summary(self) -> str:
         """Say how long the run took, and which it is."""
         return f"{duration(self.panel.load)} in block {self.panel.block + 1}"
+
+    def legend_drawing(self, width: float) -> Drawing:
+        """Draw a legend for a file of its own, where it cannot flow as the page's does.
+
+        Args:
+            width: In pixels, how much room there is.
+        """
+        legend = _legend({one.kind for one in self.panel.timeline.losses})
+        parts, x, y = [], 0.0, 0.0
+        for one in legend:
+            needed = 58 + _LETTER * len(one.words)
+            if x and x + needed > width:
+                x, y = 0.0, y + 20
+            sample = tag("g", one.drawn(), transform=f"translate({x:.0f} {y:.0f})")
+            parts += [sample, svg.label(x + 36, y + 11, one.words)]
+            x += needed
+        said = ", ".join(one.words for one in legend)
+        return Drawing(f"{self.drawing.name}-legend", "Legend", said, y + 20, join(parts))
 
     def on_page(self) -> Markup:
         """Write it with what can be folded away."""
