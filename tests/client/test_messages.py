@@ -123,6 +123,39 @@ def test_content_at_hand_can_be_sent_again_and_an_iterator_cannot() -> None:
     assert not make("POST", content=iter([b"x"])).replayable
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("accept", "text/html"), ("cookie", "a=b"), ("cookie", "c=d")),
+        (),
+        (("host", "other.example"), ("x", "y")),
+        (("content-length", "0"),),
+    ],
+)
+def test_headers_that_cannot_change_mean_what_others_mean(headers: tuple[tuple[str, str], ...]) -> None:
+    maker = RequestMaker("https://example.com")
+    expected = maker.make("GET", "/a", headers=list(headers))
+    for _ in range(2):
+        made = maker.make("GET", "/a", headers=headers)
+        assert (made.fields, made.length) == (expected.fields, expected.length)
+    assert maker.make("GET", "/b", headers=headers).fields != expected.fields
+    assert field(maker.make("POST", "/a", headers=headers, content=b""), b":method") == b"POST"
+
+
+def test_headers_in_a_tuple_that_can_change_are_read_every_time() -> None:
+    maker, headers = RequestMaker("https://example.com"), (["x", "1"],)
+    assert field(maker.make("GET", "/", headers=headers), b"x") == b"1"  # type: ignore[arg-type]
+    headers[0][1] = "2"
+    assert field(maker.make("GET", "/", headers=headers), b"x") == b"2"  # type: ignore[arg-type]
+
+
+def test_wrong_headers_in_a_tuple_are_refused_every_time() -> None:
+    maker = RequestMaker("https://example.com")
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError):
+            maker.make("GET", "/", headers=(("x\n", "1"),))
+
+
 def test_headers_ignore_case_and_keep_every_value() -> None:
     headers = Headers([(b"set-cookie", b"a=1"), (b"vary", b"x"), (b"set-cookie", b"b=2"), (b"vary", b"y")])
     assert headers["Vary"] == headers["VARY"] == "x, y"

@@ -77,7 +77,7 @@ class RequestOptions(TypedDict, total=False):
 
     Attributes:
         params: Parameters, added to the URL's query.
-        headers: Fields, names and values as str.
+        headers: Fields, names and values as str; a tuple of tuples is read once for all requests with it.
         content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
             asynchronous client an asynchronous iterable, too.
         json: Content, sent as JSON.
@@ -144,6 +144,8 @@ class RequestMaker:
             self._base = base._replace(target=base.target.partition("?")[0].rstrip("/"))
         #: What requests of one method to one authority begin with.
         self._starts: dict[tuple[str, str, bytes], tuple[FieldSection, bool]] = {}
+        #: What requests without content end with, by what their callers gave as headers.
+        self._ends: dict[tuple[tuple[str, str], ...], FieldSection] = {}
 
     def make(
         self,
@@ -173,11 +175,37 @@ class RequestMaker:
                 self._starts.clear()
             self._starts[key] = start
         path = (b":path", target.encode("ascii"))
-        if headers is None and content is None and json is None:
-            return Request(where.origin, [*start[0], path, *_DEFAULT_FIELDS], b"", None, start[1], timeout)
+        if content is None and json is None and (end := self._end(headers)) is not None:
+            return Request(where.origin, [*start[0], path, *end], b"", None, start[1], timeout)
         fields = [*start[0], path]
-        body, length = _add_fields(fields, headers, content, json)
+        given = [] if headers is None else _encode(headers)
+        body, length = _add_fields(fields, given, content, json)
         return Request(where.origin, fields, body, length, start[1], timeout)
+
+
+    def _end(self, headers: HeaderInput | None) -> FieldSection | None:
+        """Return the fields behind the pseudo-fields, where they depend on the headers alone.
+
+        Many requests have the same ones: given as a tuple, which cannot change, they are read once.
+        """
+        if headers is None:
+            return _DEFAULT_FIELDS
+        if type(headers) is not tuple:
+            return None
+        try:
+            end = self._ends.get(headers)
+        except TypeError:  # a list is in it, which can change
+            return None
+        if end is None:
+            given = _encode(headers)
+            if any(name in (b"host", b"content-length") for name, _ in given):
+                return None
+            end = []
+            _add_fields(end, given, None, None)
+            if len(self._ends) >= _STARTS_MAX:
+                self._ends.clear()
+            self._ends[headers] = end
+        return end
 
 
 def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
@@ -191,10 +219,9 @@ def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bo
 
 
 def _add_fields(
-    fields: FieldSection, headers: HeaderInput | None, content: Content | None, json: Any
+    fields: FieldSection, given: FieldSection, content: Content | None, json: Any
 ) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
     """Add a request's fields to its pseudo-fields; return its content and the length of it."""
-    given = _encode(headers) if headers is not None else []
     names = {name for name, _ in given}
     for name, value in given:
         if name == b"host":

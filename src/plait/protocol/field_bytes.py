@@ -6,6 +6,7 @@ Only a client that was asked to count imports this.
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 from typing import NamedTuple
 
 from plait.protocol.events import Fields
@@ -76,4 +77,4 @@ class FieldCount:
 
 
 def _lines(fields: Fields) -> int:
-    return sum([len(name) + len(value) for name, value in fields]) + _LINE * len(fields)
+    return len(b"".join(chain.from_iterable(fields))) + _LINE * len(fields)

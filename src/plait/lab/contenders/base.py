@@ -63,7 +63,8 @@ class Load:
         self.in_flight: int = job["in_flight"]
         self.address: str | None = job["address"]
         self.page: str | None = job["page"]
-        self.headers: list[tuple[str, str]] = [(name, value) for name, value in job["headers"]]
+        # Tuples, for what cannot change is read once by plait's client.
+        self.headers: tuple[tuple[str, str], ...] = tuple([(name, value) for name, value in job["headers"]])
         self.paths: Sequence[str]
         self.kinds: Sequence[str]
         self.parents: Sequence[int | None]
@@ -228,7 +229,6 @@ class Contender:
         name: As samples and options spell it.
         label: For people, in at most 26 characters; ``{in_flight}`` stands for the requests under way.
         http: The version of HTTP it needs, ``"1"`` or ``"2"``.
-        connections: Connections it opens, at most.
         connections: How many connections it opens, at most.
         schemes: Which of ``https`` and ``http`` it can do that over.
         requires: The packages it needs beside plait.

@@ -65,10 +65,10 @@ class Requests(Contender):
             sockets.tell(load)
 
 
-def _headers(load: Load) -> list[tuple[str, str]]:
+def _headers(load: Load) -> tuple[tuple[str, str], ...]:
     """Return the workload's fields; these libraries ask for content codings where it does not say."""
     asks = any(name.lower() == "accept-encoding" for name, _ in load.headers)
-    return load.headers if asks else [("accept-encoding", "identity"), *load.headers]
+    return load.headers if asks else (("accept-encoding", "identity"), *load.headers)
 
 
 def _watch_urllib3(load: Load, sockets: WatchedSockets) -> list[float]:

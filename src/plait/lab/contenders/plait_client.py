@@ -27,7 +27,7 @@ class PlaitContender(Contender):
     pace = staticmethod(engine.window)
     options: dict[str, Any] = {}  # noqa: RUF012  (typing, and with it ClassVar, is slow to import)
 
-    def headers(self, load: Load, index: int) -> list[tuple[str, str]] | None:
+    def headers(self, load: Load, index: int) -> tuple[tuple[str, str], ...] | None:
         """Return the fields that the request for a resource has beside the client's own."""
         return load.headers or None
 
@@ -132,9 +132,9 @@ class Http2Priorities(Http2):
     name = "h2-priorities"
     label = "HTTP/2, priorities"
 
-    def headers(self, load: Load, index: int) -> list[tuple[str, str]]:
+    def headers(self, load: Load, index: int) -> tuple[tuple[str, str], ...]:
         priority = PRIORITIES.get(load.kinds[index])
-        return [*load.headers, ("priority", priority)] if priority else load.headers
+        return (*load.headers, ("priority", priority)) if priority else load.headers
 
 
 class Http2Several(Http2):
