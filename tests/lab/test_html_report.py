@@ -273,6 +273,19 @@ def test_who_is_far_slower_stands_beyond_the_axis_and_squeezes_nobody() -> None:
     assert "Beyond the end of the axis are those with an arrow." in page
 
 
+def test_a_load_far_beyond_all_others_is_told_and_does_not_stretch_the_axes() -> None:
+    late = [*loads(29, 0.8), 6.5]
+    page = written(record({"h1x6": loads(30, 1.0), "h2": late}, reference="h1x6"))
+    assert "</tspan> 1 of 30 loads later, until 6.50 s →" in page
+    assert "(logarithmic)" not in page
+    assert "Arrows at the edges are blocks beyond the axis." in page
+    pairs = next(one for one in drawings(page) if one.findtext("title") == "Paired differences from h1x6")
+    assert [one.get("data-tip") for one in classes(pairs, "dot") if one.tag == "path"] == [
+        "h2, block 30: 6.50×"
+    ]
+    assert all(float(one[:-1]) < 2 for one in texts(pairs) if one.endswith("×"))
+
+
 def test_one_network_has_no_map(default: str) -> None:
     assert "Decision map" not in default
 

@@ -17,6 +17,7 @@ from plait.lab.report.conditions import axes, described, titles
 from plait.lab.report.decision_map import shade
 from plait.lab.report.lanes import lay_out
 from plait.lab.report.markup import json_text, tag
+from plait.lab.report.outliers import span
 from plait.lab.report.runs import first
 from plait.lab.report.svg import Scale, box, path
 from plait.lab.samples import ResourceInfo
@@ -158,3 +159,19 @@ def test_a_panel_fits_on_a_page_whatever_it_shows(requests: int, connections: in
     assert len(tops) == requests
     assert tops == sorted(tops)
     assert math.isclose(layout.bottom, len(layout.lanes) * layout.head + requests * layout.pitch)
+
+
+def test_an_axis_is_for_all_values_unless_a_few_would_take_its_better_half() -> None:
+    usual, wide = [1.0, 1.01, 1.02, 1.03, 1.04], [1.0, 2.0, 3.0, 5.0]
+    assert span([usual, [1.5, 1.51, 1.52]]) == (1.0, 1.52)
+    assert span([[*usual, 9.0]]) == (1.0, 1.04)
+    assert span([[*usual, 9.0]], also=(0.5,)) == (0.5, 1.04)
+    assert span([[*usual, 9.0], wide]) == (1.0, 9.0)
+    assert span([wide]) == (1.0, 5.0)
+    assert span([[2.0]]) == (2.0, 2.0)
+
+
+@given(groups=st.lists(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20), min_size=1, max_size=4))
+def test_every_group_has_something_on_its_axis(groups: list[list[float]]) -> None:
+    low, high = span(groups)
+    assert all(any(low <= value <= high for value in group) for group in groups)

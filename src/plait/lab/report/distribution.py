@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from plait.lab import stats
 from plait.lab.report import svg
 from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.outliers import span
 from plait.lab.report.series import Look, marker
 from plait.lab.report.svg import Drawing, Scale
 from plait.lab.report.units import count, duration, duration_step, percent
@@ -43,7 +44,8 @@ def distribution(
     medians = {one: stats.median(times) for one, times in loads.items()}
     ordered = sorted(loads, key=medians.__getitem__)
     near = _near(loads, medians, main)
-    scale, log = _scale([value for one in near for value in loads[one]])
+    far = span(loads[one] for one in near)[1]
+    scale, log = _scale([min(far, value) for one in near for value in loads[one]])
     rows, top = _flags([min(1.0, scale.at(medians[one])) for one in ordered])
     bottom = top + _HEIGHT
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -67,6 +69,7 @@ def distribution(
         else _flag_beyond(medians[one], shown[one], row, top)
         for one, row in zip(ordered, rows, strict=True)
     ]
+    parts += _tails(scale, loads, [one for one in ordered if one in near], bottom)
     said = "; ".join(f"{one} {duration(medians[one])}" for one in ordered)
     drawing = Drawing(
         f"{name}-svg", "Distribution of the loads' times", f"Medians, the quickest first: {said}.",
@@ -102,6 +105,9 @@ def _curve(scale: Scale, times: Sequence[float], look: Look, confidence: float, 
         before = offset
         for step in steps:
             x = scale.across(step.value)
+            if step.value > scale.high:
+                points.append((x, _down(before)))
+                break
             points += [(x, _down(before)), (x, _down(step.share + offset))]
             before = step.share + offset
         return points
@@ -177,6 +183,19 @@ def _flag_beyond(median: float, look: Look, row: int, top: float) -> Markup:
     y = top - 10 - _LABEL * row
     words = tag("text", *_words(median, look), " →", x="100%", y=y, text_anchor="end", class_="halo")
     return tag("g", words, data_contender=look.name)
+
+
+def _tails(
+    scale: Scale, loads: Mapping[str, Sequence[float]], shown: Sequence[str], bottom: float
+) -> Iterator[Markup]:
+    """Tell of loads beyond the axis, in the corner where no curve comes."""
+    y = bottom - 10
+    for one in reversed(shown):
+        if late := [time for time in loads[one] if time > scale.high]:
+            words = f" {len(late)} of {len(loads[one])} loads later, until {duration(max(late))} →"
+            yield tag("text", tag("tspan", one, class_="name"), words, x="100%", y=y, text_anchor="end",
+                      class_="halo", data_contender=one)  # fmt: skip
+            y -= _LABEL
 
 
 def _words(median: float, look: Look) -> tuple[Markup, Markup]:

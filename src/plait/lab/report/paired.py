@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from plait.lab.report import svg
 from plait.lab.report.figure import Figure, table
 from plait.lab.report.markup import Markup, join, tag
+from plait.lab.report.outliers import span
 from plait.lab.report.rows import bar, said, told
 from plait.lab.report.series import Look, marker
 from plait.lab.report.svg import Drawing, Scale
@@ -36,8 +37,12 @@ def paired(
         margin: The difference of no practical interest, as a share.
     """
     reference = findings[0].reference
-    values = [each for one in findings for each in ratios[one.contender].values()]
-    scale = svg.logarithmic([*values, 1 / (1 + margin), 1 + margin], margin=1.06)
+    ends = [each for one in findings for each in (one.low, one.high)]
+    low, high = span(
+        (list(ratios[one.contender].values()) for one in findings), (*ends, 1 / (1 + margin), 1 + margin)
+    )
+    scale = svg.logarithmic([low, high], margin=1.06)
+    beyond = any(not low <= each <= high for one in findings for each in ratios[one.contender].values())
     bottom = _TOP + _ROW * len(findings)
     zone = (scale.at(1 / (1 + margin)), scale.at(1 + margin))
     parts = [
@@ -64,7 +69,7 @@ def paired(
         f"Each small mark is one block, in which both ran on the same network with the same seed: the time "
         f"of the contender over that of {reference}. The large mark is the median, the bar its interval "
         f"({_levels(findings)}). Within the shaded zone, {percent(margin)} to either side, a difference is "
-        f"of no practical interest."
+        f"of no practical interest." + (" Arrows at the edges are blocks beyond the axis." if beyond else "")
     )
     return Figure(name, caption, drawing, _table(findings, ratios, reference))
 
@@ -81,8 +86,8 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
     above, middle = top + 31, top + 48
     # Marks of neighbouring blocks stand on different lines, so that equal ones do not hide each other.
     dots = join(
-        tag("circle", cx=scale.x(each), cy=above + (block * 5 % 7 - 3) * 2.4, r=2.6,
-            class_=f"dot {look.class_}", data_tip=f"{one.contender}, block {block + 1}: {ratio(each)}")
+        _block(scale, each, above + (block * 5 % 7 - 3) * 2.4, look,
+               f"{one.contender}, block {block + 1}: {ratio(each)}")
         for block, each in sorted(ratios.items())
     )  # fmt: skip
     return tag(
@@ -98,6 +103,15 @@ def _row(scale: Scale, one: Finding, ratios: Mapping[int, float], look: Look, to
         ),
         data_contender=one.contender,
     )
+
+
+def _block(scale: Scale, found: float, y: float, look: Look, tip: str) -> Markup:
+    """Draw one block's ratio, or an arrow at the edge that it is beyond."""
+    x, class_ = scale.x(found), f"dot {look.class_}"
+    if scale.low <= found <= scale.high:
+        return tag("circle", cx=x, cy=y, r=2.6, class_=class_, data_tip=tip)
+    arrow = "M-7 0L0 -3.6V3.6z" if found < scale.low else "M7 0L0 -3.6V3.6z"
+    return tag("svg", tag("path", d=arrow, class_=class_, data_tip=tip), x=x, y=y, class_="at")
 
 
 def _table(findings: Sequence[Finding], ratios: Mapping[str, Mapping[int, float]], reference: str) -> Markup:
