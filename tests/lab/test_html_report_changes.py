@@ -81,6 +81,19 @@ def test_the_table_tells_the_same_with_the_reason() -> None:
     assert "not enough data (the interval reaches over the margin)" in found
 
 
+def test_many_networks_take_several_figures_that_can_be_printed() -> None:
+    cells = [cell(THEN, over=network(0.01 * number)) for number in range(1, 13)]
+    page = written(record(*cells), record(*cells))
+    Page(page)
+    drawn = list(drawings(section(page)))
+    assert len(drawn) == 2
+    assert all(float(one.get("height", "")) < 900 for one in drawn)
+    assert [one.text for each in drawn for one in classes(each, "group")] == [
+        f"{10 * number} ms, 10 Mbit/s" for number in range(1, 13)
+    ]
+    assert texts(drawn[0])[-4:] == texts(drawn[1])[-4:]
+
+
 def test_runs_that_have_nothing_in_common_say_so() -> None:
     page = written(record(cell(THEN, over=FAR)), record(cell(NOW, over=NEAR)))
     Page(page)

@@ -49,14 +49,14 @@ class Figures(NamedTuple):
 
     Attributes:
         looks: Of the contenders, in every figure.
-        changes: What changed from an earlier run; None when there is none, or nothing in common with it.
+        changes: What changed from an earlier run; none when there was none, or nothing in common with it.
         map: The main question's answer over the networks; None when there are not several.
         networks: In the order of the cells.
         timelines: Those that are drawn, by the number of the cell and of the sample in it.
     """
 
     looks: dict[str, Look]
-    changes: Figure | None
+    changes: list[Figure]
     map: Figure | None
     networks: list[NetworkFigures]
     timelines: dict[tuple[int, int], Timeline]
@@ -74,6 +74,7 @@ def figures(record: Record, analysis: Analysis, changes: Changes | None = None) 
     runs = [
         choose_runs(record, found, number, len(record.cells)) for number, found in enumerate(analysis.cells)
     ]
+    by_network = dict(zip((cell.network for cell in record.cells), named, strict=True))
     networks = []
     for number, (title, found, chosen) in enumerate(zip(named, analysis.cells, runs, strict=True)):
         name = f"network-{number}"
@@ -81,7 +82,7 @@ def figures(record: Record, analysis: Analysis, changes: Changes | None = None) 
         networks.append(_network(record, found, name, title, shown, falls))
     return Figures(
         looks=shown,
-        changes=changed("changes-figure", changes, shown) if changes and changes.changes else None,
+        changes=changed("changes-figure", changes, shown, by_network) if changes else [],
         map=_map(record, analysis, named),
         networks=networks,
         timelines={place: timeline for one in runs for place, timeline in one.kept.items()},

@@ -41,7 +41,9 @@ def render(record: Record, analysis: Analysis, changes: Changes | None = None) -
     named = [one.title for one in drawn.networks]
     sections = [("verdict", "Verdict", _verdicts(record, analysis, named))]
     if changes:
-        written = drawn.changes.on_page() if drawn.changes else tag("p", "The runs have nothing in common.")
+        written = join(one.on_page() for one in drawn.changes)
+        if not written:
+            written = tag("p", "The runs have nothing in common.")
         sections.append(
             ("changes", "What changed", section("changes", "What changed", 2, runs(changes), written))
         )

@@ -48,10 +48,11 @@ def figure_files(record: Record, analysis: Analysis, changes: Changes | None = N
     drawn = figures(record, analysis, changes)
     about = f"plait compare, {len(record.resources):,} requests a load, {record.started}"
     found = {}
-    if one := drawn.changes:
+    for number, change in enumerate(drawn.changes):
         heading = f"{record.workload}: what changed"
         since = f"{about}, and before on {changes.before.started}" if changes else about
-        found["changes.svg"] = _document(heading, since, one.caption, [one.drawing])
+        name = f"changes-{number + 1}.svg" if number else "changes.svg"
+        found[name] = _document(heading, since, change.caption, [change.drawing])
     if one := drawn.map:
         parts = [one.legend, one.drawing] if one.legend else [one.drawing]
         found["map.svg"] = _document(f"{record.workload}: where HTTP/2 pays", about, one.caption, parts)
