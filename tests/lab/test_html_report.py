@@ -190,6 +190,11 @@ def test_the_verdict_is_the_finding_in_words_with_the_noise_beside_it() -> None:
     assert "100 ms round trip, 10 Mbit/s down, 10 Mbit/s up, a queue of 100 packets, no random loss" in page
 
 
+def test_a_small_difference_is_not_rounded_up_in_the_headline() -> None:
+    page = written(record({"h1x6": loads(30, 1.06, noise=0.002, seed=1), "h2": loads(30, 1.0, noise=0.002)}))
+    assert '<span class="figure">1.06×</span><span class="word">faster</span>' in page
+
+
 def test_a_refused_verdict_says_why() -> None:
     page = written(
         record(

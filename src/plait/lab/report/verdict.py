@@ -81,7 +81,9 @@ def _headline(primary: Finding | None, title: Callable[[str], str]) -> Markup:
 
 
 def _factor(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+    # 1.06 times is not to be read as 1.1.
+    digits = 2 if value < 1.995 else 1 if value < 9.95 else 0
+    return f"{value:.{digits}f}"
 
 
 def sign(verdict: Verdict) -> Markup:
