@@ -70,5 +70,28 @@ def test_a_value_of_the_wrong_kind_is_refused_and_quoted() -> None:
         Record.from_json(json.dumps(written))
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"reference": "h3"}, "'h3' is none of its contenders"),
+        ({"contenders": []}, "'h1x6' is none of its contenders"),
+        ({"confidence": 95.0}, "its margin and its confidence are not shares"),
+        ({"resources": []}, "a request is for none of its resources"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(change: dict[str, object], sentence: str) -> None:
+    written = json.loads(A_RECORD.to_json()) | change
+    with pytest.raises(ConfigError, match=sentence):
+        Record.from_json(json.dumps(written))
+
+
+@pytest.mark.parametrize("load", [0, -1.5, 1e308, float("nan"), float("inf")])
+def test_a_load_that_took_no_time_or_for_ever_is_refused(load: float) -> None:
+    written = json.loads(A_RECORD.to_json())
+    written["cells"][0]["samples"][0]["measurement"]["load"] = load
+    with pytest.raises(ConfigError, match="a load cannot have taken"):
+        Record.from_json(json.dumps(written))
+
+
 def test_percent_of_cpu_is_user_and_system_time_in_elapsed_time() -> None:
     assert measurement(1.75, elapsed=2.0, user=1.0, system=0.5).cpu_percent == 75

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
+_LONGEST_LOAD = 1e6  # seconds: a run may take a day at most
 
 
 class Medium(StrEnum):
@@ -434,9 +435,30 @@ class Record:
                     f"these samples have schema version {version}; this plait reads {SCHEMA_VERSION}"
                 )
             record: Record = _read(cls, found)
+            record._check()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ConfigError(f"these are not samples of plait compare: {error}") from error
         return record
+
+    def _check(self) -> None:
+        """See to it that figures and names are such as a comparison writes.
+
+        Raises:
+            ValueError: They are not.
+        """
+        if not 0 < self.confidence < 1 or not 0 < self.margin < 1:
+            raise ValueError("its margin and its confidence are not shares")
+        names = {one.name for one in self.contenders}
+        again = {one.again for one in self.contenders if one.again is not None}
+        samples = [sample for cell in self.cells for sample in cell.samples]
+        if unknown := {self.reference, *again, *(sample.contender for sample in samples)} - names:
+            raise ValueError(f"{min(unknown)!r} is none of its contenders")
+        for run in (sample.measurement for sample in samples if sample.measurement):
+            if not 0 < run.load < _LONGEST_LOAD:
+                raise ValueError(f"a load cannot have taken {run.load} seconds")
+            timeline = run.timeline.requests if run.timeline else ()
+            if any(not 0 <= request.resource < len(self.resources) for request in timeline):
+                raise ValueError("a request is for none of its resources")
 
 
 def _read(kind: Any, value: Any) -> Any:

@@ -57,12 +57,14 @@ class Target:
             protocols: What to offer in ALPN; nothing leaves that to whom the context is given to.
 
         Raises:
-            ConfigError: The file is no authority.
+            ConfigError: The file cannot be read, or is no authority.
         """
         try:
             context = ssl.create_default_context(cafile=self.cafile)
-        except OSError as error:  # which ssl.SSLError is
-            raise ConfigError(f"{self.cafile} holds no certificate that can be trusted: {error}") from error
+        except ssl.SSLError as error:
+            raise ConfigError(f"{self.cafile} holds no certificate that can be trusted") from error
+        except OSError as error:
+            raise ConfigError(f"cannot read {self.cafile}: {error.strerror}") from error
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
