@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -193,7 +194,7 @@ def _wait4(start: Callable[..., subprocess.Popen[bytes]], time_limit: float) -> 
     alarm.daemon = True
     alarm.start()
     try:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        _await_end(process.pid)
         elapsed = time.perf_counter() - started
     finally:
         # All before it is reaped, because until then no other group has its number. The thread must be gone
@@ -205,6 +206,17 @@ def _wait4(start: Callable[..., subprocess.Popen[bytes]], time_limit: float) -> 
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     return elapsed, process.returncode, usage, timed_out.is_set()
+
+
+def _await_end(pid: int) -> None:
+    """Wait until a process has ended, and leave it to be reaped."""
+    if sys.platform != "darwin":
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return
+    # There Python has no waitid before 3.13.
+    with closing(select.kqueue()) as queue, suppress(ProcessLookupError):  # it may have ended already
+        end = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        queue.control([end], 1)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
