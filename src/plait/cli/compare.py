@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plait.cli.amounts import BlockRange, Seconds, Share
 from plait.cli.console import console, say, writable, write_file
-from plait.cli.report import fail_if
+from plait.cli.report import fail_if, fail_if_option
 from plait.errors import ConfigError, PlaitError
 from plait.lab import comparison
 from plait.lab.analysis import analyse
@@ -121,13 +121,7 @@ class _Compare(click.Command):
 @click.option("--seed", type=int, help="Seed of all that is random; by default a new one, which is printed.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Keep every raw sample in this file.")
 @click.option("--report", "page_file", type=_FILE, metavar="FILE.html", help="Draw everything in this file.")
-@click.option(
-    "--fail-if",
-    "conditions",
-    multiple=True,
-    metavar="CONDITION",
-    help='Exit with status 1 if this is so: "h2 slower than h1x6 by 5%".',
-)
+@fail_if_option
 @click.option("--cacert", type=_FILE, metavar="FILE", help="Certificate authority to trust for URL, PEM.")
 @click.option("-k", "--insecure", is_flag=True, help="Take any certificate from URL.")
 @click.option(

@@ -18,9 +18,17 @@ from plait.lab.report.standalone import figure_files
 from plait.lab.samples import Record
 from plait.lab.terminal import write, write_changes
 
-__all__ = ["command"]
+__all__ = ["command", "fail_if", "fail_if_option"]
 
 _FILE = click.Path(path_type=Path)
+
+fail_if_option = click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit with status 1 if this is so: "h2 slower than h1x6 by 5%".',
+)
 
 
 @click.command("report")
@@ -29,13 +37,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--figures", type=_FILE, metavar="DIR", help="Write each picture of the page as an SVG file into DIR."
 )
-@click.option(
-    "--fail-if",
-    "conditions",
-    multiple=True,
-    metavar="CONDITION",
-    help='Exit with status 1 if this is so: "h2 slower than h1x6 by 5%".',
-)
+@fail_if_option
 def command(
     files: tuple[Path, ...], page: Path | None, figures: Path | None, conditions: tuple[str, ...]
 ) -> None:
