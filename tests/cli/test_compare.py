@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import socket
@@ -433,7 +434,9 @@ def test_nothing_outlives_a_comparison_that_is_killed(tmp_path: Path, over: list
     if over:
         require_emulation()
     command = plait("compare", "many-small", "--blocks", "60", "--contenders", "h1x1,h1x6", *over)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # The temporary directory of the run is the one thing that nobody is left to remove.
+    own = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own) as process:
         wanted = 3 if over else 2  # the server, a contender, and the link
         while process.poll() is None and len(family := children(process.pid)) < wanted:
             time.sleep(0.01)
