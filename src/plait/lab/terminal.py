@@ -44,6 +44,11 @@ def _kib(value: int | None) -> float | None:
     return None if value is None else value / 1024
 
 
+def _latency(run: Measurement, fraction: float) -> float | None:
+    # Samples saved from a page have none.
+    return stats.quantile(run.latencies, fraction) / 1000 if run.latencies else None
+
+
 def _fields_saved(run: Measurement) -> float | None:
     if run.fields is None:
         return None
@@ -60,8 +65,8 @@ _COST = (
     _Column("server CPU", lambda run: None if run.server is None else run.server.total, ".3f"),
 )
 _WIRE = (
-    _Column("p50 ms", lambda run: stats.quantile(run.latencies, 0.5) / 1000, ",.1f"),
-    _Column("p99 ms", lambda run: stats.quantile(run.latencies, 0.99) / 1000, ",.1f"),
+    _Column("p50 ms", lambda run: _latency(run, 0.5), ",.1f"),
+    _Column("p99 ms", lambda run: _latency(run, 0.99), ",.1f"),
     _Column("conns", lambda run: run.connections, ".0f"),
     _Column("sent KiB", lambda run: _kib(run.bytes_sent), ",.1f"),
     _Column("recv KiB", lambda run: _kib(run.bytes_received), ",.1f"),
