@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from plait.lab.network.flows import Flows, ports_of
+from plait.lab.network.flows import Flows, is_stray, ports_of
 
 FIN, SYN, ACK = 0x01, 0x02, 0x10
 
@@ -89,3 +89,21 @@ def test_what_is_not_tcp_has_no_sequence() -> None:
     flows = Flows()
     assert [flows.is_resent(bytes(icmp)) for _ in range(2)] == [False, False]
     assert ports_of(bytes(icmp)) == (0, 0)
+
+
+def test_a_connection_that_was_not_seen_to_begin_is_a_stray_in_both_directions() -> None:
+    begun: set[bytes] = set()
+    there, back = (40000, 443), (443, 40000)
+    assert is_stray(packet(1, 100, ports=there), begun, down=False)
+    assert is_stray(packet(1, 0, FIN | ACK, ports=back), begun, down=True)
+    assert not is_stray(packet(7, 0, SYN, ports=there), begun, down=False)
+    assert not is_stray(packet(9, 0, SYN | ACK, ports=back), begun, down=True)
+    assert not is_stray(packet(8, 100, ports=there), begun, down=False)
+    assert not is_stray(packet(10, 100, ports=back), begun, down=True)
+    assert is_stray(packet(8, 100, ports=(40001, 443)), begun, down=False)
+
+
+def test_what_is_not_tcp_is_no_stray() -> None:
+    udp = bytearray(packet(1, 100))
+    udp[9] = 17
+    assert not is_stray(bytes(udp), set(), down=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-__all__ = ["Flows", "ports_of"]
+__all__ = ["Flows", "is_stray", "ports_of"]
 
 _TCP = 6
 _UDP = 17
@@ -24,6 +24,28 @@ def ports_of(packet: bytes) -> tuple[int, int]:
         return 0, 0
     source, target = _PORTS.unpack_from(packet, header)
     return source, target
+
+
+def is_stray(packet: bytes, begun: set[bytes], *, down: bool) -> bool:
+    """Tell whether an IPv4 packet is of a TCP connection that nobody saw begin, and note one that begins.
+
+    Args:
+        packet: The packet.
+        begun: The connections that were seen to begin, by the client's port and the server's.
+        down: Whether the packet goes from the server to the client.
+    """
+    header = (packet[0] & 15) * 4
+    if packet[9] != _TCP or len(packet) < header + 20:
+        return False
+    ports = packet[header : header + 4]
+    if down:
+        ports = ports[2:] + ports[:2]
+    if ports in begun:
+        return False
+    if packet[header + 13] & _SYN:
+        begun.add(ports)
+        return False
+    return True
 
 
 class Flows:

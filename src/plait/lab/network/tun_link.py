@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any
 
 from plait.lab.network.channel import Channel
-from plait.lab.network.flows import Flows, ports_of
+from plait.lab.network.flows import Flows, is_stray, ports_of
 from plait.lab.network.hosts import Attachment, Hosts, make_hosts
 from plait.lab.network.link_process import direction_of, keep_link, listen
 from plait.lab.network.namespaces import wake_exactly
@@ -56,9 +56,20 @@ class Lane:
         self.source = source
         self.sink = sink
         self._down = down
-        self.begin(Direction(), "", [], [0] * (_BINS + 1))
+        self.rest()
 
-    def begin(self, direction: Direction, seed: str, losses: list[Any], late: list[int]) -> None:
+    def rest(self) -> None:
+        """Be empty, and let everything pass at once."""
+        self.begin(Direction(), "", [], [0] * (_BINS + 1), None)
+
+    def begin(
+        self,
+        direction: Direction,
+        seed: str,
+        losses: list[Any],
+        late: list[int],
+        begun: set[bytes] | None,
+    ) -> None:
         """Be empty, with nothing counted, and shape like this.
 
         Args:
@@ -66,6 +77,8 @@ class Lane:
             seed: Of everything random.
             losses: Where to note what got lost or was sent again.
             late: Where to count packets by how late they were delivered.
+            begun: The connections that began since, for both directions; those from before are over, and
+                what is still sent for them, a FIN again perhaps, gets nowhere. None lets it pass.
         """
         self.queue: deque[tuple[float, bytes]] = deque()  # what is on its way, and when it is due
         self.shaper = Shaper(direction, seed)
@@ -76,16 +89,19 @@ class Lane:
         self._flows = Flows()
         self._losses = losses
         self._late = late
+        self._begun = begun
 
     def take(self) -> None:
         """Read what the sending host has sent, as far as a batch goes."""
-        source, read, clock = self.source, os.read, time.monotonic
+        source, read, clock, begun, down = self.source, os.read, time.monotonic, self._begun, self._down
         arrive, is_resent, append = self.shaper.arrive, self._flows.is_resent, self.queue.append
         try:
             for _ in range(_BATCH):
                 packet = read(source, _LARGEST)
                 if packet[0] >> 4 != 4:
                     continue  # not IPv4: nothing of ours
+                if begun is not None and is_stray(packet, begun, down=down):
+                    continue
                 now = clock()
                 if is_resent(packet):
                     self.resent += 1
@@ -212,9 +228,10 @@ class TunLink:
         self._settle()
         self._losses: list[tuple[int, int, bool, str]] = []
         self._late = [0] * (_BINS + 1)
+        begun: set[bytes] = set()
         for name, lane in ("down", self._down), ("up", self._up):
             direction = direction_of(network[name]) if network else Direction()
-            lane.begin(direction, f"{name} {seed}", self._losses, self._late)
+            lane.begin(direction, f"{name} {seed}", self._losses, self._late, begun)
         self._pause = min(_PAUSE, min(lane.delay for lane in (self._down, self._up)) / 10)
         self._overruns = self._count_overruns()
         self._busiest = self._capacity = 0.0
@@ -263,7 +280,7 @@ class TunLink:
         now = time.monotonic()
         for lane in self._down, self._up:
             left = deque((now, packet) for _, packet in lane.queue)
-            lane.begin(Direction(), "", [], [0] * (_BINS + 1))
+            lane.rest()
             lane.queue.extend(left)
 
     def _settle(self) -> None:
