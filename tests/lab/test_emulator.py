@@ -222,6 +222,19 @@ def test_a_link_that_begins_is_empty_and_has_counted_nothing(link: Emulator) -> 
     assert (report.use.down, report.use.up, report.losses) == (nothing, nothing, ())
 
 
+def test_a_connection_of_an_earlier_run_takes_no_part_in_the_next(link: Emulator, echo: int) -> None:
+    link.begin(None, 1)
+    command = [sys.executable, "-I", str(PROBE), "linger", HOST, str(echo), "0"]
+    client = link.client.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert told(client) == "connected"
+    link.begin(None, 1)
+    output, _ = client.communicate(b"now\n", timeout=30)
+    assert json.loads(output) == "sent"
+    report = link.end()
+    assert report.use
+    assert (report.use.up.packets, report.use.up.resent, report.losses) == (0, 0, ())
+
+
 def test_what_is_on_its_way_at_the_end_is_not_counted_as_delivered(link: Emulator) -> None:
     link.begin(network(Direction(), Direction(delay=100)), 1)
     finish(probe(link.client, "blast", HOST, 9, 5, 100))

@@ -92,6 +92,15 @@ def congestion_control(address: str, port: int, _: int) -> None:
         tell(name.rstrip(b"\0").decode())
 
 
+def linger(address: str, port: int, _: int) -> None:
+    """Connect, and send something when told to on standard input."""
+    with socket.create_connection((address, port)) as connection:
+        tell("connected")
+        sys.stdin.readline()
+        connection.sendall(b"late")
+    tell("sent")
+
+
 if __name__ == "__main__":
     _program, what, address, port, *arguments = sys.argv
     globals()[what](address, int(port), *map(int, arguments))
