@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from plait.lab.samples import Medium, Record
+from plait.lab.record import Record
+from plait.lab.samples import Medium
 from tests.support.emulation import require_emulation
 from tests.support.servers import (
     Certificate,

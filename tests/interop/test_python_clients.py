@@ -83,9 +83,7 @@ def test_httpx_uploads_and_gets_the_same_content_back(
     assert answer.content == CONTENT
 
 
-def test_httpx_streams_and_stops_early(
-    server: RunningServer, certificate: Certificate, http2: bool
-) -> None:
+def test_httpx_streams_and_stops_early(server: RunningServer, certificate: Certificate, http2: bool) -> None:
     with httpx.Client(http2=http2, verify=certificate.context(), trust_env=False, timeout=10) as client:
         # Few over HTTP/2: httpx itself never gives back the window of what it does not read (16 MiB).
         for _ in range(10):

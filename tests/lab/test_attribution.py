@@ -5,7 +5,7 @@ import math
 import pytest
 
 from plait.lab.attribution import Attribution, attribute
-from plait.lab.samples import Cell
+from plait.lab.record import Cell
 from plait.lab.verdicts import Verdict
 from tests.support.lab_samples import cell, link_use, loads, measurement, network, record
 

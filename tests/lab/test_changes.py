@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plait.lab.changes import compare_runs
-from plait.lab.samples import ResourceInfo
+from plait.lab.record import ResourceInfo
 from plait.lab.verdicts import Verdict
 from tests.support.lab_samples import cell, link_use, loads, network, record
 

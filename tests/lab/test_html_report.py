@@ -11,8 +11,9 @@ from itertools import pairwise
 import pytest
 
 from plait.lab.analysis import analyse
+from plait.lab.record import Cell, Record
 from plait.lab.report import render
-from plait.lab.samples import Cell, Medium, Record
+from plait.lab.samples import Medium
 from tests.support.lab_samples import cell, loads, measurement, network, record, timeline
 from tests.support.report_records import DEFAULT, simulated
 

@@ -9,8 +9,8 @@ import pytest
 
 from plait.lab.analysis import analyse
 from plait.lab.changes import compare_runs
+from plait.lab.record import Record
 from plait.lab.report import render
-from plait.lab.samples import Record
 from tests.lab.test_html_report import HOSTILE, Page, classes, drawings, texts
 from tests.support.lab_samples import cell, loads, network, record
 

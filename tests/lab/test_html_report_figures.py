@@ -13,9 +13,9 @@ import pytest
 
 from plait.lab.analysis import analyse
 from plait.lab.changes import compare_runs
+from plait.lab.record import Record
 from plait.lab.report import render
 from plait.lab.report.standalone import figure_files
-from plait.lab.samples import Record
 from tests.lab.test_html_report import HOSTILE, drawings, hostile
 from tests.support.chromium import Chromium
 from tests.support.lab_samples import cell, loads, network, record

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.lab.network.profile import Direction, Network
+from plait.lab.record import ResourceInfo
 from plait.lab.report import units
 from plait.lab.report.conditions import axes, described, titles
 from plait.lab.report.decision_map import shade
@@ -20,7 +21,6 @@ from plait.lab.report.markup import json_text, tag
 from plait.lab.report.outliers import span
 from plait.lab.report.runs import first
 from plait.lab.report.svg import Scale, box, path
-from plait.lab.samples import ResourceInfo
 from tests.support.lab_samples import cell, network, record, timeline
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from plait.lab.analysis import analyse
 from plait.lab.changes import compare_runs
-from plait.lab.samples import Cell, Medium, Record
+from plait.lab.record import Cell, Record
+from plait.lab.samples import Medium
 from plait.lab.terminal import write, write_changes
 from tests.support.lab_samples import cell, loads, measurement, network, record
 

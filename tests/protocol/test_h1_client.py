@@ -31,9 +31,7 @@ def asking(method: bytes = b"GET", **limits: int) -> tuple[H1Client, int]:
     return connection, stream_id
 
 
-def receive_every_way(
-    message: bytes, *, method: bytes = b"GET", eof: bool = False, **limits: int
-) -> Record:
+def receive_every_way(message: bytes, *, method: bytes = b"GET", eof: bool = False, **limits: int) -> Record:
     """Feed a response split in every way, assert that it makes no difference, return the outcome."""
     records = []
     for pieces in splits(message):

@@ -6,19 +6,15 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 
 from plait.lab.network.profile import Direction, Loss, Network
+from plait.lab.record import Cell, ContenderInfo, Environment, Record, ResourceInfo
 from plait.lab.samples import (
-    Cell,
     ConnectionTimes,
-    ContenderInfo,
     Cpu,
-    Environment,
     Fields,
     LinkUse,
     Measurement,
     Medium,
-    Record,
     RequestTimes,
-    ResourceInfo,
     Sample,
     Tcp,
     Timeline,

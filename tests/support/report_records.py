@@ -8,19 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from plait.lab.network.profile import Network
-from plait.lab.samples import (
-    Cell,
-    ConnectionTimes,
-    Fields,
-    LinkUse,
-    Loss,
-    Record,
-    RequestTimes,
-    ResourceInfo,
-    Sample,
-    Timeline,
-    Traffic,
-)
+from plait.lab.record import Cell, Record, ResourceInfo
+from plait.lab.samples import ConnectionTimes, Fields, LinkUse, Loss, RequestTimes, Sample, Timeline, Traffic
 from tests.support.lab_samples import link_use, measurement, record
 
 __all__ = ["DEFAULT", "simulated"]

@@ -13,9 +13,9 @@ from plait.errors import ConfigError, PlaitError
 from plait.lab.analysis import analyse
 from plait.lab.changes import compare_runs
 from plait.lab.condition import Condition
+from plait.lab.record import Record
 from plait.lab.report.page import render
 from plait.lab.report.standalone import figure_files
-from plait.lab.samples import Record
 from plait.lab.terminal import write, write_changes
 
 __all__ = ["command", "fail_if", "fail_if_option"]

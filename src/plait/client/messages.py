@@ -182,7 +182,6 @@ class RequestMaker:
         body, length = _add_fields(fields, given, content, json)
         return Request(where.origin, fields, body, length, start[1], timeout)
 
-
     def _end(self, headers: HeaderInput | None) -> FieldSection | None:
         """Return the fields behind the pseudo-fields, where they depend on the headers alone.
 

@@ -12,7 +12,8 @@ from plait.lab import stats
 from plait.lab.attribution import Attribution, attribute
 from plait.lab.network.emulator import bottleneck
 from plait.lab.questions import Question, asked, primary
-from plait.lab.samples import Cell, Measurement, Medium, Record
+from plait.lab.record import Cell, Record
+from plait.lab.samples import Measurement, Medium
 from plait.lab.verdicts import Finding, Verdict, adjusted, judge, log_ratios
 
 __all__ = ["Analysis", "Answer", "CellAnalysis", "Failures", "analyse"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from plait.lab import stats
 from plait.lab.questions import BROWSER, on_most
-from plait.lab.samples import Cell, Record
+from plait.lab.record import Cell, Record
 from plait.lab.verdicts import Finding, Verdict, judge, log_ratios
 
 __all__ = ["Attribution", "Handshakes", "Share", "attribute"]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from plait.lab.analysis import analyse
 from plait.lab.network.profile import Direction, Network
-from plait.lab.samples import Cell, Environment, Record
+from plait.lab.record import Cell, Environment, Record
 from plait.lab.verdicts import Finding, adjusted_runs, judge_runs
 
 __all__ = ["Change", "Changes", "changes_of", "compare_runs", "is_on"]

@@ -18,8 +18,9 @@ from plait.lab.contenders.base import Contender
 from plait.lab.network.link import Link
 from plait.lab.network.profile import Network
 from plait.lab.questions import asked
+from plait.lab.record import Cell, ContenderInfo, Environment, Record, ResourceInfo
 from plait.lab.runner import Job, run_once, with_losses
-from plait.lab.samples import Cell, ContenderInfo, Environment, Record, ResourceInfo, Sample
+from plait.lab.samples import Sample
 from plait.lab.schedule import Blocks, run_blocks, seed_of
 from plait.lab.server_process import Running
 from plait.lab.verdicts import log_ratios, narrow_enough

@@ -10,7 +10,7 @@ from plait.errors import ConfigError, PlaitError
 from plait.lab.analysis import analyse
 from plait.lab.changes import Change, changes_of, is_on
 from plait.lab.network.profile import Network
-from plait.lab.samples import Record
+from plait.lab.record import Record
 from plait.lab.verdicts import Verdict, adjusted, judge, log_ratios
 
 __all__ = ["Condition"]

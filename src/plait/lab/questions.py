@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from plait.lab.samples import Record
+from plait.lab.record import Record
 
 __all__ = ["BROWSER", "QUESTIONS", "Question", "asked", "on_most", "primary"]
 

@@ -18,16 +18,7 @@ from functools import partial
 from typing import Any
 
 from plait.lab.network.link import Host, LinkReport
-from plait.lab.samples import (
-    ConnectionTimes,
-    Cpu,
-    Fields,
-    Loss,
-    Measurement,
-    RequestTimes,
-    Tcp,
-    Timeline,
-)
+from plait.lab.samples import ConnectionTimes, Cpu, Fields, Loss, Measurement, RequestTimes, Tcp, Timeline
 from plait.lab.target import Target
 from plait.lab.workload import Workload
 

@@ -15,7 +15,8 @@ from plait.lab import stats
 from plait.lab.analysis import Analysis, CellAnalysis
 from plait.lab.changes import Changes
 from plait.lab.network.spec import describe
-from plait.lab.samples import Cell, Measurement, Medium, Record
+from plait.lab.record import Cell, Record
+from plait.lab.samples import Measurement, Medium
 from plait.lab.verdicts import Finding, Verdict, number
 
 __all__ = ["render", "write", "write_changes"]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 
 from plait.lab import stats
-from plait.lab.samples import Cell
+from plait.lab.record import Cell
 from plait.lab.stats import Interval
 
 __all__ = [

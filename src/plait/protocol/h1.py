@@ -71,9 +71,7 @@ NO_ERROR = ErrorCode.NO_ERROR
 field_lines: dict[Field, bytes] = {}
 _FIELD_LINES_MAX = 4096
 _FIELD_VALUE_MAX = 256
-_status_lines = {
-    b"%d" % status: f"HTTP/1.1 {status:d} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+_status_lines = {b"%d" % status: f"HTTP/1.1 {status:d} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 def field_line(field: Field) -> bytes:
@@ -315,4 +313,3 @@ class H1Connection:
         self._sending = CONTENT
         if end_stream:
             self.send_data(self._stream_id, b"", end_stream=True)
-

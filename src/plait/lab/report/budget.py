@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from plait.lab import stats
+from plait.lab.record import Cell, ContenderInfo
 from plait.lab.report.figure import grouped_table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, swatch
 from plait.lab.report.units import count, duration, octets
-from plait.lab.samples import Cell, ContenderInfo, Sample
+from plait.lab.samples import Sample
 
 __all__ = ["budget"]
 

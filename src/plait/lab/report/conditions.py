@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from plait.lab.network.profile import Direction, Network
+from plait.lab.record import Cell, Record
 from plait.lab.report.units import duration_step, percent
-from plait.lab.samples import Cell, Medium, Record
+from plait.lab.samples import Medium
 
 __all__ = ["Axis", "axes", "described", "medium_words", "rate", "titles"]
 

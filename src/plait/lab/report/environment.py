@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from plait.lab import stats
+from plait.lab.record import Cell, Record
 from plait.lab.report.figure import table
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.units import count, duration, percent
-from plait.lab.samples import Cell, LinkUse, Record
+from plait.lab.samples import LinkUse
 
 __all__ = ["command_words", "environment"]
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from plait.lab.analysis import Analysis, CellAnalysis
 from plait.lab.changes import Changes
+from plait.lab.record import ContenderInfo, Record
 from plait.lab.report.changed import changed
 from plait.lab.report.conditions import titles
 from plait.lab.report.decision_map import Point, decision_map
@@ -17,7 +18,7 @@ from plait.lab.report.runs import choose_runs
 from plait.lab.report.series import Look, looks
 from plait.lab.report.waterfall import Waterfalls, waterfalls
 from plait.lab.report.why import steps
-from plait.lab.samples import ContenderInfo, Record, Timeline
+from plait.lab.samples import Timeline
 
 __all__ = ["Figures", "NetworkFigures", "figures"]
 

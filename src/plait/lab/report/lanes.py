@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from plait.lab.record import ResourceInfo
 from plait.lab.report import svg
 from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.svg import Scale
-from plait.lab.samples import ConnectionTimes, Loss, RequestTimes, ResourceInfo, Timeline
+from plait.lab.samples import ConnectionTimes, Loss, RequestTimes, Timeline
 
 __all__ = ["LOSSES", "Lane", "Layout", "lanes", "lay_out"]
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from plait.lab.analysis import Analysis, CellAnalysis
 from plait.lab.changes import Changes
 from plait.lab.network.profile import Network
+from plait.lab.record import Record
 from plait.lab.report.budget import budget
 from plait.lab.report.changed import runs
 from plait.lab.report.conditions import described, medium_words
@@ -21,7 +22,7 @@ from plait.lab.report.samples_json import packed
 from plait.lab.report.series import Look, key
 from plait.lab.report.verdict import card, summary
 from plait.lab.report.why import words as step_words
-from plait.lab.samples import Medium, Record
+from plait.lab.samples import Medium
 
 __all__ = ["render"]
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from plait.lab import stats
 from plait.lab.analysis import CellAnalysis
+from plait.lab.record import Cell, Record
 from plait.lab.report.waterfall import SHOWN, Panel
-from plait.lab.samples import Cell, Record, Timeline
+from plait.lab.samples import Timeline
 
 __all__ = ["Runs", "choose_runs"]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from plait.lab.samples import SCHEMA_VERSION, Record, Sample, Timeline
+from plait.lab.record import SCHEMA_VERSION, Record
+from plait.lab.samples import Sample, Timeline
 
 __all__ = ["packed"]
 

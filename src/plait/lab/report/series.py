@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from plait.lab.questions import primary
+from plait.lab.record import ContenderInfo, Record
 from plait.lab.report.markup import Markup, join, tag
-from plait.lab.samples import ContenderInfo, Record
 
 __all__ = ["Look", "key", "looks", "marker"]
 

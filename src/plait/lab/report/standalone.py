@@ -14,10 +14,10 @@ from importlib.resources import files
 
 from plait.lab.analysis import Analysis
 from plait.lab.changes import Changes
+from plait.lab.record import Record
 from plait.lab.report.figures import NetworkFigures, figures
 from plait.lab.report.markup import Markup, tag
 from plait.lab.report.svg import Drawing, label
-from plait.lab.samples import Record
 
 __all__ = ["figure_files"]
 

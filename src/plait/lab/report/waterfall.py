@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from plait.lab.record import ResourceInfo
 from plait.lab.report import svg
 from plait.lab.report.figure import table
 from plait.lab.report.lanes import LOSSES, Lane, Layout, lay_out
@@ -12,7 +13,7 @@ from plait.lab.report.markup import Markup, join, tag
 from plait.lab.report.series import Look, swatch
 from plait.lab.report.svg import Drawing, Scale
 from plait.lab.report.units import duration, duration_step
-from plait.lab.samples import ResourceInfo, Timeline
+from plait.lab.samples import Timeline
 
 __all__ = ["SHOWN", "Panel", "Waterfalls", "waterfalls"]
 

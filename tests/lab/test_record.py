@@ -5,7 +5,8 @@ import json
 import pytest
 
 from plait.errors import ConfigError
-from plait.lab.samples import SCHEMA_VERSION, Medium, Record
+from plait.lab.record import SCHEMA_VERSION, Record
+from plait.lab.samples import Medium
 from tests.support.lab_samples import cell, link_use, measurement, network, record, timeline
 
 LOSSY = network(0.1, loss=0.01)
