@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.lab.network.profile import Direction, Network
+from plait.lab.network.sweep import parse_sweep
 from plait.lab.record import ResourceInfo
 from plait.lab.report import units
 from plait.lab.report.conditions import axes, described, titles
@@ -122,6 +123,14 @@ def test_axes_are_found_where_networks_form_a_line_or_a_full_grid() -> None:
     assert [axis.words for axis in axes(grid[::2]) or []] == ["round trip"]
     assert axes(grid[:3]) is None
     assert axes([network(0.1, rate=1e6), network(0.01, rate=1e7)]) is None
+
+
+def test_a_queue_that_grows_with_the_round_trip_is_no_axis_of_its_own() -> None:
+    swept = parse_sweep(["rtt=10|100|300ms", "loss=0|1%"], None).networks
+    assert len({one.down.queue for one in swept}) > 1
+    assert [axis.words for axis in axes(swept) or []] == ["round trip", "loss"]
+    queues = parse_sweep(["queue=10|100|1000"], None).networks
+    assert [axis.words for axis in axes(queues) or []] == ["queue"]
 
 
 def test_a_cut_timeline_keeps_the_connections_and_the_losses_of_what_is_drawn() -> None:

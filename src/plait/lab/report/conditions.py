@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import NamedTuple
 
 from plait.lab.network.profile import Direction, Network
@@ -45,12 +46,13 @@ def _or_unlimited(value: float | None) -> float:
     return float("inf") if value is None else value
 
 
+_QUEUE = Axis("queue", lambda one: _or_unlimited(one.down.queue), lambda value: f"{value:g} packets")
 AXES = (
     Axis("round trip", lambda one: round(one.rtt, 9), duration_step),
     Axis("loss", lambda one: _loss(one.down), percent),
     Axis("rate down", lambda one: _or_unlimited(one.down.rate), rate),
     Axis("rate up", lambda one: _or_unlimited(one.up.rate), rate),
-    Axis("queue", lambda one: _or_unlimited(one.down.queue), lambda value: f"{value:g} packets"),
+    _QUEUE,
     Axis("jitter", lambda one: one.down.jitter, duration_step),
     Axis(
         "burst", lambda one: one.down.loss.burst if one.down.loss else 1.0, lambda value: f"{value:g} packets"
@@ -66,12 +68,16 @@ def axes(networks: Sequence[Network]) -> list[Axis] | None:
         the networks are just several.
     """
     varying = [axis for axis in AXES if len({axis.value(one) for one in networks}) > 1]
-    if len(varying) not in (1, 2):
-        return None
-    sizes = [len({axis.value(one) for one in networks}) for axis in varying]
-    found = {tuple(axis.value(one) for axis in varying) for one in networks}
-    complete = len(found) == len(networks) == (sizes[0] if len(sizes) == 1 else sizes[0] * sizes[1])
-    return varying if complete else None
+    # A queue that is measured in round trips is longer on longer ways, and no axis of its own.
+    without = [axis for axis in varying if axis is not _QUEUE]
+    return next((found for found in (without, varying) if _spans(found, networks)), None)
+
+
+def _spans(found: Sequence[Axis], networks: Sequence[Network]) -> bool:
+    """Say whether networks lie on one axis, or fill the plane of two."""
+    sizes = [len({axis.value(one) for one in networks}) for axis in found]
+    points = {tuple(axis.value(one) for axis in found) for one in networks}
+    return len(found) in (1, 2) and len(points) == len(networks) == prod(sizes)
 
 
 def titles(record: Record) -> list[str]:
