@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from benchmarks.verdicts import CHANCES, Chance, coverage, main, ratio_coverage, tally, worst_case
 from plait.lab import stats
 from plait.lab.verdicts import (
+    LEAST_BLOCKS,
     Finding,
     Verdict,
     adjusted,
     adjusted_runs,
+    fewest_blocks,
     judge,
     judge_runs,
     log_ratios,
@@ -222,7 +224,7 @@ def test_a_run_goes_on_while_its_blocks_cannot_reach_the_confidence() -> None:
 @pytest.mark.parametrize("count", [10, 20, 60])
 @chances
 def test_an_interval_holds_the_median_as_often_as_it_says(chance: Chance, count: int) -> None:
-    held = coverage(chance, count, lambda values: stats.median_interval(values, 0.95), 1000, seed=count)
+    held = coverage(chance, count, lambda values: stats.stats.median_interval(values, 0.95), 1000, seed=count)
     assert 1 - held <= at_most(0.05, 1000)
 
 
@@ -265,3 +267,16 @@ def test_the_tables_of_the_documentation_can_be_printed_again(capsys: pytest.Cap
     headings = [line for line in printed.splitlines() if line.startswith("|---")]
     assert all(heading in documented for heading in headings)
     assert "| 1/8 as often | 4.1% |" in documented
+
+
+@pytest.mark.parametrize(
+    ("confidence", "cells"), [(0.95, 1), (0.95, 12), (0.95, 30), (0.95, 400), (0.999, 20)]
+)
+def test_the_fewest_blocks_are_those_with_which_the_hardest_verdict_can_be_had(
+    confidence: float, cells: int
+) -> None:
+    fewest = fewest_blocks(confidence, cells)
+    wanted = 1 - (1 - confidence) / cells
+    assert stats.median_interval([math.log(2)] * fewest, wanted).confidence >= wanted
+    if fewest > LEAST_BLOCKS:
+        assert stats.median_interval([math.log(2)] * (fewest - 1), wanted).confidence < wanted

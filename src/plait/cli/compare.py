@@ -36,6 +36,7 @@ from plait.lab.schedule import Blocks
 from plait.lab.setting import LinkKind, Setting, setting
 from plait.lab.subject import BOOKSTORE, Choice, subject_of
 from plait.lab.terminal import write
+from plait.lab.verdicts import LEAST_BLOCKS, fewest_blocks
 
 __all__ = ["command"]
 
@@ -203,6 +204,10 @@ def _compare(given: _Given, arguments: list[str]) -> None:
     contenders = _contenders(given, in_flight, polite)
     for condition in conditions:
         condition.check([one.name for one in contenders], networks or (None,), twice=False)
+    needed = fewest_blocks(given.confidence, len(networks) or 1)
+    # That a single verdict takes ten is said beside it.
+    if LEAST_BLOCKS <= given.blocks.most < needed:
+        say(f"{len(networks)} verdicts that hold together take {needed} blocks, not {given.blocks.most}")
     command = ["plait", "compare", *arguments, *(() if given.seed is not None else ("--seed", str(seed)))]
     with (
         _terminable(),

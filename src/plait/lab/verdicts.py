@@ -19,6 +19,7 @@ __all__ = [
     "Verdict",
     "adjusted",
     "adjusted_runs",
+    "fewest_blocks",
     "judge",
     "judge_runs",
     "log_ratios",
@@ -264,6 +265,19 @@ def _smallest_error(levels: Sequence[float], interval: Callable[[float], Interva
     """Find the smallest of ascending error levels whose interval decides; 1 when none does."""
     decided = (one for one in levels if _verdict(interval(1 - one), margin, 1 - one) is not Verdict.OPEN)
     return next(decided, 1.0)
+
+
+def fewest_blocks(confidence: float, cells: int) -> int:
+    """Return how many blocks a verdict takes, whichever of the cells it is about.
+
+    The widest interval there is, from the smallest to the largest ratio, misses the median when all of
+    them lie on one side of it: of n blocks in 2 of 2**n cases.
+
+    Args:
+        confidence: Of all verdicts together.
+        cells: How many are judged together.
+    """
+    return max(LEAST_BLOCKS, 1 + math.ceil(math.log2(cells / (1 - confidence))))
 
 
 def narrow_enough(
