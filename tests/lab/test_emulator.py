@@ -222,15 +222,16 @@ def test_a_link_that_begins_is_empty_and_has_counted_nothing(link: Emulator) -> 
     assert (report.use.down, report.use.up, report.losses) == (nothing, nothing, ())
 
 
-def test_a_connection_of_an_earlier_run_takes_no_part_in_the_next(link: Emulator, echo: int) -> None:
+def test_a_connection_of_an_earlier_run_takes_no_part_in_the_next(link: Emulator) -> None:
     link.begin(None, 1)
-    command = [sys.executable, "-I", str(PROBE), "linger", HOST, str(echo), "0"]
-    client = link.client.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert told(client) == "connected"
-    link.begin(None, 1)
-    output, _ = client.communicate(b"now\n", timeout=30)
-    assert json.loads(output) == "sent"
-    report = link.end()
+    with link.server.listen(0) as listener:
+        command = [sys.executable, "-I", str(PROBE), "linger", HOST, str(listener.getsockname()[1]), "0"]
+        client = link.client.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert told(client) == "connected"
+        link.begin(None, 1)
+        output, _ = client.communicate(b"now\n", timeout=30)
+        assert json.loads(output) == "sent"
+        report = link.end()
     assert report.use
     assert (report.use.up.packets, report.use.up.resent, report.losses) == (0, 0, ())
 
