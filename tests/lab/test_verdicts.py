@@ -224,7 +224,7 @@ def test_a_run_goes_on_while_its_blocks_cannot_reach_the_confidence() -> None:
 @pytest.mark.parametrize("count", [10, 20, 60])
 @chances
 def test_an_interval_holds_the_median_as_often_as_it_says(chance: Chance, count: int) -> None:
-    held = coverage(chance, count, lambda values: stats.stats.median_interval(values, 0.95), 1000, seed=count)
+    held = coverage(chance, count, lambda values: stats.median_interval(values, 0.95), 1000, seed=count)
     assert 1 - held <= at_most(0.05, 1000)
 
 
