@@ -237,6 +237,31 @@ def test_an_interrupted_comparison_ends_its_contender(
     assert not samples.exists()
 
 
+def test_an_interrupted_comparison_tells_of_the_blocks_that_are_done(paths: Path, tmp_path: Path) -> None:
+    held, release, samples = threading.Event(), threading.Event(), tmp_path / "samples.json"
+    with small_server(CONTENTS) as server:
+
+        def hold_in_the_second_block(path: str) -> None:
+            # Asked for twice beforehand, once by the run that warms up, and by two runs in each block.
+            if server.asked.count("/0") > 6:
+                held.set()
+                release.wait()
+
+        server.before_answering = hold_in_the_second_block
+        command = plait("compare", server.target.base_url, "--paths", paths, "--contenders", "h1x1")
+        command += ["--json", str(samples)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert held.wait(60)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        release.set()
+    assert process.returncode == 130
+    assert "plait: interrupted: 1 block on 1 of 1 network can be told of\n" in errors
+    assert "HTTP/1.1, 1 connection" in output
+    [cell] = Record.from_json(samples.read_text()).cells
+    assert [sample.block for sample in cell.samples] == [0, 0]
+
+
 def children(pid: int) -> list[int]:
     """List the processes a process has started; none where the system does not tell."""
     file = Path(f"/proc/{pid}/task/{pid}/children")
@@ -354,15 +379,15 @@ def test_a_server_that_dies_ends_the_comparison_and_networks_that_were_done_are_
     ended = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=tmp_path)
     assert ended.returncode == 1, ended
     assert ended.stderr.splitlines() == [
-        "plait: interrupted when 1 of 2 networks were done",
+        "plait: interrupted: 1 block on 1 of 2 networks can be told of",
         "plait: the server to compare ended with exit status 3: that was all",
     ]
     assert "rtt=1ms" in ended.stdout
     assert len(Record.from_json((tmp_path / "samples.json").read_text()).cells) == 1
 
 
-def test_a_server_that_dies_before_any_network_is_done_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "mortal.py").write_text(MORTAL)
+def test_a_server_that_dies_before_any_block_is_done_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mortal.py").write_text(MORTAL.replace("> 4", "> 2"))
     (tmp_path / "paths").write_text("/\n")
     command = plait(
         "compare", "mortal:app", "--paths", "paths", "--contenders", "h1x1", "--json", "samples.json"

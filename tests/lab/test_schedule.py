@@ -27,13 +27,15 @@ def blocks_of(
         measured = None if failure else measurement(0.5)
         return Sample(block=block, position=position, contender=name, failure=failure, measurement=measured)
 
-    samples = run_blocks(
-        NAMES,
-        run,
-        blocks=blocks,
-        seed=seed,
-        wanted=wanted,
-    )
+    samples = [
+        *run_blocks(
+            NAMES,
+            run,
+            blocks=blocks,
+            seed=seed,
+            wanted=wanted,
+        )
+    ]
     assert [(s.block, s.position) for s in samples] == sorted((s.block, s.position) for s in samples)
     last = samples[-1].block
     return [[s.contender for s in samples if s.block == block] for block in range(last + 1)]

@@ -245,7 +245,11 @@ def _compare(given: _Given, arguments: list[str]) -> None:
             # Whatever became of the files: the figures took minutes.
             write(record, analysis, console())
     if stopped is not None:
-        say(f"interrupted when {len(record.cells)} of {len(plan.networks)} networks were done")
+        blocks = sum(len({sample.block for sample in cell.samples}) for cell in record.cells)
+        say(
+            f"interrupted: {blocks} {'block' if blocks == 1 else 'blocks'} on {len(record.cells)} of "
+            f"{len(plan.networks)} {'network' if len(plan.networks) == 1 else 'networks'} can be told of"
+        )
         raise stopped
     fail_if(conditions, record)
     if any(sample.failure for cell in record.cells for sample in cell.samples):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
     """What came of a plan.
 
     Attributes:
-        record: The networks that are done.
+        record: The blocks that are done.
         stopped: What kept it from the others, Ctrl-C or a failure; None when it is complete.
     """
 
@@ -88,7 +88,7 @@ def compare(plan: Plan, link: Link, *, server: Running | None, progress: Progres
         progress: Told what runs next.
 
     Raises:
-        PlaitError: The server or the link failed before any network was done.
+        PlaitError: The server or the link failed before any block was done.
     """
     record = Record(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,17 +114,27 @@ def compare(plan: Plan, link: Link, *, server: Running | None, progress: Progres
     pairs |= {(one.name, plan.reference) for one in plan.contenders if one.again is None} - {
         (plan.reference, plan.reference)
     }
-    cells: list[Cell] = []
+    taken: list[list[Sample]] = []
     stopped: KeyboardInterrupt | PlaitError | None = None
     try:
         _warm_up(plan, link, server)
-        for number, network in enumerate(plan.networks):
-            samples = _run_cell(plan, pairs, link, number, server, progress)
-            cells.append(Cell(network=network, samples=tuple(samples)))
+        for number in range(len(plan.networks)):
+            taken.append([])
+            for sample in _run_cell(plan, pairs, link, number, server, progress):
+                taken[-1].append(sample)
     except (KeyboardInterrupt, PlaitError) as reason:
-        if not cells:
+        # What broke off in a block would have told of some of the contenders only.
+        if taken and taken[-1]:
+            last = taken[-1][-1].block
+            taken[-1] = [sample for sample in taken[-1] if sample.block < last]
+        taken = [samples for samples in taken if samples]
+        if not taken:
             raise
         stopped = reason
+    cells = (
+        Cell(network=network, samples=tuple(samples))
+        for network, samples in zip(plan.networks, taken, strict=False)
+    )
     return Outcome(replace(record, cells=tuple(cells)), stopped)
 
 
@@ -147,7 +157,7 @@ def _run_cell(
     number: int,
     server: Running | None,
     progress: Progress,
-) -> list[Sample]:
+) -> Iterator[Sample]:
     network = plan.networks[number]
     # As strict as it has to be for the verdicts on all networks to hold together.
     confidence = 1 - (1 - plan.confidence) / len(plan.networks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from plait.lab.samples import Sample
@@ -41,7 +41,7 @@ def run_blocks(
     blocks: Blocks,
     seed: int,
     wanted: Callable[[Sequence[Sample]], Collection[str]],
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """Run every contender once in each block, in an order that the seed decides.
 
     What drifts on the machine while this goes on then touches all of them alike. A contender of whom
@@ -54,8 +54,8 @@ def run_blocks(
         seed: Of the order.
         wanted: Says after a block who has to run on, if there may be another.
 
-    Returns:
-        The samples, in the order they were taken.
+    Yields:
+        Each sample when it was taken: who stops asking keeps what there is.
     """
     shuffle = random.Random(seed)
     samples: list[Sample] = []
@@ -63,6 +63,7 @@ def run_blocks(
     for block in range(blocks.most):
         for position, contender in enumerate(shuffle.sample(running, len(running))):
             samples.append(run(contender, block, position))
+            yield samples[-1]
         latest = [sample for sample in samples if sample.block > block - HOPELESS]
         if block + 1 >= HOPELESS and all(sample.failure for sample in latest):
             break
@@ -71,4 +72,3 @@ def run_blocks(
             running = [name for name in running if name in further]
         if not running:
             break
-    return samples
