@@ -76,6 +76,7 @@ def the_sentence(ended: subprocess.CompletedProcess[str], status: int) -> str:
         (["https://localhost", "--paths", "/nowhere/p"], "cannot read /nowhere/p: No such file or directory"),
         (["https://localhost", "--har", "/nowhere/h"], "cannot read /nowhere/h: No such file or directory"),
         (["https://localhost", "--har", "h", "--page"], "--har and --page both say what to fetch"),
+        (["--header", "two words: 1"], "two words"),
         (["--header", "cookie"], "--header 'cookie' is not a line such as 'cookie: a=b'"),
         (["--blocks", "0"], "'0' is not a number of blocks such as 10, or 10..60"),
         (["--blocks", "9..3"], "'9..3' is not a number of blocks such as 10, or 10..60"),

@@ -10,20 +10,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TypeAlias
 
-from plait.errors import ConfigError, LocalProtocolError, PlaitError
-from plait.fields import outbound_fields
+from plait.errors import ConfigError, PlaitError
 from plait.lab.fetching import Answer, Fetcher, fetcher, site_headers
-from plait.lab.paths import quoted
+from plait.lab.headers import Headers, merged
 from plait.lab.robots import ALLOW_ALL, Robots, robots_of
 from plait.lab.source import Source, kind_of
 from plait.lab.target import Target, is_loopback
 from plait.lab.workload import Expected, Kind, Resource, Workload
 
 __all__ = ["Prepared", "prepare", "prepare_page"]
-
-Fields: TypeAlias = tuple[tuple[str, str], ...]
 
 _NAMED = 5  # paths a remark names before it counts the rest
 
@@ -49,7 +45,7 @@ def prepare(
     *,
     versions: frozenset[str],
     own: bool,
-    headers: Fields = (),
+    headers: Headers = (),
 ) -> Prepared:
     """Fetch every resource of a source once over each version of HTTP, and keep those that can be compared.
 
@@ -59,7 +55,7 @@ def prepare(
         versions: The versions it speaks, of ``"1"`` and ``"2"``.
         own: Whether its robots.txt need not be asked, because it is the user's own; that of a server on
             this machine never is.
-        headers: Fields of every request, with names in lower-case; beside those of
+        headers: Headers of every request, with names in lower-case; beside those of
             :func:`plait.lab.fetching.site_headers`, or instead of them.
 
     Raises:
@@ -67,7 +63,7 @@ def prepare(
         PlaitError: The server breaks off, answers a path that the user named with an error, or nothing
             is left.
     """
-    fields = _with(headers)
+    fields = merged(site_headers(), headers)
     with ExitStack() as stack:
         fetchers = _fetchers(target, versions, fields, stack)
         return _prepare(source, fetchers, _rules(fetchers[0], own), fields)
@@ -79,7 +75,7 @@ def prepare_page(
     *,
     versions: frozenset[str],
     own: bool,
-    headers: Fields = (),
+    headers: Headers = (),
 ) -> Prepared:
     """Read a page for what a browser fetches with it, and prepare that.
 
@@ -100,30 +96,14 @@ def prepare_page(
         raise ConfigError(
             f"reading a page needs {error.name}, which is not installed: pip install 'plait[lab]'"
         ) from error
-    fields = _with(headers)
+    fields = merged(site_headers(), headers)
     with ExitStack() as stack:
         fetchers = _fetchers(target, versions, fields, stack)
         robots = _rules(fetchers[0], own)
         return _prepare(read_page(fetchers[0], path, robots), fetchers, robots, fields)
 
 
-def _with(headers: Fields) -> Fields:
-    """Put what the user asks for in the place of what every request has.
-
-    Raises:
-        ConfigError: HTTP cannot carry it.
-    """
-    try:
-        outbound_fields([(name.encode("ascii"), value.encode("latin-1")) for name, value in headers])
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"{quoted(error.object)} is not text that a header can carry") from error
-    except LocalProtocolError as error:
-        raise ConfigError(str(error)) from error
-    names = {name for name, _ in headers}
-    return (*(field for field in site_headers() if field[0] not in names), *headers)
-
-
-def _fetchers(target: Target, versions: frozenset[str], headers: Fields, stack: ExitStack) -> list[Fetcher]:
+def _fetchers(target: Target, versions: frozenset[str], headers: Headers, stack: ExitStack) -> list[Fetcher]:
     return [stack.enter_context(fetcher(target, version, headers)) for version in sorted(versions)]
 
 
@@ -131,7 +111,7 @@ def _rules(ask: Fetcher, own: bool) -> Robots:
     return ALLOW_ALL if own or is_loopback(ask.target) else robots_of(ask)
 
 
-def _prepare(source: Source, fetchers: Sequence[Fetcher], robots: Robots, headers: Fields) -> Prepared:
+def _prepare(source: Source, fetchers: Sequence[Fetcher], robots: Robots, headers: Headers) -> Prepared:
     target = fetchers[0].target
     left: dict[str, list[str]] = {}
     answers: dict[str, list[Answer]] = {}

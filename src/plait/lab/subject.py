@@ -12,6 +12,7 @@ from plait.bookstore.generate import bundled
 from plait.errors import ConfigError
 from plait.lab.bundled import BUNDLED, bookstore_workload, bundled_workload
 from plait.lab.har import read_har
+from plait.lab.headers import Headers, merged, read_header
 from plait.lab.paths import quoted, read_paths
 from plait.lab.prepare import prepare, prepare_page
 from plait.lab.source import Source
@@ -88,7 +89,7 @@ def subject_of(choice: Choice, say: Callable[[str], None]) -> Subject:
     ways = [option for option, given in named.items() if given]
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)} both say what to fetch: give one of them")
-    headers = tuple(_header(line) for line in choice.headers)
+    headers = tuple(read_header(line) for line in choice.headers)
     name = choice.name
     if name == BOOKSTORE or name in BUNDLED:
         if ways:
@@ -117,7 +118,7 @@ def _maker(
     choice: Choice,
     origin: str | None,
     page: str,
-    headers: tuple[tuple[str, str], ...],
+    headers: Headers,
     say: Callable[[str], None],
 ) -> Maker:
     """Read what is to be fetched; return what asks a server for it.
@@ -159,18 +160,9 @@ def _first(workload: Workload, requests: int | None) -> Workload:
     )
 
 
-def _with(workload: Workload, headers: tuple[tuple[str, str], ...]) -> Workload:
-    """Return a workload with further fields, in the place of its own where they have the same name."""
-    names = {name for name, _ in headers}
-    kept = tuple(field for field in workload.headers if field[0] not in names)
-    return replace(workload, headers=(*kept, *headers))
-
-
-def _header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    if not colon or not name.strip():
-        raise ConfigError(f"--header {quoted(line)} is not a line such as 'cookie: a=b'")
-    return name.strip().lower(), value.strip()
+def _with(workload: Workload, headers: Headers) -> Workload:
+    """Return a workload with further fields."""
+    return replace(workload, headers=merged(workload.headers, headers))
 
 
 def _split(url: str) -> tuple[str, str]:
