@@ -111,9 +111,8 @@ def compare(plan: Plan, link: Link, *, server: Running | None, progress: Progres
     )
     # Every pair that something will be said of.
     pairs = {(one.contender, one.reference) for one in asked(record)}
-    pairs |= {(one.name, plan.reference) for one in plan.contenders if one.again is None} - {
-        (plan.reference, plan.reference)
-    }
+    others = (one.name for one in plan.contenders if one.again is None and one.name != plan.reference)
+    pairs |= {(name, plan.reference) for name in others}
     taken: list[list[Sample]] = []
     stopped: KeyboardInterrupt | PlaitError | None = None
     try:

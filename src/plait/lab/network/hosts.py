@@ -24,7 +24,7 @@ __all__ = [
     "SERVER_ADDRESS",
     "Attachment",
     "Hosts",
-    "hosts_file",
+    "leave_mounts",
     "make_hosts",
     "needs",
     "set_parameter",
@@ -100,11 +100,7 @@ def make_hosts(congestion_control: str, names: Collection[str]) -> Hosts:
         user = os.open("/proc/self/ns/user", os.O_RDONLY) if leave_network() else None
         client_net = os.open("/proc/self/ns/net", os.O_RDONLY)
     client_end = _attach(CLIENT_ADDRESS, SERVER_ADDRESS, congestion_control)
-    with needs("the kernel does not allow a mount namespace"):
-        private_mounts()
-        if names:
-            replace_file("/etc/hosts", hosts_file(names))
-        mount = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    mount = leave_mounts(names)
     with needs("the kernel does not allow a second network namespace"):
         leave_network()
         server_net = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -115,6 +111,25 @@ def make_hosts(congestion_control: str, names: Collection[str]) -> Hosts:
         client_end=client_end,
         server_end=server_end,
     )
+
+
+def leave_mounts(names: Collection[str]) -> int:
+    """Move this process into a mount namespace of its own, where names mean the server.
+
+    Args:
+        names: The names; without any, files are the machine's.
+
+    Returns:
+        The namespace, as an open file descriptor.
+
+    Raises:
+        EmulationUnavailable: The kernel does not allow it.
+    """
+    with needs("the kernel does not allow a mount namespace"):
+        private_mounts()
+        if names:
+            replace_file("/etc/hosts", _hosts_file(names))
+        return os.open("/proc/self/ns/mnt", os.O_RDONLY)
 
 
 @contextmanager
@@ -188,7 +203,7 @@ def set_parameter(name: str, value: str) -> None:
         file.write(value)
 
 
-def hosts_file(names: Collection[str]) -> str:
+def _hosts_file(names: Collection[str]) -> str:
     """Write the machine's hosts file anew, with names that mean the server, and mean nothing else.
 
     Args:

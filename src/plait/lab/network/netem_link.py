@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from plait.lab.network.channel import Channel
-from plait.lab.network.hosts import CLIENT_ADDRESS, SERVER_ADDRESS, hosts_file, needs, set_parameter
+from plait.lab.network.hosts import CLIENT_ADDRESS, SERVER_ADDRESS, leave_mounts, needs, set_parameter
 from plait.lab.network.link_process import answer_all, direction_of, keep_link, listen
 from plait.lab.network.namespaces import (
     EmulationUnavailable,
     Namespaces,
     leave_network,
-    private_mounts,
-    replace_file,
 )
 from plait.lab.network.netem import Netem, line, propagation
 from plait.lab.network.profile import Direction
@@ -149,11 +147,7 @@ def make_cables(congestion_control: str, names: Collection[str]) -> Cables:
     with needs("the kernel does not allow network namespaces"):
         user = os.open("/proc/self/ns/user", os.O_RDONLY) if leave_network() else None
         client = Namespaces(None, os.open("/proc/self/ns/net", os.O_RDONLY), None)
-    with needs("the kernel does not allow a mount namespace"):
-        private_mounts()
-        if names:
-            replace_file("/etc/hosts", hosts_file(names))
-        mount = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    mount = leave_mounts(names)
     with needs("the kernel does not allow three network namespaces"):
         leave_network()
         server = Namespaces(None, os.open("/proc/self/ns/net", os.O_RDONLY), None)
