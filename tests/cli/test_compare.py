@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -210,55 +211,57 @@ def test_a_server_that_lies_to_the_contenders_fails_them_untimed(paths: Path, tm
     assert [(sample["failure"], sample["measurement"]) for sample in written] == [(fault, None)] * 3
 
 
+class Interrupted(NamedTuple):
+    """A comparison that was interrupted: how it ended, and the processes it had then."""
+
+    status: int
+    output: str
+    errors: str
+    children: list[int]
+
+
+def interrupt(number: int, *options: str | Path, after: int) -> Interrupted:
+    """Interrupt a comparison when its server is asked for /0 once more than so many times."""
+    held, release = threading.Event(), threading.Event()
+    with small_server(CONTENTS) as server:
+
+        def hold(path: str) -> None:
+            if server.asked.count("/0") > after:
+                held.set()
+                release.wait()
+
+        server.before_answering = hold
+        command = plait("compare", server.target.base_url, *options)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert held.wait(60)
+            family = children(process.pid)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+        release.set()
+    return Interrupted(process.returncode, output, errors, family)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_comparison_ends_its_contender(
     paths: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    crawling, release, samples = threading.Event(), threading.Event(), tmp_path / "samples.json"
-    with small_server(CONTENTS) as server:
-
-        def hold_the_contender(path: str) -> None:
-            if server.asked.count("/0") > 2:
-                crawling.set()
-                release.wait()
-
-        server.before_answering = hold_the_contender
-        command = plait("compare", server.target.base_url, "--paths", paths, "--json", samples)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert crawling.wait(60)
-            crawler = children(process.pid)
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=60)
-        release.set()
-    assert process.returncode == 130
-    assert output == ""
-    assert "Traceback" not in errors
-    assert len(crawler) == 1
-    assert not Path(f"/proc/{crawler[0]}").exists()
+    samples = tmp_path / "samples.json"
+    ended = interrupt(number, "--paths", paths, "--json", samples, after=2)
+    assert ended.status == 130
+    assert ended.output == ""
+    assert "Traceback" not in ended.errors
+    assert len(ended.children) == 1
+    assert not Path(f"/proc/{ended.children[0]}").exists()
     assert not samples.exists()
 
 
 def test_an_interrupted_comparison_tells_of_the_blocks_that_are_done(paths: Path, tmp_path: Path) -> None:
-    held, release, samples = threading.Event(), threading.Event(), tmp_path / "samples.json"
-    with small_server(CONTENTS) as server:
-
-        def hold_in_the_second_block(path: str) -> None:
-            # Asked for twice beforehand, once by the run that warms up, and by two runs in each block.
-            if server.asked.count("/0") > 6:
-                held.set()
-                release.wait()
-
-        server.before_answering = hold_in_the_second_block
-        command = plait("compare", server.target.base_url, "--paths", paths, "--contenders", "h1x1")
-        command += ["--json", str(samples)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert held.wait(60)
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
-        release.set()
-    assert process.returncode == 130
-    assert "plait: interrupted: 1 block on 1 of 1 network can be told of\n" in errors
-    assert "HTTP/1.1, 1 connection" in output
+    samples = tmp_path / "samples.json"
+    # Asked for twice beforehand, once by the run that warms up, and by two runs in each block.
+    ended = interrupt(signal.SIGINT, "--paths", paths, "--contenders", "h1x1", "--json", samples, after=6)
+    assert ended.status == 130
+    assert "plait: interrupted: 1 block on 1 of 1 network can be told of\n" in ended.errors
+    assert "HTTP/1.1, 1 connection" in ended.output
     [cell] = Record.from_json(samples.read_text()).cells
     assert [sample.block for sample in cell.samples] == [0, 0]
 
