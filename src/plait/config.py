@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     # A client's process starts without it: it is as slow to import as half of plait.
     from pathlib import Path
 
-__all__ = ["HttpVersions", "Limits", "ServerConfig", "ClientConfig", "option"]
+__all__ = [
+    "ClientCertificates",
+    "ClientConfig",
+    "HttpVersions",
+    "Interface",
+    "Limits",
+    "LogFormat",
+    "LogLevel",
+    "ServerConfig",
+    "option",
+]
 
 
 #: What HTTP/2 has room for in a window or a stream identifier (RFC 9113 §6.9.1, §5.1.1).
@@ -29,7 +39,8 @@ def option(default: Any, help: str, **extra: Any) -> Any:
     Args:
         default: The value used when the user gives none.
         help: One sentence for ``--help`` and the docs.
-        extra: ``metavar`` for the command line, when the type does not say enough.
+        extra: ``metavar`` for the command line, when the type does not say enough; ``argument`` for
+            what is no flag there but an argument; ``off_by_zero`` where 0 means "no limit" or "never".
     """
     return field(default=default, metadata={"help": help, **extra})
 
@@ -51,15 +62,57 @@ def _require_positive(config: object, *names: str) -> None:
             raise ConfigError(f"{name} must be at most {_INT_MAX}, not {value}")
 
 
+class Interface(Enum):
+    """How the application is called."""
+
+    AUTO = "auto"
+    ASGI = "asgi"
+    WSGI = "wsgi"
+
+
+class ClientCertificates(Enum):
+    """Whether clients are asked for a certificate."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class LogLevel(Enum):
+    """How much the server says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class LogFormat(Enum):
+    """How the server says it."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a server takes from one connection before it answers with an error.
+    """What a server takes from its clients before it answers with an error.
 
     The defaults are the strictest of what well-known servers use that still serve every browser
     and proxy; each is a flag of ``plait serve``.
     """
 
+    max_connections: int = option(10000, "Connections open in one process; more wait to be accepted.")
     max_concurrent_streams: int = option(128, "Concurrent requests one HTTP/2 connection may have open.")
+    max_concurrency: int = option(
+        0,
+        "Requests whose application may run at once in one process, more get 503; 0 for no limit.",
+        off_by_zero=True,
+    )
+    max_requests_per_connection: int = option(
+        0, "Requests after which a connection is closed in good order; 0 for no limit.", off_by_zero=True
+    )
     max_header_fields: int = option(
         100, "Fields in one request, cookie crumbs counted one by one; more get 431."
     )
@@ -67,43 +120,138 @@ class Limits:
         65536, "Bytes of one request's field section; more get 431.", metavar="BYTES"
     )
     max_target_size: int = option(16384, "Bytes of one request target; more get 414.", metavar="BYTES")
+    max_content_size: int = option(
+        0, "Bytes of one request's content; more get 413; 0 for no limit.", metavar="BYTES", off_by_zero=True
+    )
     max_pipelined: int = option(16, "HTTP/1.1 requests read ahead of the one being answered.")
+    max_message_size: int = option(
+        16777216, "Bytes of one WebSocket message, decompressed; more close it with 1009.", metavar="BYTES"
+    )
+    max_resets: int = option(
+        256, "Streams a client may reset, or make the server reset, beyond one for each request served."
+    )
+    max_control_frames: int = option(
+        1000, "PING, SETTINGS and other frames without content that a client may send in ten seconds."
+    )
     stream_window: int = option(
-        262144, "Bytes of unread request content one stream may hold.", metavar="BYTES"
+        262144, "Bytes of unread request content one stream may hold at first.", metavar="BYTES"
+    )
+    max_stream_window: int = option(
+        4194304, "Bytes that window may grow to for an application that reads fast.", metavar="BYTES"
     )
     write_buffer: int = option(
         65536, "Bytes of one response queued before the application waits.", metavar="BYTES"
+    )
+    max_buffered_per_connection: int = option(
+        16777216, "Bytes of content that one connection may hold in memory, both ways.", metavar="BYTES"
+    )
+    max_buffered: int = option(
+        536870912, "Bytes of content that one process may hold in memory, both ways.", metavar="BYTES"
     )
     handshake_timeout: float = option(10.0, "Seconds for the TLS handshake, and for the first request.")
     header_timeout: float = option(10.0, "Seconds for one request's field section to arrive whole.")
     read_timeout: float = option(60.0, "Seconds the application may wait for the next piece of content.")
     write_timeout: float = option(60.0, "Seconds a client may take nothing of a response that is ready.")
     keep_alive: float = option(75.0, "Seconds a connection may stay idle.")
-    max_control_frames: int = option(
-        1000, "PING, SETTINGS and other frames without content that a client may send in ten seconds."
+    app_timeout: float = option(
+        0.0, "Seconds the application has for one request; 0 for no limit.", off_by_zero=True
     )
+    ws_ping_interval: float = option(20.0, "Seconds between WebSocket pings; 0 for none.", off_by_zero=True)
+    ws_ping_timeout: float = option(20.0, "Seconds a WebSocket client has to answer a ping.")
 
     def __post_init__(self) -> None:
-        _require_positive(self, *self.__dataclass_fields__)
+        for name, one in self.__dataclass_fields__.items():
+            if not (one.metadata.get("off_by_zero") and getattr(self, name) == 0):
+                _require_positive(self, name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerConfig:
     """Everything ``plait serve`` can be told."""
 
+    # What is served.
+    app: Any = option(None, "The application, or its name as MODULE:APP.", argument=True)
+    interface: Interface = option(Interface.AUTO, "How the application is called: auto, asgi or wsgi.")
+    factory: bool = option(False, "MODULE:APP is called without arguments to make the application.")
+    app_dir: Path | None = option(
+        None, "Directory to import the application from; by default the current one.", metavar="DIR"
+    )
+    root_path: str = option("", "Path below which the application is mounted by a proxy.", metavar="PATH")
+    env_file: Path | None = option(None, "File of NAME=VALUE lines for the environment.", metavar="FILE")
+    threads: int = option(40, "Threads for a WSGI application's requests, in each process.")
+    static: Path | None = option(
+        None, "Serve the files of a directory, without an application.", metavar="DIR"
+    )
+    mount: tuple[str, ...] = option(
+        (), "Serve the files of a directory below a path, as in /static=DIR.", metavar="PATH=DIR"
+    )
+    # Where.
     host: str = option("127.0.0.1", "Address to listen on.")
     port: int = option(8443, "Port to listen on; 0 lets the system choose.")
     listen: tuple[str, ...] = option(
         (),
-        "Twisted endpoint string to listen on instead, such as ssl:port=8443:privateKey=k.pem:certKey=c.pem.",
+        "Endpoint to listen on instead: tcp:…, ssl:…, unix:PATH, fd:N or systemd:, as Twisted writes them.",
         metavar="ENDPOINT",
     )
     http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to serve: auto, 1 or 2.")
-    cert: Path | None = option(None, "Certificate chain, PEM.", metavar="FILE")
-    key: Path | None = option(None, "Private key of the certificate, PEM.", metavar="FILE")
-    insecure: bool = option(False, "Serve without TLS: HTTP/1.1, and HTTP/2 with prior knowledge.")
-    access_log: bool = option(True, "Write one line a request to standard output.")
+    alt_svc: str = option("", "Value of Alt-Svc, sent with every response.", metavar="VALUE")
+    origin: tuple[str, ...] = option(
+        (), "Origin this server also answers for, told in an ORIGIN frame.", metavar="ORIGIN"
+    )
+    push: bool = option(True, "Let the application push to HTTP/2 clients that allow it.")
+    websockets: bool = option(True, "Speak WebSocket.")
+    ws_compression: bool = option(True, "Offer permessage-deflate to WebSocket clients.")
+    # TLS.
+    cert: tuple[Path, ...] = option(
+        (), "Certificate chain, PEM; several are chosen from by the name the client asks for.", metavar="FILE"
+    )
+    key: tuple[Path, ...] = option((), "Private key of the certificate, PEM; one for each.", metavar="FILE")
+    client_ca: Path | None = option(
+        None, "Certificates of the authorities whose clients are let in, PEM.", metavar="FILE"
+    )
+    client_cert: ClientCertificates = option(
+        ClientCertificates.NONE, "Whether clients are asked for a certificate: none, optional or required."
+    )
+    insecure: bool = option(False, "Serve without TLS: HTTP/1.1, and HTTP/2 with prior knowledge or Upgrade.")
+    # Behind a proxy.
+    trust: tuple[str, ...] = option(
+        (),
+        "Address or network of a proxy whose Forwarded and X-Forwarded-* fields are believed.",
+        metavar="NETWORK",
+    )
+    proxy_protocol: bool = option(False, "Expect the PROXY protocol, v1 or v2, from trusted addresses.")
+    # Processes.
+    workers: int = option(1, "Processes that serve.")
+    max_requests: int = option(0, "Requests after which a worker is replaced; 0 for never.")
+    max_requests_jitter: int = option(
+        0, "Up to how many requests more, at random, so that not all go at once."
+    )
+    worker_timeout: float = option(30.0, "Seconds after which a worker that gives no sign of life is killed.")
     grace: float = option(10.0, "Seconds that requests in flight have to finish at shutdown.")
+    reload: bool = option(False, "Start anew when a source file changes, for development.")
+    reload_dir: tuple[Path, ...] = option(
+        (), "Directory to watch for --reload; by default the application's.", metavar="DIR"
+    )
+    pid_file: Path | None = option(None, "File to write the process id to.", metavar="FILE")
+    # Logs and figures.
+    access_log: bool = option(True, "Write one line a request.")
+    access_log_file: Path | None = option(
+        None, "File for the access log; by default standard output.", metavar="FILE"
+    )
+    access_log_format: str = option(
+        "combined", "Form of its lines: combined, json, or a format string such as '%(h)s %(r)s %(s)s %(D)s'."
+    )
+    log_file: Path | None = option(
+        None, "File for the server's own log; by default standard error.", metavar="FILE"
+    )
+    log_format: LogFormat = option(LogFormat.TEXT, "Form of the server's own log: text or json.")
+    log_level: LogLevel = option(LogLevel.INFO, "How much of it: debug, info, warning, error or critical.")
+    log_config: Path | None = option(
+        None, "Logging configuration, JSON or TOML, for logging.config.dictConfig.", metavar="FILE"
+    )
+    metrics: str = option(
+        "", "Address for /metrics, /livez and /readyz, such as 127.0.0.1:9100.", metavar="HOST:PORT"
+    )
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -111,11 +259,19 @@ class ServerConfig:
             raise ConfigError(f"port must be from 0 to 65535, not {self.port}")
         if not self.grace >= 0:
             raise ConfigError(f"grace must not be negative, not {self.grace}")
-        if (self.cert is None) != (self.key is None):
-            missing, given = ("--key", "--cert") if self.key is None else ("--cert", "--key")
-            raise ConfigError(f"{given} needs {missing} beside it")
-        if self.insecure and self.cert is not None:
+        _require_positive(self, "threads", "workers", "worker_timeout")
+        for name in ("max_requests", "max_requests_jitter"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")
+        if len(self.cert) != len(self.key):
+            missing, given = ("--key", "--cert") if len(self.key) < len(self.cert) else ("--cert", "--key")
+            raise ConfigError(f"each {given} needs a {missing} beside it")
+        if self.insecure and self.cert:
             raise ConfigError("--insecure serves without TLS, so it takes no --cert")
+        if self.client_cert is not ClientCertificates.NONE and self.client_ca is None:
+            raise ConfigError("--client-cert needs --client-ca, to know whom to let in")
+        if self.proxy_protocol and not self.trust:
+            raise ConfigError("--proxy-protocol needs --trust, to know whose word to take")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

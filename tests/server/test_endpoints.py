@@ -141,7 +141,7 @@ def test_what_twisted_quotes_and_reads_is_read_the_same_here(port: int, interfac
 
 
 def test_without_endpoint_strings_host_port_and_files_are_used() -> None:
-    config = ServerConfig(host="::1", port=1, cert=Path("c.pem"), key=Path("k.pem"))
+    config = ServerConfig(host="::1", port=1, cert=(Path("c.pem"),), key=(Path("k.pem"),))
     assert listeners(config) == (Listener(host="::1", port=1, cert=Path("c.pem"), key=Path("k.pem")),)
 
 
@@ -175,7 +175,7 @@ def test_every_endpoint_string_becomes_a_listener() -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        (ServerConfig(listen=("tcp:80",), cert=Path("c"), key=Path("k")), "goes without --cert and --key"),
+        (ServerConfig(listen=("tcp:80",), cert=(Path("c"),), key=(Path("k"),)), "goes without --cert and --key"),
         (ServerConfig(listen=("tcp:80", "ssl:443"), insecure=True), "takes no ssl endpoint beside it"),
     ],
 )

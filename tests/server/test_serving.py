@@ -463,7 +463,7 @@ async def test_a_response_that_never_began_is_logged_without_status(monkeypatch:
 
 async def test_a_port_in_use_is_said_in_one_sentence() -> None:
     async with serving(ok) as running:
-        second = Server(ok, ServerConfig(port=running.port, insecure=True, access_log=False))
+        second = Server(ServerConfig(app=ok, port=running.port, insecure=True, access_log=False))
         with pytest.raises(PlaitError, match=f"cannot listen on 127.0.0.1 port {running.port}: .*in use"):
             await second.serve()
 

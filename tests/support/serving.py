@@ -74,10 +74,10 @@ async def serving(
     limits = Limits(**{name: options.pop(name) for name in list(options) if name in _LIMITS})
     tls: dict[str, Any] = {"insecure": True}
     if certificate is not None:
-        tls = {"cert": certificate.chain, "key": certificate.key}
+        tls = {"cert": (certificate.chain,), "key": (certificate.key,)}
     options.setdefault("access_log", False)
-    config = ServerConfig(port=0, http=HttpVersions(http), limits=limits, **tls, **options)
-    server = Server(app, config)
+    config = ServerConfig(app=app, port=0, http=HttpVersions(http), limits=limits, **tls, **options)
+    server = Server(config)
     ready = asyncio.Event()
     task = asyncio.create_task(server.serve(lambda _: ready.set()))
     started = asyncio.create_task(ready.wait())

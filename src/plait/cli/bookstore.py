@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,4 +27,4 @@ __all__ = ["command"]
 @server_options
 def command(catalogue: Path | None, config: ServerConfig) -> None:
     """Serve a bookstore: the ids of its books at /, one book at /book?id=N, a page for browsers."""
-    serve(create_app(bundled() if catalogue is None else load(catalogue)), config)
+    serve(replace(config, app=create_app(bundled() if catalogue is None else load(catalogue))))

@@ -35,12 +35,12 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _plain(kind: type) -> list[Field[Any]]:
     """The fields that are options themselves, not groups of options."""
-    return [one for one in fields(kind) if one.default is not MISSING]
+    return [one for one in fields(kind) if one.default is not MISSING and "argument" not in one.metadata]
 
 
 def _flag(one: Field[Any], kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     name = one.name.replace("_", "-")
-    shown: dict[str, Any] = {"help": one.metadata["help"], "show_default": one.default not in (None, ())}
+    shown: dict[str, Any] = {"help": one.metadata["help"], "show_default": one.default not in (None, (), "")}
     if "metavar" in one.metadata:
         shown["metavar"] = one.metadata["metavar"]
     if kind is bool:
@@ -59,6 +59,8 @@ def _flag(one: Field[Any], kind: Any) -> Callable[[Callable[..., None]], Callabl
         )
     if kind == tuple[str, ...]:
         return click.option(f"--{name}", one.name, multiple=True, **shown)
+    if kind == tuple[Path, ...]:
+        return click.option(f"--{name}", one.name, type=click.Path(path_type=Path), multiple=True, **shown)
     if kind == Path | None:
         return click.option(f"--{name}", one.name, type=click.Path(path_type=Path), default=None, **shown)
     return click.option(f"--{name}", one.name, type=kind, default=one.default, **shown)

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from plait.config import ServerConfig
 from plait.errors import ExchangeError, LocalProtocolError, PlaitError
 from plait.fields import FieldSection, outbound_fields
 from plait.protocol.exchange import Half, ServerExchange
+from plait.server.gateway import Log
+from plait.server.interfaces import Application, Message
+from plait.server.lifespan import Lifespan
 from plait.server.tasks import start
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver
 
-__all__ = ["Application", "AsgiServer", "ClientDisconnected", "Message"]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+__all__ = ["AsgiGateway", "ClientDisconnected"]
 
 logger = logging.getLogger("plait.server")
 
@@ -44,46 +42,49 @@ def _text(path: bytes) -> str:
     return unquote_to_bytes(path).decode("utf-8", "replace")
 
 
-class AsgiServer:
-    """What all exchanges of one server share.
+class AsgiGateway:
+    """What all exchanges of one application share; see :class:`plait.server.gateway.Gateway`.
 
     Args:
         app: The application.
+        config: Its options.
         loop: The running loop.
-        write_buffer: Bytes of one response that may be queued before ``send()`` waits.
         log: Called with each finished exchange and its driver, or None.
-        state: What the application kept in ``lifespan.startup``; each request gets a shallow copy.
-
-    Attributes:
-        date: The ``date`` field's value, kept up to date by the server (RFC 9110 §6.6.1).
-        tasks: Applications that are still running.
     """
 
-    __slots__ = ("app", "date", "log", "loop", "state", "tasks", "write_buffer")
+    __slots__ = ("_lifespan", "_tasks", "app", "date", "log", "loop", "write_buffer")
 
     def __init__(
-        self,
-        app: Application,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        write_buffer: int,
-        log: Callable[[ServerExchange, ServerDriver, int], None] | None,
-        state: dict[str, Any],
+        self, app: Application, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None
     ) -> None:
         self.app = app
         self.loop = loop
-        self.write_buffer = write_buffer
+        self.write_buffer = config.limits.write_buffer
         self.log = log
-        self.state = state
         self.date = b""
-        self.tasks: set[asyncio.Future[None]] = set()
+        self._lifespan = Lifespan(app)
+        self._tasks: set[asyncio.Future[None]] = set()
+
+    @property
+    def running(self) -> int:
+        return len(self._tasks)
+
+    async def start_up(self) -> None:
+        await self._lifespan.start()
+
+    async def shut_down(self) -> None:
+        await self._lifespan.stop()
+
+    def cancel(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
 
     def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         """Run the application for a request that arrived."""
         task = start(self._run(exchange, driver), self.loop)
         if not task.done():
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         endpoint = exchange.endpoint
@@ -107,7 +108,7 @@ class AsgiServer:
                 "headers": request.fields,
                 "client": driver.client,
                 "server": driver.server,
-                "state": self.state.copy(),
+                "state": self._lifespan.state.copy(),
                 "extensions": {},
             }
             await self.app(scope, bridge.receive, bridge.send)
@@ -142,7 +143,7 @@ class HttpBridge:
 
     __slots__ = ("_asgi", "_fields", "_request_read", "_waiters", "ended", "exchange", "status")
 
-    def __init__(self, asgi: AsgiServer, exchange: ServerExchange) -> None:
+    def __init__(self, asgi: AsgiGateway, exchange: ServerExchange) -> None:
         self._asgi = asgi
         self.exchange = exchange
         self.status = 0

@@ -80,7 +80,7 @@ def listeners(config: ServerConfig) -> tuple[Listener, ...]:
             development certificate cannot be made.
     """
     if config.listen:
-        if config.cert is not None:
+        if config.cert:
             raise ConfigError("--listen names its own certificate, so it goes without --cert and --key")
         found = tuple(parse(description) for description in config.listen)
         if config.insecure and any(listener.tls for listener in found):
@@ -88,8 +88,8 @@ def listeners(config: ServerConfig) -> tuple[Listener, ...]:
         return found
     if config.insecure:
         return (Listener(host=config.host, port=config.port),)
-    if config.cert is not None:
-        return (Listener(host=config.host, port=config.port, cert=config.cert, key=config.key),)
+    if config.cert:
+        return (Listener(host=config.host, port=config.port, cert=config.cert[0], key=config.key[0]),)
     made = ensure(names=() if config.host in _EVERY_ADDRESS else (config.host,))
     return (Listener(host=config.host, port=config.port, cert=made.cert, key=made.key, development=made),)
 

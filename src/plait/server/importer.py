@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from plait.errors import ConfigError
-from plait.server.asgi import Application
+from plait.server.interfaces import Application
 
 __all__ = ["load"]
 

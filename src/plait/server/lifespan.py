@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from plait.errors import PlaitError
-from plait.server.asgi import Application, Message
+from plait.server.interfaces import Application, Message
 
 __all__ = ["Lifespan", "LifespanFailed"]
 

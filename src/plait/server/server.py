@@ -21,9 +21,9 @@ from plait.errors import PlaitError
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.server.access_log import AccessLog
-from plait.server.asgi import Application, AsgiServer
+from plait.server.applications import make_gateway
 from plait.server.endpoints import Listener, listeners
-from plait.server.lifespan import Lifespan
+from plait.server.gateway import MakeGateway
 
 __all__ = ["Server", "serve"]
 
@@ -49,23 +49,22 @@ def http_date(seconds: float) -> bytes:
 
 
 class Server:
-    """Serves one application.
+    """Serves one application in this process.
 
     Args:
-        app: An ASGI 3 application.
-        config: Where and how.
+        config: What, where and how.
+        make: Makes the gateway of another kind of application than ``config.app`` can name.
 
     Attributes:
         limits: What is taken from each client.
         listening: The listeners with the ports they really have, once started.
     """
 
-    def __init__(self, app: Application, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, make: MakeGateway = make_gateway) -> None:
         self.config = config
         self.limits = config.limits
         self.listening: list[Listener] = []
-        self._app = app
-        self._lifespan = Lifespan(app)
+        self._make_gateway = make
         self._drivers: set[ServerDriver] = set()
         self._sockets: list[asyncio.Server] = []
         self._stop = asyncio.Event()
@@ -86,18 +85,12 @@ class Server:
         self._loop = asyncio.get_running_loop()
         # All that the user can get wrong comes before the application runs.
         prepared = [(one, self._context(one)) for one in listeners(self.config)]
-        if not await _unless(self._stop, self._lifespan.start()):
+        log = AccessLog(self._loop) if self.config.access_log else None
+        self._gateway = self._make_gateway(self.config, self._loop, log)
+        if not await _unless(self._stop, self._gateway.start_up()):
             return
         try:
-            log = AccessLog(self._loop) if self.config.access_log else None
-            self._asgi = AsgiServer(
-                self._app,
-                self._loop,
-                write_buffer=self.limits.write_buffer,
-                log=log,
-                state=self._lifespan.state,
-            )
-            self.start = self._asgi.start
+            self.start = self._gateway.start
             self._tick()
             for listener, context in prepared:
                 await self._listen(listener, context)
@@ -112,7 +105,7 @@ class Server:
                 self._timer.cancel()
             for listening in self._sockets:
                 listening.close()
-            await _unless(self._give_up, self._lifespan.stop())
+            await _unless(self._give_up, self._gateway.shut_down())
 
     def stop(self) -> None:
         """Begin to shut down; called again, give up on what is in flight."""
@@ -175,7 +168,7 @@ class Server:
     # -- time and the end ------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._asgi.date = http_date(time.time())
+        self._gateway.date = http_date(time.time())
         now = self._loop.time()
         for driver in list(self._drivers):
             driver.expire(now)
@@ -194,8 +187,7 @@ class Server:
                 await _unless(self._give_up, self._all_closed.wait())
         except TimeoutError:
             logger.warning("connections still busy after the grace period: %d", len(self._drivers))
-        for task in list(self._asgi.tasks):
-            task.cancel()
+        self._gateway.cancel()
         for driver in list(self._drivers):
             driver.abort("the server stopped")
 
@@ -214,12 +206,12 @@ async def _unless(event: asyncio.Event, coroutine: Coroutine[Any, Any, object]) 
         interrupt.cancel()
 
 
-def serve(app: Application, config: ServerConfig) -> None:
+def serve(config: ServerConfig, make: MakeGateway = make_gateway) -> None:
     """Serve an application until SIGINT or SIGTERM, on uvloop where it exists.
 
     Args:
-        app: An ASGI 3 application.
-        config: Where and how.
+        config: What, where and how.
+        make: Makes the gateway of another kind of application than ``config.app`` can name.
 
     Raises:
         ConfigError: A certificate, key or address is wrong.
@@ -234,11 +226,11 @@ def serve(app: Application, config: ServerConfig) -> None:
     else:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(app, config))
+        runner.run(_serve(config, make))
 
 
-async def _serve(app: Application, config: ServerConfig) -> None:
-    server = Server(app, config)
+async def _serve(config: ServerConfig, make: MakeGateway) -> None:
+    server = Server(config, make)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_note)
     for name in ("SIGINT", "SIGTERM"):
