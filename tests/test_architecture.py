@@ -28,7 +28,8 @@ LAYERS: dict[str, set[str]] = {
     "client": CORE,
     "bookstore": {*CORE, "client"},
     "lab": {*CORE, "client", "bookstore"},
-    "cli": {*CORE, "server", "client", "bookstore", "lab"},
+    "integrations": {*CORE, "server", "client"},
+    "cli": {*CORE, "server", "client", "bookstore", "lab", "integrations"},
     "__main__": {"cli"},
 }
 
@@ -40,6 +41,9 @@ RESERVED = {
     "threading": ("drivers", "client", "lab"),
     "time": ("drivers", "server", "client", "lab"),
     "uvloop": ("drivers", "server"),
+    "twisted": ("integrations.twisted",),
+    "zope": ("integrations.twisted",),
+    "OpenSSL": ("integrations.twisted",),
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
     "trustme": ("certificates",),
