@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plait.config import ClientConfig, HttpVersions, Limits, ServerConfig
+from plait.config import ClientCertificates, ClientConfig, HttpVersions, Limits, ServerConfig
 from plait.errors import ConfigError
 
 
@@ -32,10 +32,16 @@ def test_every_option_says_what_it_is_for(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan])
-@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(Limits)])
-def test_a_limit_must_be_positive(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"^{name} must be greater than zero"):
-        Limits(**{name: value})
+@pytest.mark.parametrize("one", dataclasses.fields(Limits), ids=lambda one: one.name)
+def test_a_limit_must_be_positive_or_zero_where_that_means_none(
+    one: dataclasses.Field[float], value: float
+) -> None:
+    if value == 0 and "off_by_zero" in one.metadata:
+        assert getattr(Limits(**{one.name: 0}), one.name) == 0
+        assert "; 0 for n" in one.metadata["help"]
+        return
+    with pytest.raises(ConfigError, match=f"^{one.name} must be greater than zero"):
+        Limits(**{one.name: value})
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan])
@@ -73,9 +79,18 @@ def test_a_whole_number_must_fit_into_what_http_2_has_for_it() -> None:
         ({"port": 65_536}, "port"),
         ({"grace": -0.1}, "grace"),
         ({"grace": math.nan}, "grace"),
-        ({"cert": Path("c.pem")}, "--cert needs --key"),
-        ({"key": Path("k.pem")}, "--key needs --cert"),
-        ({"insecure": True, "cert": Path("c.pem"), "key": Path("k.pem")}, "--insecure"),
+        ({"cert": (Path("c.pem"),)}, "each --cert needs a --key"),
+        ({"key": (Path("k.pem"),)}, "each --key needs a --cert"),
+        ({"cert": (Path("c"), Path("d")), "key": (Path("k"),)}, "each --cert needs a --key"),
+        ({"insecure": True, "cert": (Path("c.pem"),), "key": (Path("k.pem"),)}, "--insecure"),
+        ({"client_cert": ClientCertificates.REQUIRED}, "--client-cert needs --client-ca"),
+        ({"proxy_protocol": True}, "--proxy-protocol needs --trust"),
+        ({"workers": 0}, "workers must be greater than zero"),
+        ({"threads": 0}, "threads must be greater than zero"),
+        ({"worker_timeout": math.nan}, "worker_timeout must be greater than zero"),
+        ({"max_requests": -1}, "max_requests must not be negative"),
+        ({"max_requests_jitter": -1}, "max_requests_jitter must not be negative"),
+        ({"app": "a:b", "static": Path("d")}, "--static serves files without an application"),
     ],
 )
 def test_a_server_that_cannot_be_is_refused(options: dict[str, Any], says: str) -> None:

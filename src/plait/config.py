@@ -40,7 +40,8 @@ def option(default: Any, help: str, **extra: Any) -> Any:
         default: The value used when the user gives none.
         help: One sentence for ``--help`` and the docs.
         extra: ``metavar`` for the command line, when the type does not say enough; ``argument`` for
-            what is no flag there but an argument; ``off_by_zero`` where 0 means "no limit" or "never".
+            what is no flag there but an argument; ``off_by_zero`` where 0 means "no limit" or "never";
+            ``path_after`` for the mark that a path follows in a string.
     """
     return field(default=default, metadata={"help": help, **extra})
 
@@ -183,7 +184,10 @@ class ServerConfig:
         None, "Serve the files of a directory, without an application.", metavar="DIR"
     )
     mount: tuple[str, ...] = option(
-        (), "Serve the files of a directory below a path, as in /static=DIR.", metavar="PATH=DIR"
+        (),
+        "Serve the files of a directory below a path, as in /static=DIR.",
+        metavar="PATH=DIR",
+        path_after="=",
     )
     # Where.
     host: str = option("127.0.0.1", "Address to listen on.")
@@ -263,6 +267,8 @@ class ServerConfig:
         for name in ("max_requests", "max_requests_jitter"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.static is not None and self.app is not None:
+            raise ConfigError("--static serves files without an application; --mount serves them beside one")
         if len(self.cert) != len(self.key):
             missing, given = ("--key", "--cert") if len(self.key) < len(self.cert) else ("--cert", "--key")
             raise ConfigError(f"each {given} needs a {missing} beside it")

@@ -9,14 +9,16 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from plait.cli.configuration import OPTIONS
 from plait.cli.options import server_options
-from plait.config import HttpVersions, Limits, ServerConfig
+from plait.config import HttpVersions, Interface, Limits, ServerConfig
 from plait.errors import ConfigError
 
 seen: list[ServerConfig] = []
 
 
 @click.command()
+@click.argument("app", required=False)
 @server_options
 def command(config: ServerConfig) -> None:
     seen.append(config)
@@ -51,10 +53,20 @@ def test_every_limit_has_a_flag(one: dataclasses.Field[float]) -> None:
         (["--http", "2"], {"http": HttpVersions.HTTP_2}),
         (["--http", "1"], {"http": HttpVersions.HTTP_1}),
         (["--http", "auto"], {"http": HttpVersions.AUTO}),
-        (["--cert", "c.pem", "--key", "k.pem"], {"cert": Path("c.pem"), "key": Path("k.pem")}),
+        (["--interface", "wsgi"], {"interface": Interface.WSGI}),
+        (["--static", "."], {"static": Path()}),
+        (["--cert", "c.pem", "--key", "k.pem"], {"cert": (Path("c.pem"),), "key": (Path("k.pem"),)}),
+        (
+            ["--cert", "a", "--cert", "b", "--key", "c", "--key", "d"],
+            {"cert": (Path("a"), Path("b")), "key": (Path("c"), Path("d"))},
+        ),
         (["--insecure"], {"insecure": True}),
+        (["--insecure", "--no-insecure"], {}),
+        (["--no-push"], {"push": False}),
         (["--no-access-log"], {"access_log": False}),
         (["--access-log"], {"access_log": True}),
+        (["hello:app"], {"app": "hello:app"}),
+        (["--max-concurrency", "0", "--app-timeout", "0", "--max-requests", "0"], {}),
         (["--grace", "2.5"], {"grace": 2.5}),
     ],
 )
@@ -64,11 +76,10 @@ def test_every_option_has_a_flag(arguments: list[str], expected: dict[str, objec
 
 def test_help_shows_every_option_with_its_sentence() -> None:
     text = " ".join(CliRunner().invoke(command, ["--help"], terminal_width=1000).output.split())
-    for kind in (Limits, ServerConfig):
-        for one in dataclasses.fields(kind):
-            if one.name != "limits":
-                assert f"--{one.name.replace('_', '-')}" in text
-                assert one.metadata["help"] in text
+    for one in OPTIONS.values():
+        if not one.is_argument:
+            assert one.flag in text
+            assert one.field.metadata["help"] in text
     assert "[default: 8443]" in text
     assert "[default: 127.0.0.1]" in text
     assert "None" not in text

@@ -71,13 +71,13 @@ async def ask(app: Any, target: str, method: str = "GET", **headers: str) -> Ans
 def real_catalogue() -> Path:
     """Find the 3,000 real books, which are third-party data and no part of the repository.
 
-    They are named by PLAIT_BOOKS or lie in shared/data/books.json beside the checkout; elsewhere the
+    They are named by BOOKSTORE_BOOKS or lie in shared/data/books.json beside the checkout; elsewhere the
     test is skipped.
     """
-    named = os.environ.get("PLAIT_BOOKS")
+    named = os.environ.get("BOOKSTORE_BOOKS")
     parents = Path(__file__).resolve().parents
     places = [Path(named)] if named else [parent / "shared" / "data" / "books.json" for parent in parents]
     for place in places:
         if place.is_file():
             return place
-    pytest.skip("the real books are not here; PLAIT_BOOKS names the file")
+    pytest.skip("the real books are not here; BOOKSTORE_BOOKS names the file")

@@ -2,65 +2,80 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
-from enum import Enum
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from plait.config import Limits, ServerConfig
+from plait.cli.configuration import OPTIONS, Option, build, gather, render
 
 __all__ = ["server_options"]
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add every option of a server to a command, which gets them as one ``config`` argument."""
+    """Add every option of a server to a command, which gets them as one ``config`` argument.
+
+    What no flag says, the environment or a file may (see :mod:`plait.cli.configuration`).
+    """
 
     @wraps(command)
-    def configured(**values: Any) -> None:
-        limits = Limits(**{one.name: values.pop(one.name) for one in fields(Limits)})
-        options = {one.name: values.pop(one.name) for one in _plain(ServerConfig)}
-        command(config=ServerConfig(limits=limits, **options), **values)
+    def configured(config_file: Path | None, print_config: bool, **values: Any) -> None:
+        context = click.get_current_context()
+        flags = {}
+        for name in OPTIONS.keys() & values.keys():
+            value = values.pop(name)
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                flags[name] = value
+        settings = gather(flags, os.environ, config_file, Path())
+        config = build(settings)
+        if print_config:
+            click.echo(render(settings), nl=False)
+        else:
+            command(config=config, **values)
 
     decorated: Callable[..., None] = configured
-    for kind in (Limits, ServerConfig):
-        hints = get_type_hints(kind, localns={"Path": Path})
-        for one in reversed(_plain(kind)):
-            decorated = _flag(one, hints[one.name])(decorated)
-    return decorated
+    for one in reversed(OPTIONS.values()):
+        if not one.is_argument:
+            decorated = _flag(one)(decorated)
+    return _of_configuration(decorated)
 
 
-def _plain(kind: type) -> list[Field[Any]]:
-    """The fields that are options themselves, not groups of options."""
-    return [one for one in fields(kind) if one.default is not MISSING and "argument" not in one.metadata]
+def _of_configuration(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option(
+        "--print-config", is_flag=True, help="Print the configuration as TOML, with the origin of each value."
+    )(command)
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Read options from this TOML file instead of [tool.plait] in pyproject.toml.",
+    )(command)
 
 
-def _flag(one: Field[Any], kind: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    name = one.name.replace("_", "-")
-    shown: dict[str, Any] = {"help": one.metadata["help"], "show_default": one.default not in (None, (), "")}
-    if "metavar" in one.metadata:
-        shown["metavar"] = one.metadata["metavar"]
-    if kind is bool:
-        if one.default:
-            return click.option(f"--{name}/--no-{name}", one.name, default=True, **shown)
-        return click.option(f"--{name}", one.name, is_flag=True, help=one.metadata["help"])
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        choices = click.Choice([member.value for member in kind])
-        return click.option(
-            f"--{name}",
-            one.name,
-            type=choices,
-            default=one.default.value,
-            callback=lambda ctx, param, value: kind(value),
-            **shown,
-        )
-    if kind == tuple[str, ...]:
-        return click.option(f"--{name}", one.name, multiple=True, **shown)
-    if kind == tuple[Path, ...]:
-        return click.option(f"--{name}", one.name, type=click.Path(path_type=Path), multiple=True, **shown)
-    if kind == Path | None:
-        return click.option(f"--{name}", one.name, type=click.Path(path_type=Path), default=None, **shown)
-    return click.option(f"--{name}", one.name, type=kind, default=one.default, **shown)
+def _flag(one: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    default = one.field.default
+    names = [one.flag, one.name]
+    given: dict[str, Any] = {
+        "help": one.field.metadata["help"],
+        "default": default,
+        "show_default": default not in (None, (), "", False) or type(default) is float,
+        "metavar": one.field.metadata.get("metavar"),
+    }
+    if one.kind is bool:
+        # Both ways, since a file or the environment may say the other.
+        names[0] = f"{one.flag}/--no-{one.flag[2:]}"
+    elif one.choices:
+        given["type"] = click.Choice(one.choices)
+        given["default"] = default.value
+        given["callback"] = lambda ctx, param, value: one.kind(value)
+    elif one.is_list or one.is_path:
+        given["type"] = click.Path(path_type=Path) if one.is_path else str
+        given["multiple"] = one.is_list
+    else:
+        given["type"] = one.kind
+    return click.option(*names, **given)

@@ -1,8 +1,6 @@
-"""``plait serve``: serve an ASGI application."""
+"""``plait serve``: serve an application, or the files of a directory."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import click
 
@@ -14,8 +12,14 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.argument("app", metavar="MODULE:APP")
+@click.argument("app", metavar="[MODULE:APP]", required=False)
 @server_options
-def command(app: str, config: ServerConfig) -> None:
-    """Serve an ASGI or WSGI application, such as hello:app, over HTTP/2 and HTTP/1.1."""
-    serve(replace(config, app=app))
+def command(config: ServerConfig) -> None:
+    """Serve an ASGI or WSGI application, such as hello:app, over HTTP/2 and HTTP/1.1.
+
+    With --static DIR, serve the files of a directory instead. Options may also come from PLAIT_* variables
+    and from a TOML file.
+    """
+    if config.app is None and config.static is None and not config.mount:
+        raise click.UsageError("missing argument MODULE:APP, or --static DIR")
+    serve(config)
