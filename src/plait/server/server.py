@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 from plait.config import HttpVersions, ServerConfig
@@ -22,7 +23,7 @@ from plait.server.applications import make_gateway
 from plait.server.endpoints import Listener, listeners
 from plait.server.gateway import MakeGateway
 
-__all__ = ["Server"]
+__all__ = ["Phase", "Server"]
 
 logger = logging.getLogger("plait.server")
 
@@ -45,6 +46,15 @@ def http_date(seconds: float) -> bytes:
     ).encode()
 
 
+class Phase(Enum):
+    """Where a server is in its life; health endpoints show it."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
 class Server:
     """Serves one application in this process.
 
@@ -55,12 +65,18 @@ class Server:
     Attributes:
         limits: What is taken from each client.
         listening: The listeners with the ports they really have, once started.
+        phase: Where the server is in its life.
+        reopeners: Called by :meth:`reopen`; each opens a log file anew that was moved away.
+        reloaders: Called by :meth:`reload`; each reads anew what may have changed, as certificates.
     """
 
     def __init__(self, config: ServerConfig, make: MakeGateway = make_gateway) -> None:
         self.config = config
         self.limits = config.limits
         self.listening: list[Listener] = []
+        self.phase = Phase.STARTING
+        self.reopeners: list[Callable[[], None]] = []
+        self.reloaders: list[Callable[[], None]] = []
         self._make_gateway = make
         self._drivers: set[ServerDriver] = set()
         self._sockets: list[asyncio.Server] = []
@@ -68,6 +84,7 @@ class Server:
         self._give_up = asyncio.Event()
         self._all_closed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._serving_loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until :meth:`stop` is called, then let what is in flight finish.
@@ -79,7 +96,13 @@ class Server:
             ConfigError: A certificate, key or address is wrong.
             PlaitError: The address is taken, or the application failed to start.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop = self._serving_loop = asyncio.get_running_loop()
+        try:
+            await self._serve(ready)
+        finally:
+            self.phase = Phase.STOPPED
+
+    async def _serve(self, ready: Callable[[Server], None] | None) -> None:
         # All that the user can get wrong comes before the application runs.
         prepared = [(one, self._context(one)) for one in listeners(self.config)]
         log = AccessLog(self._loop) if self.config.access_log else None
@@ -91,6 +114,8 @@ class Server:
             self._tick()
             for listener, context in prepared:
                 await self._listen(listener, context)
+            if self.phase is Phase.STARTING:
+                self.phase = Phase.SERVING
             if ready is not None:
                 ready(self)
             await self._stop.wait()
@@ -105,10 +130,37 @@ class Server:
             await _unless(self._give_up, self._gateway.shut_down())
 
     def stop(self) -> None:
-        """Begin to shut down; called again, give up on what is in flight."""
+        """Begin to shut down; called again, give up on what is in flight. Any thread may call it."""
+        if self._serving_loop is None:
+            self._begin_to_stop()
+            return
+        try:
+            self._serving_loop.call_soon_threadsafe(self._begin_to_stop)
+        except RuntimeError:
+            pass  # the loop is closed: the server has ended
+
+    def _begin_to_stop(self) -> None:
         if self._stop.is_set():
             self._give_up.set()
+        elif self.phase is not Phase.STOPPED:
+            self.phase = Phase.DRAINING
         self._stop.set()
+
+    def reopen(self) -> None:
+        """Open the log files anew; call it in the server's own thread."""
+        for reopen in self.reopeners:
+            reopen()
+
+    def reload(self) -> None:
+        """Read anew what may have changed on disk, certificates above all; call it in the server's own thread.
+
+        What cannot be read is logged, and the server goes on with what it had.
+        """
+        for reload in self.reloaders:
+            try:
+                reload()
+            except PlaitError as error:
+                logger.error("reload: %s", error)
 
     # -- listening -------------------------------------------------------------------------------
 
