@@ -31,7 +31,17 @@ _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search  # RFC 911
 
 #: What a request's head is judged by; all other fields pass through.
 _JUDGED = frozenset(
-    {b":method", b":path", b":authority", b":scheme", b"cookie", b"content-length", b"host", b"expect"}
+    {
+        b":method",
+        b":path",
+        b":authority",
+        b":scheme",
+        b":protocol",
+        b"cookie",
+        b"content-length",
+        b"host",
+        b"expect",
+    }
 )
 _NO_HOST = (b"host", b"")
 
@@ -90,6 +100,8 @@ class RequestHead:
         method: The method, case kept.
         authority: ``:authority``, or the ``host`` field where that is missing; may be empty.
         target: ``:path``, or the request target of HTTP/1.1 in origin or asterisk form.
+        protocol: What is to be spoken on the tunnel that the client asks for, by extended CONNECT
+            (RFC 8441 §4) or by HTTP/1.1's Upgrade: ``b"websocket"``, or ``b""`` for no tunnel.
         fields: The field section without pseudo-fields, with ``host`` first and one ``cookie``
             field at most.
         content_length: What the client declared, or None.
@@ -97,7 +109,16 @@ class RequestHead:
         refusal: The status code and the sentence to refuse the request with, or None.
     """
 
-    __slots__ = ("authority", "content_length", "expects_continue", "fields", "method", "refusal", "target")
+    __slots__ = (
+        "authority",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "method",
+        "protocol",
+        "refusal",
+        "target",
+    )
 
     def __init__(self, headers: Sequence[Field], limits: Limits) -> None:
         """Judge a received field section.
@@ -107,7 +128,7 @@ class RequestHead:
             limits: ``max_header_fields``, where cookie crumbs count one by one, before they are
                 joined; ``max_header_size``, counted as RFC 9113 §6.5.2 counts; ``max_target_size``.
         """
-        method = target = authority = b""
+        method = target = authority = protocol = b""
         host: bytes | None = None
         crumbs: list[bytes] | None = None
         self.refusal: tuple[int, str] | None = None
@@ -144,6 +165,8 @@ class RequestHead:
             elif name == b"expect":
                 self.expects_continue = value.lower() == b"100-continue"
                 append(field)
+            elif name == b":protocol":
+                protocol = value
 
         if host is not None:
             if authority and authority.lower() != host.lower():
@@ -166,9 +189,11 @@ class RequestHead:
             self.refusal = (431, f"the request's fields are more than {limits.max_header_size} bytes")
         if len(target) > limits.max_target_size:
             self.refusal = (414, f"the request target is longer than {limits.max_target_size} bytes")
-        if method == b"CONNECT":
-            self.refusal = (501, "this server opens no tunnels")
+        if method == b"CONNECT" and protocol != b"websocket":
+            # The engine has refused an extended CONNECT without scheme or path (RFC 8441 §4).
+            self.refusal = (501, "this server opens no tunnels but for WebSocket")
         self.method = method
+        self.protocol = protocol
         self.authority = authority
         self.target = target
         self.fields = fields

@@ -17,7 +17,7 @@ from hyperframe.frame import Frame
 from plait.config import Limits
 from plait.protocol.endpoint import ClientEndpoint, Endpoint
 from plait.protocol.events import Role
-from plait.protocol.exchange import Exchange
+from plait.protocol.exchange import Exchange, ServerExchange
 from plait.protocol.field_bytes import FieldCount
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
@@ -207,16 +207,23 @@ class ServerPair(_Pair):
 
     Args:
         serve: See above.
+        websockets: Whether it takes extended CONNECT.
         limits: Fields of ``Limits`` that differ from the default.
     """
 
-    def __init__(self, serve: Callable[[Exchange], None] | None = None, **limits: float) -> None:
+    def __init__(
+        self,
+        serve: Callable[[ServerExchange], None] | None = None,
+        *,
+        websockets: bool = False,
+        **limits: float,
+    ) -> None:
         super().__init__(peer_is_client=True)
         self.limits = Limits(**limits)  # type: ignore[arg-type]
         self.endpoint: ServerEndpoint = ServerEndpoint(
-            server_connection(ALPN_H2, self.limits, "https"), self.limits, self.now
+            server_connection(ALPN_H2, self.limits, "https", websockets=websockets), self.limits, self.now
         )
-        self.accepted: list[Exchange] = []
+        self.accepted: list[ServerExchange] = []
         self.serve = serve
         self.peer.initiate_connection()
         self.move()
@@ -251,12 +258,12 @@ class ServerPair(_Pair):
         self.move()
         return stream_id
 
-    def exchange_of(self, stream_id: int) -> Exchange:
+    def exchange_of(self, stream_id: int) -> ServerExchange:
         """Return the exchange that was accepted for a stream."""
         (found,) = [exchange for exchange in self.accepted if exchange.stream_id == stream_id]
         return found
 
-    def answer(self, exchange: Exchange, content: bytes = b"", status: int = 200) -> None:
+    def answer(self, exchange: ServerExchange, content: bytes = b"", status: int = 200) -> None:
         """Complete an exchange as an application would."""
         exchange.send_whole_response(status, [], content)
         self.endpoint.finished(exchange)

@@ -91,6 +91,12 @@ class Connection(Protocol):
     def send_informational_response(self, stream_id: int, fields: Fields) -> None:
         """Queue an interim response (RFC 9110 §15.2). Server only."""
 
+    def open_tunnel(self, stream_id: int, fields: Fields) -> int:
+        """Accept the tunnel that a request asks for, and return the status that says so. Server only.
+
+        From then on content is the tunnel's bytes, and its end what the end of TCP is (RFC 8441 §5).
+        """
+
     def send_data(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None:
         """Queue content."""
 

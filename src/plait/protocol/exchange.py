@@ -233,6 +233,32 @@ class Exchange:
         self.sent = _ENDED if end_stream else _CONTENT
         self.endpoint.on_output()
 
+    def open_tunnel(self, fields: FieldSection) -> None:
+        """Accept the tunnel that the request asks for (``request.protocol``).
+
+        From then on ``read`` and ``send_data`` carry its raw bytes, each way until its end, which is
+        what FIN is to TCP; ``abandon`` is what RST is (RFC 8441 §5).
+
+        Args:
+            fields: A validated field section (:func:`plait.fields.outbound_fields`).
+
+        Raises:
+            LocalProtocolError: The request asks for none, or its response began already.
+            ExchangeError: The exchange has ended.
+        """
+        if self.closed:
+            raise self._gone()
+        if self.request is None or not self.request.protocol or self.sent is not _HEAD:
+            raise LocalProtocolError("there is no tunnel to open")
+        # RFC 9110 §8.6: what switches to a tunnel has no content-length.
+        fields = [field for field in fields if field[0] != b"content-length"]
+        try:
+            self.status = self.endpoint.connection.open_tunnel(self.stream_id, fields)
+        except EngineError as error:
+            self._engine_refused(error)
+        self.sent = _CONTENT
+        self.endpoint.on_output()
+
     def sends_no_content(self, status: int) -> bool:
         """Whether what the application sends as content is dropped (RFC 9110 §6.4.1, §9.3.2)."""
         return status in _WITHOUT_CONTENT or (self.request is not None and self.request.method == b"HEAD")
@@ -315,6 +341,7 @@ class Exchange:
             self.received is _ENDED
             or self.request is None
             or self.request.expects_continue
+            or self.request.protocol != b""
             or self.status >= 300
             or self.endpoint.connection.ends_early
         )

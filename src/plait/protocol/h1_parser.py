@@ -7,6 +7,7 @@ on input that is still incomplete too, and the rules for the fields that frame a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from httptools import (
@@ -28,7 +29,9 @@ EMPTY_LINE = b"\r\n\r\n"
 _SLICE = 16_384
 #: What a start line has beside its target: the longest method, spaces, version, the empty line.
 _START_LINE = 64
-_FRAMING_FIELDS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
+_FRAMING_FIELDS = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
+)
 
 
 class HeadReader:
@@ -51,6 +54,7 @@ class HeadReader:
         chunked: Whether the content is chunked.
         keep_alive: Whether the sender keeps the connection open afterwards (RFC 9112 §9.3).
         expects_continue: Whether the client waits for a 100 (RFC 9110 §10.1.1).
+        upgrade: What the sender would rather speak on this connection, in lower-case (RFC 9110 §7.8).
     """
 
     __slots__ = (
@@ -70,6 +74,7 @@ class HeadReader:
         "host",
         "keep_alive",
         "target",
+        "upgrade",
         "version",
     )
 
@@ -193,7 +198,7 @@ class HeadReader:
                     parser.feed_data(piece)
                     self._check_limits()
         except HttpParserUpgrade:
-            self._reusable = False  # RFC 9110 §7.8: a server may ignore Upgrade, and this one does
+            self._reusable = False  # RFC 9110 §7.8: whoever reads the head may ignore it
         except HttpParserError as error:
             if not self.complete:
                 raise self._malformed(error) from None
@@ -233,7 +238,8 @@ class HeadReader:
         self.content_length = None
         self.chunked = False
         self.expects_continue = False
-        options = b""
+        self.upgrade: Sequence[bytes] = ()
+        options = upgrade = b""
         for name, value in self.fields:
             if name not in _FRAMING_FIELDS:
                 continue
@@ -248,6 +254,8 @@ class HeadReader:
                 self.content_length = int(value)
             elif name == b"expect":
                 self.expects_continue = value.lower() == b"100-continue" and version == "1.1"
+            elif name == b"upgrade":
+                upgrade = upgrade + b"," + value if upgrade else value
             elif version == "1.0":
                 # RFC 9112 §6.1: the framing of such a message is faulty.
                 raise RemoteProtocolError("Transfer-Encoding does not exist in HTTP/1.0.")
@@ -266,6 +274,8 @@ class HeadReader:
         else:
             tokens = [token.strip(b" \t") for token in options.split(b",")]
             self.keep_alive = b"close" not in tokens and (version == "1.1" or b"keep-alive" in tokens)
+            if upgrade and b"upgrade" in tokens and version == "1.1":
+                self.upgrade = [name.strip(b" \t") for name in upgrade.lower().split(b",")]
 
 
 def _wrong_version() -> RemoteProtocolError:

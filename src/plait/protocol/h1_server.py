@@ -7,12 +7,13 @@ is over, so responses are in order, and a malformed request is answered after th
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 from httptools import HttpRequestParser
 
 from plait.config import Limits
 from plait.errors import LocalProtocolError, RemoteProtocolError
-from plait.protocol.events import ErrorCode, Fields, RequestReceived
+from plait.protocol.events import DataReceived, ErrorCode, Fields, RequestReceived
 from plait.protocol.h1 import (
     CHUNKED,
     CLOSE,
@@ -25,6 +26,7 @@ from plait.protocol.h1 import (
     field_lines,
     status_line,
 )
+from plait.protocol.h1_content import UntilCloseReader
 from plait.protocol.h1_parser import EMPTY_LINE, HeadReader
 
 __all__ = ["H1Server"]
@@ -35,10 +37,22 @@ _HOST = re.compile(
 ).fullmatch
 #: RFC 9112 §3.2.2; the fragment that is no part of it was refused before.
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL).fullmatch
+_WEBSOCKET = (b":protocol", b"websocket")
 #: Bytes of requests read ahead of the one being answered.
 _READ_AHEAD_MAX = 65_536
 #: Bytes of content read and thrown away after the response, to keep the connection.
 _DISCARD_MAX = 65_536
+
+
+class _Tunnel(Enum):
+    """Whether the request being answered makes a tunnel of the connection (RFC 9110 §7.8)."""
+
+    NONE = "none"
+    ASKED = "asked"
+    OPEN = "open"
+
+
+_NO_TUNNEL, _ASKED, _OPEN = _Tunnel
 
 
 class H1Server(H1Connection):
@@ -47,6 +61,7 @@ class H1Server(H1Connection):
     Args:
         limits: What is taken from one connection.
         scheme: ``b"https"`` or ``b"http"``, as the transport is; no request can say otherwise.
+        websockets: Whether requests to speak WebSocket are passed on as such.
     """
 
     __slots__ = (
@@ -57,9 +72,11 @@ class H1Server(H1Connection):
         "_head_only",
         "_max_pipelined",
         "_scheme",
+        "_tunnel",
+        "_websockets",
     )
 
-    def __init__(self, limits: Limits, scheme: bytes) -> None:
+    def __init__(self, limits: Limits, scheme: bytes, *, websockets: bool = False) -> None:
         super().__init__(
             HeadReader(
                 HttpRequestParser,
@@ -80,6 +97,8 @@ class H1Server(H1Connection):
         #: Bytes still thrown away of a request that was answered before it was whole.
         self._discard = 0
         self._eof = False
+        self._websockets = websockets
+        self._tunnel = _NO_TUNNEL
 
     @property
     def capacity(self) -> int:
@@ -108,7 +127,10 @@ class H1Server(H1Connection):
         if self._closed:
             return
         self._eof = True
-        if self._reader is not None:
+        if self._tunnel is _OPEN:
+            self._reader = None
+            self._events.append(DataReceived(self._stream_id, b"", True))
+        elif self._reader is not None or self._tunnel is _ASKED:
             self._fail(ErrorCode.CANCEL, b"The client closed the connection in the middle of a request.")
         elif not self._active:
             self._close_at_eof()
@@ -162,8 +184,14 @@ class H1Server(H1Connection):
             (b":path", target),
             *head.fields,
         )
+        ends = reader is None
+        self._tunnel = _NO_TUNNEL
+        if head.upgrade and ends and method == b"GET" and self._websockets and b"websocket" in head.upgrade:
+            self._tunnel = _ASKED
+            headers = (*headers[:4], _WEBSOCKET, *headers[4:])
+            ends = False
         head.start()
-        self._events.append(RequestReceived(self._stream_id, headers, reader is None))
+        self._events.append(RequestReceived(self._stream_id, headers, ends))
 
     def _control_data(self, method: bytes) -> tuple[bytes, bytes]:
         """Return authority and target (RFC 9112 §3.2 and §3.3)."""
@@ -278,6 +306,22 @@ class H1Server(H1Connection):
         elif self.http_version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
         self._queue_head(lines, framing, left, end_stream=end_stream)
+
+    def open_tunnel(self, stream_id: int, fields: Fields) -> int:
+        """Switch to the protocol asked for (RFC 9110 §15.2.2); what came behind the request is its.
+
+        Raises:
+            LocalProtocolError: No request on this stream is waiting for its response.
+        """
+        self._require_waiting(stream_id)
+        self._tunnel = _OPEN
+        self._reader = UntilCloseReader()
+        self._keep_alive = False
+        lines = [status_line(b"101"), b"connection: Upgrade\r\nupgrade: websocket\r\n"]
+        lines += map(field_line, fields)
+        self._queue_head(lines, CLOSE, 0, end_stream=False)
+        self._advance()
+        return 101
 
     def _require_waiting(self, stream_id: int) -> None:
         if stream_id != self._stream_id or self._sending is not TO_SEND:

@@ -68,6 +68,7 @@ class H2Connection:
         stream_window: Flow-control window of each stream, in bytes.
         connection_window: Flow-control window of the connection, in bytes.
         header_table_size: Bytes of HPACK's dynamic table, of each direction's, at most.
+        connect_protocol: Whether a server says that it takes extended CONNECT (RFC 8441 §3).
         field_count: What counts field sections, or None.
 
     Attributes:
@@ -114,6 +115,7 @@ class H2Connection:
         stream_window: int,
         connection_window: int,
         header_table_size: int = _HEADER_TABLE_SIZE,
+        connect_protocol: bool = False,
         field_count: FieldCount | None = None,
     ) -> None:
         engine = Engine(
@@ -139,6 +141,8 @@ class H2Connection:
         if self._server:
             # RFC 9218 §2.1: say at once that RFC 7540's priority tree is not used here.
             settings[Setting.NO_RFC7540_PRIORITIES] = 1
+            if connect_protocol:
+                settings[Setting.ENABLE_CONNECT_PROTOCOL] = 1
             advertised = {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams}
             engine.initiate_connection(
                 {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams + _SLACK}
@@ -292,6 +296,11 @@ class H2Connection:
         if self._field_count is not None:
             self._field_count.add_request(fields)
         return stream_id
+
+    def open_tunnel(self, stream_id: int, fields: Fields) -> int:
+        # RFC 8441 §5: as any CONNECT, accepted with a 2xx.
+        self.send_response(stream_id, [(b":status", b"200"), *fields], end_stream=False)
+        return 200
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         if self._closed:

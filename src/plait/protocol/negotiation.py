@@ -30,18 +30,20 @@ def sniff(first_bytes: bytes) -> str | None:
     return ALPN_HTTP_1_1
 
 
-def server_connection(protocol: str, limits: Limits, scheme: str) -> Connection:
+def server_connection(protocol: str, limits: Limits, scheme: str, *, websockets: bool = False) -> Connection:
     """Make a server's connection.
 
     Args:
         protocol: The ALPN name of the version.
         limits: What is taken from the client.
         scheme: ``"https"`` or ``"http"``, as the transport is.
+        websockets: Whether clients may ask for a tunnel to speak WebSocket on.
     """
     if protocol != ALPN_H2:
-        return H1Server(limits, scheme.encode())
+        return H1Server(limits, scheme.encode(), websockets=websockets)
     return H2Connection(
         Role.SERVER,
+        connect_protocol=websockets,
         max_concurrent_streams=limits.max_concurrent_streams,
         max_header_fields=limits.max_header_fields,
         max_header_size=limits.max_header_size,
