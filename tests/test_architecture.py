@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
 
 # Libraries that only some modules may know, by the prefix of the module's name.
 RESERVED = {
-    "asyncio": ("drivers", "server", "client", "lab"),
+    "asyncio": ("drivers", "server", "client", "lab", "integrations"),
     "socket": ("drivers", "server", "client", "lab"),
     "ssl": ("drivers", "server", "client", "lab", "certificates"),
     "threading": ("drivers", "client", "lab"),

@@ -1,0 +1,417 @@
+"""One exchange as the channel of a Twisted request.
+
+What :class:`twisted.web.http.HTTPChannel` does for a request over HTTP/1.1 decides what is right here,
+where "the connection" is the request's own stream: losing it ends this request and no other.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IConsumer, IPushProducer, ISSLTransport, ITransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from plait.errors import ExchangeError, LocalProtocolError
+from plait.fields import FieldSection, outbound_fields
+from plait.protocol.events import ErrorCode
+from plait.protocol.exchange import Half, ServerExchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from plait.integrations.twisted.protocol import SiteProtocol
+
+__all__ = ["SecureStream", "Stream"]
+
+_HEAD, _CONTENT, _ENDED = Half
+
+
+class _State(Enum):
+    """How far a stream's request has come."""
+
+    RECEIVING = "receiving"  # its content is on its way
+    HANDLED = "handled"  # the resource has it
+    LOSING = "losing"  # what was written is on its way, then the stream is reset
+    DONE = "done"  # finished or lost; nobody is told anything more
+
+
+_RECEIVING, _HANDLED, _LOSING, _DONE = _State
+
+
+class _Producing(Enum):
+    """What the producer of a response does."""
+
+    NONE = "none"  # there is no producer
+    PUSHING = "pushing"
+    PAUSED = "paused"  # a push producer that was told to wait
+    PULLED = "pulled"  # a pull producer that will be asked in the next turn
+    AWAITED = "awaited"  # a pull producer that will be asked when there is room
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class Stream:
+    """What a request writes to, and hears the client by.
+
+    Args:
+        exchange: The request and its response.
+        connection: The connection it is on.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_exchange",
+        "_producer",
+        "_producing",
+        "_reading",
+        "_request",
+        "_state",
+    )
+
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(self, exchange: ServerExchange, connection: SiteProtocol) -> None:
+        self._exchange = exchange
+        self._connection = connection
+        self._request: Any = None
+        self._producer: Any = None
+        self._producing = _Producing.NONE
+        self._reading = True
+        self._state = _RECEIVING
+
+    @property
+    def site(self) -> Any:
+        """The site."""
+        return self._connection.site
+
+    @property
+    def factory(self) -> Any:
+        """The factory, which is the site."""
+        return self._connection.factory
+
+    @property
+    def transport(self) -> Stream:
+        """The stream itself: what a request does to its transport is done to the stream."""
+        return self
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the request, and give it what has arrived."""
+        exchange = self._exchange
+        head = exchange.request
+        if head.refusal is not None:
+            status, sentence = head.refusal
+            self._answer(status, sentence.encode() + b"\n")
+            self._end()
+            return
+        try:
+            request = self._request = self._connection.make_request(self)
+            headers = request.requestHeaders
+            for name, value in head.fields:
+                headers.addRawHeader(name, value)
+            length = head.content_length
+            request.gotLength(0 if length is None and exchange.received is _ENDED else length)
+            request.parseCookies()
+        except Exception:
+            self._fail("while beginning a request")
+            return
+        if head.expects_continue:
+            exchange.send_informational_response(100, [])
+        exchange.on_progress = self._progress
+        self._receive()
+
+    def _receive(self) -> None:
+        """Give the request its content; what it takes is credited to the client."""
+        exchange = self._exchange
+        try:
+            while self._reading and self._state is _RECEIVING:
+                data = exchange.read()
+                if data is None:
+                    exchange.waiting_since = exchange.endpoint.now
+                    return
+                exchange.waiting_since = None
+                if data:
+                    self._request.handleContentChunk(data)
+                else:
+                    self._state = _HANDLED
+                    head = exchange.request
+                    if exchange.trailers:
+                        self._request.trailers = received = Headers()
+                        for name, value in exchange.trailers:
+                            received.addRawHeader(name, value)
+                    self._request.requestReceived(head.method, head.target, b"HTTP/2")
+        except ExchangeError:
+            pass  # _progress tells the request
+        except Exception:
+            self._fail("while receiving {request}")
+
+    def _progress(self) -> None:
+        """Something changed: content came, there is room again, or the stream is closed."""
+        exchange = self._exchange
+        if exchange.closed:
+            if exchange.error is not None or exchange.sent is not _ENDED:
+                self._lost(self._reason())
+            return
+        if self._state is _RECEIVING:
+            self._receive()
+        if self._producing is _Producing.PAUSED:
+            if not exchange.queued:
+                self._producing = _Producing.PUSHING
+                self._tell_producer("resumeProducing")
+        elif self._producing is _Producing.AWAITED:
+            if not exchange.queued:
+                self._pull_soon()
+        elif self._state is _LOSING and not exchange.queued:
+            self.abortConnection()
+
+    def _reason(self) -> Failure:
+        """Say why the client is gone, in Twisted's words."""
+        if self._exchange.endpoint.closed:
+            return self._connection.reason
+        return Failure(ConnectionLost(str(self._exchange.error or "the stream was reset")))
+
+    def _lost(self, reason: Failure) -> None:
+        """Tell the request that its client is gone."""
+        if self._state is _DONE:
+            return
+        producer, request = self._producer, self._request
+        self._end()
+        with self._log.failuresHandled("while telling {request} of a lost stream", request=request):
+            if producer is not None:
+                producer.stopProducing()
+        with self._log.failuresHandled("while telling {request} of a lost stream", request=request):
+            request.connectionLost(reason)
+
+    def _end(self) -> None:
+        """Let go of the exchange and the request."""
+        exchange = self._exchange
+        self._state = _DONE
+        self._producing = _Producing.NONE
+        self._producer = self._request = None
+        exchange.on_progress = None
+        exchange.waiting_since = None
+        exchange.endpoint.finished(exchange)
+
+    def _fail(self, doing: str) -> None:
+        """Log the exception being handled, and end the request after it."""
+        self._log.failure(doing, request=self._request)
+        if self._exchange.sent is _HEAD:
+            self._answer(500, b"Internal Server Error\n")
+        else:
+            self._exchange.abandon(ErrorCode.INTERNAL_ERROR)
+        if self._request is None:
+            self._end()
+        else:
+            self._later(self._lost, Failure(ConnectionAborted()))
+
+    def _answer(self, status: int, content: bytes) -> None:
+        """Answer without a request object."""
+        fields: FieldSection = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(content)),
+        ]
+        try:
+            self._exchange.send_whole_response(status, fields, content)
+        except (ExchangeError, LocalProtocolError):
+            pass  # the client is gone
+
+    def _later(self, callback: Callable[..., object], *args: object) -> None:
+        self._connection.callLater(0, callback, *args)
+
+    # -- what a request calls --------------------------------------------------------------------
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Send the response's head.
+
+        Args:
+            version: Not sent over HTTP/2.
+            code: The status code.
+            reason: Not sent over HTTP/2.
+            headers: The field section; connection-specific fields are left out.
+        """
+        exchange = self._exchange
+        if exchange.closed:
+            return
+        try:
+            fields = outbound_fields(
+                [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
+            )
+            lengths = {value for name, value in fields if name == b"content-length"}
+            length: int | None = None
+            if lengths:
+                value = lengths.pop()
+                if lengths or not value.isdigit():
+                    raise LocalProtocolError(f"content-length {value!r} is not the one length of the content")
+                length = int(value)
+            exchange.send_response(int(code), fields, content_length=length)
+        except ExchangeError:
+            pass  # _progress tells the request
+        except LocalProtocolError:
+            self._fail("while sending the response to {request}")
+
+    def write(self, data: bytes) -> None:
+        """Send content of the response."""
+        exchange = self._exchange
+        if self._state is _LOSING or exchange.closed:
+            return
+        if not isinstance(data, bytes):
+            if isinstance(data, str):
+                raise TypeError("Data must not be str")
+            data = bytes(data)
+        try:
+            exchange.send_data(data)
+        except ExchangeError:
+            return  # _progress tells the request
+        except LocalProtocolError:
+            self._fail("while sending the response to {request}")
+            return
+        if self._producing is _Producing.PUSHING and exchange.queued > self._connection.limits.write_buffer:
+            self._producing = _Producing.PAUSED
+            exchange.endpoint.waiting_to_write.add(exchange)
+            self._tell_producer("pauseProducing")
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Send pieces of content."""
+        self.write(b"".join(data))
+
+    def requestDone(self, request: Any) -> None:
+        """End the response: the request is finished."""
+        if self._state is _DONE:
+            return
+        exchange = self._exchange
+        if self._state is not _LOSING and not exchange.closed and exchange.sent is _CONTENT:
+            try:
+                exchange.send_data(b"", end_stream=True)
+            except ExchangeError:
+                pass
+            except LocalProtocolError:
+                self._log.failure("while ending the response to {request}", request=request)
+        self._end()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Refuse a request that Twisted cannot parse (multipart content)."""
+        self._answer(400, b"Bad Request\n")
+        self._later(self._lost, Failure(ConnectionDone()))
+
+    # -- ITransport ------------------------------------------------------------------------------
+
+    def loseConnection(self) -> None:
+        """Reset the stream once what was written has left.
+
+        A response that is not finished never looks complete (RFC 9113 §8.1.1).
+        """
+        if self._state in (_RECEIVING, _HANDLED):
+            self._state = _LOSING
+            if self._exchange.queued:
+                self._exchange.endpoint.waiting_to_write.add(self._exchange)
+            else:
+                self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """Reset the stream now."""
+        if self._state is not _DONE:
+            self._state = _LOSING
+            self._exchange.abandon(ErrorCode.CANCEL)
+            self._later(self._lost, Failure(ConnectionDone()))
+
+    def getPeer(self) -> Any:
+        """Return the client's address."""
+        return self._connection.peer
+
+    def getHost(self) -> Any:
+        """Return this end's address."""
+        return self._connection.host
+
+    def isSecure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self._connection.secure
+
+    # -- IConsumer -------------------------------------------------------------------------------
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Take a producer of content.
+
+        Args:
+            producer: A push producer is paused while more than ``Limits.write_buffer`` bytes wait; a
+                pull producer is asked while fewer do.
+            streaming: Whether it pushes.
+
+        Raises:
+            RuntimeError: There is one already.
+        """
+        if self._producer is not None:
+            raise RuntimeError(
+                f"Cannot register producer {producer}, because producer {self._producer} was never "
+                "unregistered."
+            )
+        if self._state is _DONE:
+            producer.stopProducing()
+            return
+        self._producer = producer
+        if streaming:
+            self._producing = _Producing.PUSHING
+        else:
+            self._pull_soon()
+
+    def unregisterProducer(self) -> None:
+        """Take note that the producer has produced all."""
+        self._producer = None
+        self._producing = _Producing.NONE
+
+    def _pull_soon(self) -> None:
+        self._producing = _Producing.PULLED
+        self._later(self._pull, self._producer)
+
+    def _pull(self, producer: Any) -> None:
+        """Ask a pull producer once, and again when there is room."""
+        if producer is not self._producer or self._producing is not _Producing.PULLED:
+            return
+        self._tell_producer("resumeProducing")
+        if self._producing is _Producing.PULLED:
+            exchange = self._exchange
+            if exchange.queued < self._connection.limits.write_buffer:
+                self._pull_soon()
+            else:
+                self._producing = _Producing.AWAITED
+                exchange.endpoint.waiting_to_write.add(exchange)
+
+    def _tell_producer(self, what: str) -> None:
+        try:
+            getattr(self._producer, what)()
+        except Exception:
+            self._producer = None
+            self._producing = _Producing.NONE
+            self._fail("while producing the response to {request}")
+
+    # -- IPushProducer: the content of the request -----------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """Leave further content with the client: it gets no credit."""
+        self._reading = False
+
+    def resumeProducing(self) -> None:
+        """Take content again."""
+        self._reading = True
+        if self._state is _RECEIVING and not self._exchange.closed:
+            self._receive()
+
+    def stopProducing(self) -> None:
+        """Want nothing more of this request."""
+        self.abortConnection()
+
+
+@implementer(ISSLTransport)
+class SecureStream(Stream):
+    """A stream of a connection with TLS."""
+
+    __slots__ = ()
+
+    def getPeerCertificate(self) -> Any:
+        """Return the client's certificate, or None."""
+        return self._connection.transport.getPeerCertificate()  # type: ignore[union-attr]

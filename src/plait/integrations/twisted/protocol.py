@@ -1,0 +1,180 @@
+"""One connection of a site: chooses the version of HTTP; HTTP/2 is plait's, HTTP/1.1 Twisted's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.interfaces import IHandshakeListener, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.iweb import INonQueuedRequestFactory
+from zope.interface import implementer
+
+from plait.config import Limits
+from plait.drivers.aio_server import ServerDriver
+from plait.integrations.twisted.channel import Stream
+from plait.integrations.twisted.transport import ReactorLoop, ReactorTransport
+from plait.protocol.negotiation import ALPN_H2, server_connection, sniff
+from plait.protocol.server_endpoint import ServerEndpoint
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from plait.integrations.twisted.connections import Connections
+    from plait.protocol.exchange import ServerExchange
+
+__all__ = ["SiteProtocol"]
+
+
+@lru_cache(maxsize=16)
+def _limits(limits: Limits, idle: float | None) -> Limits:
+    """Return limits with Twisted's idle timeout, where None is for ever."""
+    return replace(limits, keep_alive=inf if idle is None else idle)
+
+
+@implementer(IHandshakeListener)
+class SiteProtocol(Protocol):
+    """One connection, until its version of HTTP is known; then that version's protocol takes over.
+
+    It is also what :class:`plait.drivers.aio_server.Site` is to the connection's driver.
+
+    Args:
+        connections: The site's.
+        limits: What is taken from the client.
+
+    Attributes:
+        site: The site.
+        requestFactory: Makes its requests.
+        timeOut: Seconds the connection may stay idle, or None.
+        callLater: The reactor's.
+        limits: What is taken from the client.
+        peer: The client's address.
+        host: This end's address.
+        secure: Whether TLS is spoken.
+        reason: Why the connection was lost.
+    """
+
+    site: Any = None
+    requestFactory: Any = None
+    timeOut: float | None = None
+    callLater: Any = None
+
+    def __init__(self, connections: Connections, limits: Limits) -> None:
+        self._connections = connections
+        self._first_bytes = b""
+        self._http1: HTTPChannel | None = None
+        self.limits = limits
+        self.reason: Failure = connectionDone
+
+    # -- what Twisted calls ----------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        self._connections.opened(self)
+        transport: Any = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        self.peer = transport.getPeer()
+        self.host = transport.getHost()
+        self.secure: bool = ISSLTransport.providedBy(transport)
+        self.limits = _limits(self.limits, self.timeOut)
+        self.reactor = self.site.reactor
+        loop = ReactorLoop(self.reactor)
+        self._driver = ServerDriver(cast("AbstractEventLoop", loop), self)
+        self._transport = ReactorTransport(transport, self._driver, loop)
+        self._driver.connection_made(self._transport)
+        self._driver.scheme = "https" if self.secure else "http"
+
+    def handshakeCompleted(self) -> None:
+        """Begin, now that TLS has said with which version."""
+        protocol = self.transport.negotiatedProtocol  # type: ignore[union-attr]
+        if protocol is not None:
+            self._speak(protocol.decode("ascii"))
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._http1 is not None:
+            self._http1.dataReceived(data)
+            return
+        data = self._first_bytes = self._first_bytes + data
+        protocol = getattr(self.transport, "negotiatedProtocol", None)
+        name = sniff(data) if protocol is None else protocol.decode("ascii")
+        if name is not None:
+            self._first_bytes = b""
+            self._speak(name)
+            self.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason
+        self._connections.closed(self)
+        if self._http1 is not None:
+            self._http1.connectionLost(reason)
+        else:
+            self.__dict__.pop("dataReceived", None)
+            self._transport.lost()
+            self._driver.connection_lost(ConnectionError(reason.getErrorMessage()))
+
+    # -- the version -----------------------------------------------------------------------------
+
+    def _speak(self, name: str) -> None:
+        """Let a version's own protocol take over."""
+        if name == ALPN_H2:
+            self._driver.adopt(self.make_endpoint(name, self._driver.scheme))
+            self.dataReceived = self._driver.data_received  # type: ignore[method-assign]
+            self._driver.flush()
+            return
+        self._transport.hand_over()
+        channel = self._http1 = HTTPChannel()
+        for attribute in ("factory", "site", "requestFactory", "timeOut", "callLater"):
+            setattr(channel, attribute, getattr(self, attribute))
+        channel.makeConnection(self.transport)
+
+    # -- what the site's connections call --------------------------------------------------------
+
+    def expire(self, now: float) -> None:
+        """Act on deadlines that have passed; HTTP/1.1 keeps its own."""
+        if self._http1 is None:
+            self._driver.expire(now)
+
+    def shut_down(self) -> None:
+        """Let what is in flight finish, then close."""
+        channel = self._http1
+        if channel is None:
+            self._driver.shut_down()
+        elif channel.requests:
+            channel.persistent = False  # it closes after the response
+        else:
+            channel.loseConnection()
+
+    def terminate(self) -> None:
+        """Close now, with what is in flight."""
+        if self._http1 is not None:
+            self._http1.loseConnection()
+        elif self._driver.endpoint is not None:
+            self._driver.endpoint.terminate()
+
+    # -- what the driver calls (plait.drivers.aio_server.Site) -----------------------------------
+
+    def opened(self, driver: ServerDriver) -> None:
+        """Nothing to do: the site knows the connection already."""
+
+    def closed(self, driver: ServerDriver) -> None:
+        """Nothing to do: the site is told of the connection's end."""
+
+    def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint:
+        connection = server_connection(ALPN_H2, self.limits, scheme)
+        return ServerEndpoint(connection, self.limits, self.reactor.seconds())
+
+    def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        Stream(exchange, self).begin()
+
+    # -- what streams call -----------------------------------------------------------------------
+
+    def make_request(self, stream: Stream) -> Any:
+        """Make the request object of a stream."""
+        factory = self.requestFactory
+        if INonQueuedRequestFactory.providedBy(factory):
+            return factory(stream)
+        return factory(stream, False)
