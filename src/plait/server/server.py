@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -23,7 +24,7 @@ from plait.server.applications import make_gateway
 from plait.server.endpoints import Listener, listeners
 from plait.server.gateway import MakeGateway
 
-__all__ = ["Phase", "Server"]
+__all__ = ["Bound", "Phase", "Server", "bind"]
 
 logger = logging.getLogger("plait.server")
 
@@ -55,12 +56,67 @@ class Phase(Enum):
     STOPPED = "stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A socket that is bound, and what TLS on it takes.
+
+    Attributes:
+        listener: Where it listens, with the port it really has.
+        socket: The socket; several processes may accept from it.
+        context: The context, made before workers are, so that they share the keys of session tickets.
+    """
+
+    listener: Listener
+    socket: socket.socket
+    context: ssl.SSLContext | None
+
+
+def bind(config: ServerConfig) -> list[Bound]:
+    """Make the sockets and TLS contexts that a configuration asks for; nothing is accepted yet.
+
+    Raises:
+        ConfigError: A certificate, key or address is wrong.
+        PlaitError: The address is taken.
+    """
+    # All that the user can get wrong comes before the first socket.
+    prepared = [(one, _context(one, config.http)) for one in listeners(config)]
+    return [_bind(listener, context) for listener, context in prepared]
+
+
+def _context(listener: Listener, versions: HttpVersions) -> ssl.SSLContext | None:
+    if listener.cert is None or listener.key is None:
+        return None
+    return server_context(listener.cert, listener.key, versions, chain=listener.chain)
+
+
+def _bind(listener: Listener, context: ssl.SSLContext | None) -> Bound:
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        made = socket.socket(family, kind, number)
+        made.setblocking(False)
+        if os.name == "posix":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        # A port that is taken shows at the first of the two calls or at the second.
+        made.listen(listener.backlog)
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or 0
+        # Resolvers number their errors from below zero.
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
+        where = f"{listener.host} port {listener.port}"
+        raise PlaitError(f"cannot listen on {where}: {reason.lower()}") from error
+    return Bound(replace(listener, port=made.getsockname()[1]), made, context)
+
+
 class Server:
     """Serves one application in this process.
 
     Args:
         config: What, where and how.
         make: Makes the gateway of another kind of application than ``config.app`` can name.
+        bound: What to listen with, when it was made beforehand for several processes.
 
     Attributes:
         limits: What is taken from each client.
@@ -70,7 +126,12 @@ class Server:
         reloaders: Called by :meth:`reload`; each reads anew what may have changed, as certificates.
     """
 
-    def __init__(self, config: ServerConfig, make: MakeGateway = make_gateway) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        make: MakeGateway = make_gateway,
+        bound: Sequence[Bound] | None = None,
+    ) -> None:
         self.config = config
         self.limits = config.limits
         self.listening: list[Listener] = []
@@ -78,6 +139,7 @@ class Server:
         self.reopeners: list[Callable[[], None]] = []
         self.reloaders: list[Callable[[], None]] = []
         self._make_gateway = make
+        self._bound = bound
         self._drivers: set[ServerDriver] = set()
         self._sockets: list[asyncio.Server] = []
         self._stop = asyncio.Event()
@@ -97,14 +159,16 @@ class Server:
             PlaitError: The address is taken, or the application failed to start.
         """
         self._loop = self._serving_loop = asyncio.get_running_loop()
+        # All that the user can get wrong comes before the application runs.
+        if self._bound is None:
+            self._bound = bind(self.config)
         try:
-            await self._serve(ready)
+            await self._serve(self._bound, ready)
         finally:
             self.phase = Phase.STOPPED
+            self._stop_listening()
 
-    async def _serve(self, ready: Callable[[Server], None] | None) -> None:
-        # All that the user can get wrong comes before the application runs.
-        prepared = [(one, self._context(one)) for one in listeners(self.config)]
+    async def _serve(self, bound: Sequence[Bound], ready: Callable[[Server], None] | None) -> None:
         log = AccessLog(self._loop) if self.config.access_log else None
         self._gateway = self._make_gateway(self.config, self._loop, log)
         if not await _unless(self._stop, self._gateway.start_up()):
@@ -112,8 +176,8 @@ class Server:
         try:
             self.start = self._gateway.start
             self._tick()
-            for listener, context in prepared:
-                await self._listen(listener, context)
+            for one in bound:
+                await self._listen(one)
             if self.phase is Phase.STARTING:
                 self.phase = Phase.SERVING
             if ready is not None:
@@ -125,8 +189,6 @@ class Server:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            for listening in self._sockets:
-                listening.close()
             await _unless(self._give_up, self._gateway.shut_down())
 
     def stop(self) -> None:
@@ -152,7 +214,7 @@ class Server:
             reopen()
 
     def reload(self) -> None:
-        """Read anew what may have changed on disk, certificates above all; call it in the server's own thread.
+        """Read anew what may have changed, as certificates; call it in the server's own thread.
 
         What cannot be read is logged, and the server goes on with what it had.
         """
@@ -164,35 +226,28 @@ class Server:
 
     # -- listening -------------------------------------------------------------------------------
 
-    def _context(self, listener: Listener) -> ssl.SSLContext | None:
-        if listener.cert is None or listener.key is None:
-            return None
-        return server_context(listener.cert, listener.key, self.config.http, chain=listener.chain)
-
-    async def _listen(self, listener: Listener, context: ssl.SSLContext | None) -> None:
+    async def _listen(self, bound: Bound) -> None:
         tls: dict[str, Any] = {}
-        if context is not None:
+        if bound.context is not None:
             tls = {
-                "ssl": context,
+                "ssl": bound.context,
                 "ssl_handshake_timeout": self.limits.handshake_timeout,
                 "ssl_shutdown_timeout": _TICK,
             }
-        try:
-            server = await self._loop.create_server(
-                lambda: ServerDriver(self._loop, self),
-                listener.host,
-                listener.port,
-                backlog=listener.backlog,
-                **tls,
-            )
-        except (OSError, UnicodeError) as error:
-            number = getattr(error, "errno", None) or 0
-            # The loop wraps what the system says; resolvers number their errors from below zero.
-            reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
-            where = f"{listener.host} port {listener.port}"
-            raise PlaitError(f"cannot listen on {where}: {reason.lower()}") from error
+        server = await self._loop.create_server(
+            lambda: ServerDriver(self._loop, self),
+            sock=bound.socket.dup(),  # which the loop closes in its own way
+            backlog=bound.listener.backlog,
+            **tls,
+        )
         self._sockets.append(server)
-        self.listening.append(replace(listener, port=server.sockets[0].getsockname()[1]))
+        self.listening.append(bound.listener)
+
+    def _stop_listening(self) -> None:
+        for server in self._sockets:
+            server.close()
+        for bound in self._bound or ():
+            bound.socket.close()
 
     # -- what drivers ask (drivers.aio_server.Site) ------------------------------------------------------
 
@@ -225,8 +280,7 @@ class Server:
 
     async def _drain(self) -> None:
         """Let exchanges in flight finish, for as long as the grace period."""
-        for server in self._sockets:
-            server.close()
+        self._stop_listening()
         if not self._drivers:
             return
         for driver in list(self._drivers):

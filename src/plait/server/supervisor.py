@@ -1,0 +1,442 @@
+"""Starts workers, listens for their signs of life, replaces those that end: one process without a loop.
+
+All that happens is a signal, a byte from a worker or a moment that has come; :meth:`Supervisor.run`
+waits for the three together. It runs no thread, so that a fork copies nothing half-done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+from plait.errors import ConfigError, PlaitError
+from plait.server.notify import Notifier
+from plait.server.process import Command, Sign, fork
+
+__all__ = ["Supervisor"]
+
+logger = logging.getLogger("plait.server")
+
+_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+)
+#: Seconds: how long a worker has served when its end says nothing about the next one's chances; the
+#: longest wait before a worker is started again; what one gets to write its traceback; to give up.
+_SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS = 1.0, 30.0, 2.0, 1.0
+
+
+class _State(Enum):
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    HUNG = "hung"
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """One worker process.
+
+    Attributes:
+        pid: Its process id.
+        channel: This end of the socket to it.
+        generation: How many reloads there had been when it was started.
+        sign: When it last gave a sign of life.
+        state: What it is doing.
+        served_since: When it became ready, or None.
+        deadline: When it is killed if it still runs, or None.
+        worn: Whether it asked to be replaced.
+        failure: What it said of why it could not start: the exit status and a sentence.
+    """
+
+    pid: int
+    channel: socket.socket
+    generation: int
+    sign: float
+    state: _State = _State.STARTING
+    served_since: float | None = None
+    deadline: float | None = None
+    worn: bool = False
+    failure: bytearray = field(default_factory=bytearray)
+
+
+class Supervisor:
+    """Keeps a number of workers alive until it is told to stop.
+
+    Args:
+        work: Runs in each worker with its end of the channel, and returns the exit status.
+        workers: How many there are to be.
+        timeout: Seconds without a sign of life after which a worker is killed.
+        grace: Seconds that requests in flight have to finish.
+        notifier: Told how the whole is doing.
+        changes: File descriptor that can be read when source files changed, or None.
+        on_ready: Called when all of the first workers are ready.
+        on_reopen: Called to open this process's own log files anew.
+        on_stop: Called when the end begins: nothing is accepted any more.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[socket.socket], int],
+        *,
+        workers: int,
+        timeout: float,
+        grace: float,
+        notifier: Notifier,
+        changes: int | None = None,
+        on_ready: Callable[[], None],
+        on_reopen: Callable[[], None],
+        on_stop: Callable[[], None],
+    ) -> None:
+        self._work = work
+        self._target = workers
+        self._timeout = timeout
+        self._grace = grace
+        self._notifier = notifier
+        self._changes = changes
+        self._on_ready = on_ready
+        self._on_reopen = on_reopen
+        self._on_stop = on_stop
+        self._workers: list[_Worker] = []
+        self._generation = 0
+        self._up = False
+        self._reloading = False
+        self._stopping = False
+        self._broken = False
+        self._error: PlaitError | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        self._next_ping = 0.0
+
+    def run(self) -> None:
+        """Supervise until SIGINT or SIGTERM, and return when every worker is gone.
+
+        Raises:
+            ConfigError: A worker of the first generation said that an option is wrong.
+            PlaitError: It could not start for another reason.
+        """
+        with selectors.DefaultSelector() as self._selector, self._signals() as self._wakeup:
+            if self._changes is not None:
+                self._selector.register(self._changes, selectors.EVENT_READ)
+            try:
+                while self._workers or not self._stopping:
+                    self._balance(time.monotonic())
+                    self._wait()
+                    self._look(time.monotonic())
+            finally:
+                for worker in self._workers:  # only after an error of this process's own
+                    worker.channel.close()
+        if self._error is not None:
+            raise self._error
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Have signals written into a pipe while the block runs; yield the end to read."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        # Python writes the pipe for signals that have a handler.
+        handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        self._own = [reader, writer]
+        self._selector.register(reader, selectors.EVENT_READ)
+        try:
+            yield reader
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
+            os.close(reader)
+            os.close(writer)
+
+    def _wait(self) -> None:
+        """Wait for a signal, a sign or a second, and act on the first two."""
+        now = time.monotonic()
+        moments = [now + 1.0, *(w.deadline for w in self._workers if w.deadline is not None)]
+        if self._not_before > now:
+            moments.append(self._not_before)
+        if self._notifier.interval is not None:
+            moments.append(self._next_ping)
+        found = self._selector.select(max(0.0, min(moments) - now))
+        now = time.monotonic()
+        for key, _ in found:
+            if key.data is not None:
+                self._hear(key.data, now)
+            elif key.fd == self._changes:
+                self._notice_change(now)
+        # After the signs, so that what a worker said before it died is known when its end is.
+        try:
+            numbers = os.read(self._wakeup, 4096)
+        except BlockingIOError:
+            return
+        for number in numbers:
+            self._take(signal.Signals(number), now)
+
+    def _take(self, number: signal.Signals, now: float) -> None:
+        match number:
+            case signal.SIGTERM | signal.SIGINT:
+                self._stop(now, at_once=self._stopping)
+            case signal.SIGQUIT:
+                self._stop(now, at_once=True)
+            case signal.SIGHUP if not self._stopping:
+                logger.info("reloading")
+                self._notifier.reloading()
+                self._reloading = True
+                self._begin_generation(now)
+            case signal.SIGUSR1:
+                self._on_reopen()
+                self._tell_all(Command.REOPEN)
+            case signal.SIGTTIN | signal.SIGTTOU if not self._stopping:
+                self._target = max(1, self._target + (1 if number == signal.SIGTTIN else -1))
+                logger.info("workers: %d", self._target)
+
+    def _hear(self, worker: _Worker, now: float) -> None:
+        """Read what a worker says."""
+        while True:
+            try:
+                said = worker.channel.recv(65536)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                said = b""
+            if not said:
+                # The end of its process is seen by SIGCHLD; there is nothing more to read here.
+                if worker.channel.fileno() in self._selector.get_map():
+                    self._selector.unregister(worker.channel)
+                return
+            worker.sign = now
+            if worker.failure:
+                worker.failure += said
+                continue
+            for position, byte in enumerate(said):
+                match Sign(byte):
+                    case Sign.READY if worker.state is _State.STARTING:
+                        worker.state = _State.READY
+                        worker.served_since = now
+                    case Sign.WORN:
+                        worker.worn = True
+                    case Sign.LEAVING if worker.state is _State.READY:
+                        worker.state = _State.DRAINING
+                        worker.deadline = now + self._grace + self._timeout
+                    case Sign.FAILED:
+                        worker.failure += said[position + 1 :]
+                        break
+
+    def _notice_change(self, now: float) -> None:
+        assert self._changes is not None
+        said = os.read(self._changes, 65536).decode(errors="replace")
+        if not said:
+            self._selector.unregister(self._changes)
+            logger.error("the watch over source files ended: nothing is reloaded any more")
+            return
+        if self._stopping:
+            return
+        logger.info("%s changed: starting anew", said.splitlines()[0])
+        self._begin_generation(now)
+        # At once: whoever changed a file wants to see the change, not what was before it.
+        for worker in self._workers:
+            self._drain(worker, now)
+
+    def _begin_generation(self, now: float) -> None:
+        self._generation += 1
+        self._broken = False
+        self._failures = 0
+        self._not_before = now
+
+    # -- what follows ----------------------------------------------------------------------------
+
+    def _balance(self, now: float) -> None:
+        """Start and drain workers until there are as many, and as new, as there should be."""
+        if self._stopping:
+            return
+        ready = [worker for worker in self._workers if worker.state is _State.READY]
+        # A worker is replaced by starting one more; the stalest is then one too many.
+        ready.sort(key=lambda worker: (worker.generation, not worker.worn, worker.served_since))
+        while len(ready) > self._target:
+            self._drain(ready.pop(0), now)
+        if self._up and self._target == len(ready):
+            self._settle()
+        elif not self._up and len(ready) >= self._target:
+            self._up = True
+            self._on_ready()
+            self._notifier.ready()
+            self._report()
+        starting = sum(worker.state is _State.STARTING for worker in self._workers)
+        missing = self._target - len(ready) - starting
+        if missing <= 0 and not starting and any(self._stale(worker) for worker in ready):
+            missing = 1
+        if not self._up and not ready:
+            # The first goes first: what is wrong with the application is said once.
+            missing = min(missing, 1 - starting)
+        if not self._broken and now >= self._not_before:
+            for _ in range(missing):
+                self._start(now)
+
+    def _stale(self, worker: _Worker) -> bool:
+        return worker.worn or worker.generation < self._generation
+
+    def _settle(self) -> None:
+        if self._reloading and not any(
+            worker.generation < self._generation
+            for worker in self._workers
+            if worker.state is _State.READY
+        ):
+            self._reloading = False
+            logger.info("reloaded; workers: %d", self._target)
+            self._notifier.ready()
+            self._report()
+
+    def _report(self) -> None:
+        self._notifier.status(f"serving; workers: {self._target}")
+
+    def _start(self, now: float) -> None:
+        ours, theirs = socket.socketpair()
+
+        def child() -> int:
+            # Not ours: held open here, they would hide the supervisor's end from other workers.
+            self._selector.close()
+            for worker in self._workers:
+                worker.channel.close()
+            for descriptor in (*self._own, *([] if self._changes is None else [self._changes])):
+                os.close(descriptor)
+            ours.close()
+            return self._work(theirs)
+
+        try:
+            pid = fork(child, _SIGNALS)
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            self._back_off(now)
+            logger.error("cannot start a worker: %s", error.strerror)
+            return
+        theirs.close()
+        ours.setblocking(False)
+        worker = _Worker(pid=pid, channel=ours, generation=self._generation, sign=now)
+        self._workers.append(worker)
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+
+    def _drain(self, worker: _Worker, now: float) -> None:
+        """Let a worker finish what it has in flight, and end."""
+        if worker.state in (_State.STARTING, _State.READY):
+            worker.state = _State.DRAINING
+            # The grace period is for requests; then the application's own shutdown has its time.
+            worker.deadline = now + self._grace + self._timeout
+            self._tell(worker, Command.DRAIN)
+
+    def _stop(self, now: float, *, at_once: bool) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._on_stop()
+            self._notifier.stopping()
+            self._notifier.status("draining")
+        for worker in self._workers:
+            self._drain(worker, now)
+            if at_once:
+                self._tell(worker, Command.GIVE_UP)
+                worker.deadline = min(worker.deadline or now, now) + _LAST_WORDS
+
+    def _tell_all(self, command: Command) -> None:
+        for worker in self._workers:
+            self._tell(worker, command)
+
+    def _tell(self, worker: _Worker, command: Command) -> None:
+        try:
+            worker.channel.send(bytes((command,)))
+        except OSError:
+            pass  # it is ending, or hangs and will be killed
+
+    # -- what has come to pass -------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        """Find workers that ended, and end those that hang."""
+        for worker in list(self._workers):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                self._hear(worker, now)
+                self._bury(worker, os.waitstatus_to_exitcode(status), now)
+            elif worker.deadline is not None and now >= worker.deadline:
+                logger.error("worker %d did not end in time: it is killed", worker.pid)
+                worker.deadline = now + self._timeout
+                os.kill(worker.pid, signal.SIGKILL)
+            elif worker.state is not _State.HUNG and now - worker.sign >= self._timeout:
+                logger.error(
+                    "worker %d gave no sign of life for %g seconds: it is killed",
+                    worker.pid,
+                    self._timeout,
+                )
+                worker.state = _State.HUNG
+                worker.deadline = now + _TRACEBACK
+                os.kill(worker.pid, signal.SIGABRT)  # faulthandler writes where it hangs
+        if self._notifier.interval is not None and now >= self._next_ping:
+            self._next_ping = now + self._notifier.interval
+            states = {worker.state for worker in self._workers}
+            if self._stopping or (_State.READY in states and _State.HUNG not in states):
+                self._notifier.alive()
+
+    def _bury(self, worker: _Worker, status: int, now: float) -> None:
+        """Take note of a worker's end, and decide what follows from it."""
+        self._workers.remove(worker)
+        if worker.channel.fileno() in self._selector.get_map():
+            self._selector.unregister(worker.channel)
+        worker.channel.close()
+        if self._stopping or worker.state is _State.DRAINING:
+            return
+        if worker.served_since is not None:
+            logger.error("worker %d %s: it is replaced", worker.pid, _ending(status))
+            if now - worker.served_since >= _SETTLED:
+                self._failures = 0
+                self._not_before = now
+            else:
+                self._back_off(now)
+            return
+        if worker.failure:
+            kind = ConfigError if worker.failure[:1] == b"2" else PlaitError
+            error = kind(worker.failure[1:].decode(errors="replace"))
+        else:
+            error = PlaitError(f"a worker {_ending(status)} before it was ready")
+        if self._changes is not None:
+            self._broken = True
+            logger.error("%s; waiting for a change", error)
+        elif not self._up:
+            self._error = error
+            self._stop(now, at_once=False)
+        elif any(w.generation < self._generation for w in self._workers if w.state is _State.READY):
+            for other in self._workers:
+                other.generation = self._generation
+            self._reloading = False
+            logger.error("the reload failed, and the workers before it go on: %s", error)
+            self._notifier.ready()
+            self._notifier.status(f"the reload failed: {error}")
+        else:
+            self._back_off(now)
+            logger.error("a worker failed to start: %s; next try in %.1f s", error, self._not_before - now)
+
+    def _back_off(self, now: float) -> None:
+        self._failures += 1
+        self._not_before = now + min(_LONGEST_WAIT, 0.1 * 2**self._failures)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
