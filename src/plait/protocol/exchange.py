@@ -19,8 +19,8 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
-from plait.fields import Field, FieldSection, RequestHead
+from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
+from plait.fields import Field, FieldSection, RequestHead, too_large
 from plait.protocol.events import EngineError, ErrorCode, error_name
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Exchange:
         stream_id: The stream's number; HTTP/1.1 counts 1, 3, 5 … in the same way.
         request: The request received (server only).
         status: The status code of the response, 0 before it came.
-        fields: The response's field section (client only).
+        begun: When it began, in seconds of the site's own clock; set by a server that wants to know.
+        fields: The response's field section, as received or as handed over for sending.
         interim_responses: How many interim responses came (client only).
         trailers: The trailer section received, or None.
         received: How far the peer's message has come.
@@ -73,6 +74,7 @@ class Exchange:
         "_held",
         "_left",
         "_whole",
+        "begun",
         "closed",
         "content",
         "endpoint",
@@ -90,6 +92,8 @@ class Exchange:
         "trailers",
         "waiting_since",
     )
+
+    begun: float
 
     def __init__(self, endpoint: Endpoint, stream_id: int) -> None:
         self.endpoint = endpoint
@@ -223,6 +227,7 @@ class Exchange:
             if end_stream and content_length:
                 raise LocalProtocolError("the content is shorter than its content-length")
         self.status = status
+        self.fields = fields
         ends = end_stream and self._end_or_hold()
         try:
             self.endpoint.connection.send_response(
@@ -256,6 +261,7 @@ class Exchange:
             self.status = self.endpoint.connection.open_tunnel(self.stream_id, fields)
         except EngineError as error:
             self._engine_refused(error)
+        self.fields = fields
         self.sent = _CONTENT
         self.endpoint.on_output()
 
@@ -312,6 +318,7 @@ class Exchange:
             self.send_response(status, fields, end_stream=True)
             return
         self.status = status
+        self.fields = fields
         self.sent = _ENDED
         self.sent_bytes = len(content)
         if self.received is _ENDED or self._may_end():
@@ -418,9 +425,35 @@ class Exchange:
 
 
 class ServerExchange(Exchange):
-    """An exchange at the server's end, where there is always a request."""
+    """An exchange at the server's end, where there is always a request.
 
-    __slots__ = ()
+    Attributes:
+        received_bytes: Bytes of content received.
+    """
+
+    __slots__ = ("received_bytes",)
 
     endpoint: ServerEndpoint
     request: RequestHead
+
+    def __init__(self, endpoint: ServerEndpoint, stream_id: int, request: RequestHead) -> None:
+        Exchange.__init__(self, endpoint, stream_id)
+        self.request = request
+        self.received_bytes = 0
+
+    def receive_content(self, data: bytes, end_stream: bool) -> None:
+        """Take content from the connection, as far as the limit; ``read`` says so beyond it."""
+        self.received_bytes += len(data)
+        limits = self.endpoint.limits
+        if 0 < limits.max_content_size < self.received_bytes and not self.request.protocol:
+            if self.error is None:
+                self.error = ContentTooLarge(too_large(limits)[1])
+                self.release()
+            self._credit(len(data))
+            return
+        Exchange.receive_content(self, data, end_stream)
+
+    def end_received(self) -> None:
+        # What is cut short at the limit has no end, or it would look complete.
+        if not isinstance(self.error, ContentTooLarge):
+            Exchange.end_received(self)

@@ -35,6 +35,8 @@ class ServerEndpoint(Endpoint):
         running: Exchanges whose application has not finished, the closed ones among them.
         served: Requests accepted so far.
         now: The time of the last call that brought one.
+        on_reset: Called with each stream of HTTP/2 that ends by a reset: whether the client sent it, and
+            the error code.
     """
 
     __slots__ = (
@@ -43,11 +45,13 @@ class ServerEndpoint(Endpoint):
         "_head_since",
         "_idle_since",
         "_lingering",
+        "_reset_by_client",
         "_resets_left",
         "_unwanted",
         "accepted",
         "limits",
         "now",
+        "on_reset",
         "running",
         "served",
     )
@@ -63,6 +67,8 @@ class ServerEndpoint(Endpoint):
         self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
         self._calm = limits.max_control_frames
+        self.on_reset: Callable[[bool, int], None] | None = None
+        self._reset_by_client = 0
         self._resets_left = 2 * limits.max_concurrent_streams
 
     def receive_data(self, data: bytes, now: float) -> None:
@@ -197,14 +203,20 @@ class ServerEndpoint(Endpoint):
         if self.running >= most or len(self.exchanges) >= most:
             self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
             return
-        exchange = ServerExchange(self, stream_id)
-        exchange.request = RequestHead(event.headers, limits)
+        exchange = ServerExchange(self, stream_id, RequestHead(event.headers, limits))
         exchange.received = _ENDED if event.end_stream else _CONTENT
         self.exchanges[stream_id] = exchange
         self.accepted.append(exchange)
         self.served += 1
 
+    def _on_stream_reset(self, event: ev.StreamReset) -> None:
+        self._reset_by_client = event.stream_id
+        if self.on_reset is not None:
+            self.on_reset(True, event.error_code)
+
     def _on_stream_closed(self, event: ev.StreamClosed) -> None:
+        if event.error_code and self.on_reset is not None and event.stream_id != self._reset_by_client:
+            self.on_reset(False, event.error_code)
         exchange = self.exchanges.pop(event.stream_id, None)
         abandoned = exchange is not None and exchange.closed
         if exchange is not None:
@@ -241,6 +253,7 @@ class ServerEndpoint(Endpoint):
         **COMMON_HANDLERS,
         ev.DataReceived: _on_data,
         ev.RequestReceived: _on_request,
+        ev.StreamReset: _on_stream_reset,
         ev.StreamClosed: _on_stream_closed,
         ev.PingReceived: _on_control,
         ev.SettingsReceived: _on_control,
