@@ -9,6 +9,7 @@
     │   └── RemoteProtocolError     the peer broke one
     ├── ExchangeError               ends one exchange; .unprocessed says whether it may be sent again
     │   ├── ExchangeReset           RST_STREAM, or the HTTP/1.1 message broke off; .error_code
+    │   ├── ContentTooLarge         the peer sent more content than it may
     │   └── ConnectionLost          the whole connection went, and this exchange with it
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
     ├── ClientClosed                the client was closed before or during the exchange
@@ -31,6 +32,7 @@ __all__ = [
     "RemoteProtocolError",
     "ExchangeError",
     "ExchangeReset",
+    "ContentTooLarge",
     "ConnectionLost",
     "ConnectFailed",
     "ClientClosed",
@@ -95,6 +97,10 @@ class ExchangeReset(ExchangeError):
     def __init__(self, message: str, *, error_code: int, unprocessed: bool = False) -> None:
         super().__init__(message, unprocessed=unprocessed)
         self.error_code = error_code
+
+
+class ContentTooLarge(ExchangeError):
+    """The peer sent more content than it may; the rest is thrown away."""
 
 
 class ConnectionLost(ExchangeError):

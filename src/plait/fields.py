@@ -15,7 +15,7 @@ from plait.errors import LocalProtocolError
 if TYPE_CHECKING:
     from plait.config import Limits
 
-__all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "CONNECTION_SPECIFIC"]
+__all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "too_large", "CONNECTION_SPECIFIC"]
 
 Field = tuple[bytes, bytes]
 FieldSection = list[Field]
@@ -41,6 +41,7 @@ _JUDGED = frozenset(
         b"content-length",
         b"host",
         b"expect",
+        b"te",
     }
 )
 _NO_HOST = (b"host", b"")
@@ -93,10 +94,16 @@ def _check(name: bytes, value: bytes) -> Field | None:
     return field
 
 
+def too_large(limits: Limits) -> tuple[int, str]:
+    """Return the status and the sentence that refuse content over the limit."""
+    return 413, f"the request's content is more than {limits.max_content_size} bytes"
+
+
 class RequestHead:
     """A request's control data and field section, as a server sees them.
 
     Attributes:
+        accepts_trailers: Whether the client said so (RFC 9110 §10.1.4).
         method: The method, case kept.
         authority: ``:authority``, or the ``host`` field where that is missing; may be empty.
         target: ``:path``, or the request target of HTTP/1.1 in origin or asterisk form.
@@ -110,6 +117,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "accepts_trailers",
         "authority",
         "content_length",
         "expects_continue",
@@ -126,13 +134,14 @@ class RequestHead:
         Args:
             headers: Pseudo-fields and fields, names in lower-case, as the connection received them.
             limits: ``max_header_fields``, where cookie crumbs count one by one, before they are
-                joined; ``max_header_size``, counted as RFC 9113 §6.5.2 counts; ``max_target_size``.
+                joined; ``max_header_size``, counted as RFC 9113 §6.5.2 counts; ``max_target_size``;
+                ``max_content_size``, which a content-length is held to here.
         """
         method = target = authority = protocol = b""
         host: bytes | None = None
         crumbs: list[bytes] | None = None
         self.refusal: tuple[int, str] | None = None
-        self.expects_continue = False
+        self.accepts_trailers = self.expects_continue = False
         self.content_length: int | None = None
         fields: FieldSection = [_NO_HOST]
         append = fields.append
@@ -157,6 +166,8 @@ class RequestHead:
             elif name == b"content-length":
                 # The connections have refused what is not a number already (RFC 9110 §8.6).
                 self.content_length = int(value)
+                if 0 < limits.max_content_size < self.content_length:
+                    self.refusal = too_large(limits)
                 append(field)
             elif name == b"host":
                 if host is not None and host != value:
@@ -164,6 +175,10 @@ class RequestHead:
                 host = value
             elif name == b"expect":
                 self.expects_continue = value.lower() == b"100-continue"
+                append(field)
+            elif name == b"te":
+                options = value.lower().split(b",")
+                self.accepts_trailers |= b"trailers" in [option.strip(b" \t") for option in options]
                 append(field)
             elif name == b":protocol":
                 protocol = value

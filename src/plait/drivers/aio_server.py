@@ -57,9 +57,10 @@ class ServerDriver(AioDriver):
         client: The client's host and port, None for sockets without.
         server: This end's host and port.
         scheme: ``"https"`` or ``"http"``, from the transport, never from the client.
+        tls: What ASGI's tls extension says of the connection, None without TLS.
     """
 
-    __slots__ = ("_first_bytes", "_opened", "_site", "client", "scheme", "server")
+    __slots__ = ("_first_bytes", "_opened", "_site", "client", "scheme", "server", "tls")
 
     endpoint: ServerEndpoint | None
     # A client that takes no bytes gets none read: else its frames would pile up answers.
@@ -73,6 +74,7 @@ class ServerDriver(AioDriver):
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int] | None = None
         self.scheme = "http"
+        self.tls: dict[str, Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
