@@ -15,7 +15,15 @@ from plait.errors import LocalProtocolError
 if TYPE_CHECKING:
     from plait.config import Limits
 
-__all__ = ["Field", "FieldSection", "RequestHead", "outbound_fields", "too_large", "CONNECTION_SPECIFIC"]
+__all__ = [
+    "CONNECTION_SPECIFIC",
+    "Field",
+    "FieldSection",
+    "RequestHead",
+    "outbound_fields",
+    "too_large",
+    "trailer_fields",
+]
 
 Field = tuple[bytes, bytes]
 FieldSection = list[Field]
@@ -24,6 +32,15 @@ FieldSection = list[Field]
 #: serializer adds in HTTP/1.1.
 CONNECTION_SPECIFIC = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+
+#: Fields that a recipient needs before the content, or that could change what it made of the head:
+#: framing, routing, request modifiers, authentication, control data, the content's own format.
+_NOT_IN_TRAILERS = frozenset(
+    b"content-length content-encoding content-type content-range host trailer te expect range max-forwards "
+    b"cache-control pragma if-match if-none-match if-modified-since if-unmodified-since if-range "
+    b"authorization proxy-authorization proxy-authenticate www-authenticate cookie set-cookie "
+    b"age date expires location retry-after vary warning".split()
 )
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 §5.6.2
@@ -75,6 +92,23 @@ def outbound_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:
         if known is not None:
             append(known)
     return result
+
+
+def trailer_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:
+    """Validate a trailer section to be sent, as :func:`outbound_fields` does a head's.
+
+    Args:
+        fields: Pairs of name and value, bytes.
+
+    Raises:
+        LocalProtocolError: A name or value is not one HTTP can carry, or the field has no place in
+            trailers (RFC 9110 §6.5.1).
+    """
+    section = outbound_fields(fields)
+    for name, _ in section:
+        if name in _NOT_IN_TRAILERS:
+            raise LocalProtocolError(f"the field {name.decode()!r} has no place in a trailer section")
+    return section
 
 
 def _check(name: bytes, value: bytes) -> Field | None:

@@ -115,6 +115,7 @@ class _Pair:
         delivered: Everything plait was given.
         now: The time plait is told.
         credits: Whether the peer gives credit for content as it arrives.
+        promises: Each promise the peer received: its stream, the promised stream, the request.
         goaways: Last stream and error code of each GOAWAY the peer received.
     """
 
@@ -127,6 +128,7 @@ class _Pair:
         self.delivered = bytearray()
         self.now = 0.0
         self.credits = True
+        self.promises: list[tuple[int, int, Fields]] = []
         self.goaways: list[tuple[int, int]] = []
         self._to_plait = b""
 
@@ -187,6 +189,8 @@ class _Pair:
                 self._message(event).trailers = list(event.headers)
             case h2.events.StreamEnded():
                 self._message(event).ended = True
+            case h2.events.PushedStreamReceived():
+                self.promises.append((event.parent_stream_id, event.pushed_stream_id, list(event.headers)))
             case h2.events.StreamReset():
                 self._message(event).reset = int(event.error_code)
 

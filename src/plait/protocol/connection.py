@@ -22,6 +22,7 @@ from plait.protocol.events import Event, Fields
 
 if TYPE_CHECKING:
     from plait.protocol.field_bytes import FieldBytes
+    from plait.protocol.priorities import Priority
 
 __all__ = ["Connection"]
 
@@ -58,6 +59,14 @@ class Connection(Protocol):
     def closing(self) -> bool: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def push_allowed(self) -> bool:
+        """Whether the client takes pushed responses now (RFC 9113 §8.4)."""
+
+    @property
+    def push_limit(self) -> int:
+        """How many pushed streams the client lets be open at once; 0 when it takes none."""
+
     @property
     def receiving_head(self) -> bool:
         """Whether a field section has begun to arrive and is not whole yet."""
@@ -99,6 +108,21 @@ class Connection(Protocol):
 
     def send_data(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None:
         """Queue content."""
+
+    def send_trailers(self, stream_id: int, fields: Fields) -> None:
+        """Queue a trailer section, which ends the message after the content queued before it.
+
+        Over HTTP/1.1 only chunked content can have one; otherwise it is dropped (RFC 9110 §6.5.1).
+        """
+
+    def send_push_promise(self, stream_id: int, fields: Fields) -> int:
+        """Promise the response to a request, and return the stream it will come on. Server only."""
+
+    def priority_of(self, stream_id: int) -> Priority | None:
+        """Return how a response is scheduled, None where nothing schedules. Server only."""
+
+    def prioritize(self, stream_id: int, priority: Priority) -> None:
+        """Schedule a response by another priority (RFC 9218). Server only."""
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """End one stream at once, in error or because nobody wants the rest of it.

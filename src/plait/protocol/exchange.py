@@ -13,15 +13,17 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
-from plait.fields import Field, FieldSection, RequestHead, too_large
+from plait.fields import Field, FieldSection, RequestHead, outbound_fields, too_large, trailer_fields
 from plait.protocol.events import EngineError, ErrorCode, error_name
+from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
+from plait.protocol.push import promised_request
 
 if TYPE_CHECKING:
     from plait.protocol.endpoint import Endpoint
@@ -42,6 +44,8 @@ _HEAD, _CONTENT, _ENDED = Half
 
 #: Responses that never have content (RFC 9110 §6.4.1).
 _WITHOUT_CONTENT = frozenset({204, 304})
+#: Bytes of content that one frame has room for (RFC 9113 §4.2).
+_FRAME = 16_384
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
 
 
@@ -182,12 +186,30 @@ class Exchange:
 
     # -- sending ---------------------------------------------------------------------------------
 
+    def _take_priority_of(self, fields: FieldSection) -> None:
+        """Schedule a response by what its own ``priority`` field says; a client sends none."""
+
     def send_informational_response(self, status: int, fields: FieldSection) -> None:
-        """Send an interim response (RFC 9110 §15.2) before the final one."""
+        """Send an interim response (RFC 9110 §15.2), one of any number before the final one.
+
+        Nothing is sent once the final response has begun, nor to HTTP/1.0, which knows none.
+
+        Args:
+            status: From 100 to 199, but not 101, which is no interim response.
+            fields: Any fields, such as ``link`` with 103 (RFC 8297).
+
+        Raises:
+            LocalProtocolError: The status is not that of an interim response, or a name or value is
+                not one HTTP can carry.
+        """
+        if not 100 <= status <= 199 or status == 101:
+            raise LocalProtocolError(f"{status} is not the status of an interim response")
         if self.closed or self.sent is not _HEAD:
             return
+        # RFC 9110 §8.6: an interim response has no content-length.
+        section = [field for field in outbound_fields(fields) if field[0] != b"content-length"]
         try:
-            self.endpoint.connection.send_informational_response(self.stream_id, [_STATUS[status], *fields])
+            self.endpoint.connection.send_informational_response(self.stream_id, [_STATUS[status], *section])
         except EngineError as error:
             self._engine_refused(error)
         self.endpoint.on_output()
@@ -228,6 +250,8 @@ class Exchange:
                 raise LocalProtocolError("the content is shorter than its content-length")
         self.status = status
         self.fields = fields
+        if not end_stream:
+            self._take_priority_of(fields)
         ends = end_stream and self._end_or_hold()
         try:
             self.endpoint.connection.send_response(
@@ -302,6 +326,39 @@ class Exchange:
             self.sent = _ENDED
         self.endpoint.on_output()
 
+    def send_trailers(self, fields: FieldSection) -> None:
+        """Send a trailer section, which ends the message (RFC 9110 §6.5).
+
+        Where the message has no room for it, being without content or of a framing without trailers
+        in HTTP/1.1, it is dropped, and only the end is sent.
+
+        Args:
+            fields: Any fields that have a place there.
+
+        Raises:
+            LocalProtocolError: A field is not one for trailers, or there is less content than
+                content-length said; the exchange is then reset.
+            ExchangeError: The exchange has ended.
+        """
+        section = trailer_fields(fields)
+        if not section or self._head_only or self.sent is not _CONTENT or self._left:
+            self.send_data(b"", end_stream=True)
+            return
+        if self.closed:
+            raise self._gone()
+        self.sent = _ENDED
+        if self._may_end():
+            self._send_trailers(section)
+        else:
+            self._held = partial(self._send_trailers, section)
+        self.endpoint.on_output()
+
+    def _send_trailers(self, section: FieldSection) -> None:
+        try:
+            self.endpoint.connection.send_trailers(self.stream_id, section)
+        except EngineError as error:
+            self._engine_refused(error)
+
     def send_whole_response(self, status: int, fields: FieldSection, content: bytes) -> None:
         """Send a response in one go.
 
@@ -321,6 +378,9 @@ class Exchange:
         self.fields = fields
         self.sent = _ENDED
         self.sent_bytes = len(content)
+        if self.endpoint.waiting_to_write or len(content) > _FRAME:
+            # Otherwise it is one frame that nothing is before.
+            self._take_priority_of(fields)
         if self.received is _ENDED or self._may_end():
             self._send_whole(fields, content)
         else:
@@ -457,3 +517,55 @@ class ServerExchange(Exchange):
         # What is cut short at the limit has no end, or it would look complete.
         if not isinstance(self.error, ContentTooLarge):
             Exchange.end_received(self)
+
+    def push(self, request_fields: Iterable[Field]) -> ServerExchange | None:
+        """Promise the client the response to a request that it has not sent (RFC 9113 §8.4).
+
+        The promise leaves before any content sent from now on, so push before sending what refers to
+        it. The promised exchange comes out of ``endpoint.take_accepted`` like any request.
+
+        Args:
+            request_fields: ``:method``, ``:scheme``, ``:authority`` and ``:path`` first. Only GET and
+                HEAD can be promised, and only for the authority of this request.
+
+        Returns:
+            The promised exchange, or None where the client takes none: over HTTP/1.1, with push
+            disabled, with as many open as it allows, when the connection is closing, when this
+            exchange is pushed itself or has sent its end.
+
+        Raises:
+            LocalProtocolError: The request may not be promised.
+        """
+        return self.endpoint.push(self, promised_request(request_fields, self.request.authority))
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent the response is: what was said last, by the client or by :meth:`prioritize`."""
+        scheduled = self.endpoint.connection.priority_of(self.stream_id)
+        if scheduled is not None:
+            return scheduled
+        said = b",".join(value for name, value in self.request.fields if name == b"priority")
+        return parse_priority(said) or DEFAULT_PRIORITY
+
+    def prioritize(self, urgency: int, incremental: bool) -> None:
+        """Send the response by this priority, whatever the client said so far (RFC 9218 §8).
+
+        Args:
+            urgency: From 0, the most urgent, to 7.
+            incremental: Whether it shares the connection with others of its urgency, instead of
+                being sent after those that came first.
+
+        Raises:
+            LocalProtocolError: The urgency is out of range.
+        """
+        if not 0 <= urgency <= 7:
+            raise LocalProtocolError(f"an urgency is from 0 to 7, not {urgency}")
+        self.endpoint.connection.prioritize(self.stream_id, Priority(urgency, incremental))
+
+    def _take_priority_of(self, fields: FieldSection) -> None:
+        for name, value in fields:
+            if name == b"priority":
+                # RFC 9218 §8: what it does not say stays as the client said it.
+                said = parse_priority(value, self.priority)
+                if said is not None:
+                    self.prioritize(*said)

@@ -17,6 +17,7 @@ from plait.protocol.events import (
     DataReceived,
     ErrorCode,
     Event,
+    Fields,
     StreamClosed,
     TrailersReceived,
 )
@@ -25,6 +26,7 @@ from plait.protocol.h1_parser import HeadReader
 
 if TYPE_CHECKING:
     from plait.protocol.field_bytes import FieldBytes
+    from plait.protocol.priorities import Priority
 
 __all__ = [
     "Sending",
@@ -126,6 +128,9 @@ class H1Connection:
         "http_version",
     )
 
+    #: HTTP/1.1 has neither streams to push on nor streams to schedule.
+    push_allowed = False
+    push_limit = 0
     #: What follows then is this side's to read past or to cut off.
     ends_early = True
     #: There is no such thing in HTTP/1.1.
@@ -262,6 +267,30 @@ class H1Connection:
                 return
             self._sending = ENDED
             self._end_exchange()
+
+    def send_trailers(self, stream_id: int, fields: Fields) -> None:
+        """Queue a trailer section; only chunked content has room for one (RFC 9112 §7.1.2).
+
+        Raises:
+            LocalProtocolError: No message on this stream is waiting for content.
+        """
+        if self._framing is not CHUNKED or stream_id != self._stream_id or self._sending is not CONTENT:
+            self.send_data(stream_id, b"", end_stream=True)
+            return
+        self._output += (b"0\r\n", *map(field_line, fields), b"\r\n")
+        self._sending = ENDED
+        self._end_exchange()
+
+    def send_push_promise(self, stream_id: int, fields: Fields) -> int:
+        """Refuse: there is nothing to push on."""
+        raise LocalProtocolError("HTTP/1.1 has no server push")
+
+    def priority_of(self, stream_id: int) -> Priority | None:
+        """Return None: one response is sent at a time."""
+        return None
+
+    def prioritize(self, stream_id: int, priority: Priority) -> None:
+        """Do nothing: one response is sent at a time."""
 
     def queued_body_size(self, stream_id: int) -> int:
         """Return the bytes of content queued that ``data_to_send`` has not returned yet."""

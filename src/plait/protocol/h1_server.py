@@ -265,7 +265,8 @@ class H1Server(H1Connection):
         self._require_waiting(stream_id)
         if self.http_version == "1.0":
             return  # RFC 9110 §15.2: HTTP/1.0 has no interim responses
-        self._awaits_continue = False
+        if fields[0][1] == b"100":
+            self._awaits_continue = False
         self._output += (status_line(fields[0][1]), *map(field_line, fields[1:]), b"\r\n")
 
     def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ngh2 import Configuration, NGH2Error, Setting, pack_settings_payload
 from ngh2 import Connection as Engine
+from ngh2 import Priority as EnginePriority
 
 from plait.errors import LocalProtocolError
 from plait.protocol.events import (
@@ -30,6 +31,7 @@ from plait.protocol.events import (
     TrailersReceived,
 )
 from plait.protocol.h2_frames import FRAME_HEADER, FrameWatch
+from plait.protocol.priorities import Priority
 
 if TYPE_CHECKING:
     from plait.protocol.field_bytes import FieldBytes, FieldCount
@@ -90,6 +92,7 @@ class H2Connection:
         "_open",
         "_output",
         "_peer_max_streams",
+        "_push_enabled",
         "_sent_frames",
         "_server",
         "queued_body_size",
@@ -98,6 +101,7 @@ class H2Connection:
         "send_data",
         "send_informational_response",
         "send_response",
+        "send_trailers",
     )
 
     http_version = "2"
@@ -160,6 +164,7 @@ class H2Connection:
         self._events: list[Event] = []
         self._max_concurrent_streams = max_concurrent_streams
         self._peer_max_streams = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
+        self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
         self._goaway_received = False
         self._goaway_steps = 0
@@ -187,6 +192,7 @@ class H2Connection:
         # The hot path goes straight to the engine.
         self.send_response = engine.send_response
         self.send_data = engine.send_data
+        self.send_trailers = engine.send_trailers
         self.send_informational_response = engine.send_informational_response
         self.queued_body_size = engine.queued_body_size
 
@@ -205,6 +211,14 @@ class H2Connection:
         if self.closing or not self._engine.can_send_request:
             return 0
         return min(self._max_concurrent_streams, self._peer_max_streams) - self._open
+
+    @property
+    def push_allowed(self) -> bool:
+        return self.push_limit > 0
+
+    @property
+    def push_limit(self) -> int:
+        return self._peer_max_streams if self._push_enabled and self._server and not self.closing else 0
 
     @property
     def receiving_head(self) -> bool:
@@ -258,6 +272,7 @@ class H2Connection:
                 self._field_count.add_trailers(event.headers)
             case SettingsReceived(settings):
                 self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
+                self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
             case GoAwayReceived():
                 self._goaway_received = True
             case PingAcknowledged() if self._goaway_steps == 1:
@@ -301,6 +316,22 @@ class H2Connection:
         # RFC 8441 §5: as any CONNECT, accepted with a 2xx.
         self.send_response(stream_id, [(b":status", b"200"), *fields], end_stream=False)
         return 200
+
+    def send_push_promise(self, stream_id: int, fields: Fields) -> int:
+        return self._engine.send_push_promise(stream_id, fields)
+
+    def priority_of(self, stream_id: int) -> Priority | None:
+        try:
+            found = self._engine.get_stream_priority(stream_id)
+        except NGH2Error:
+            return None  # the stream is gone
+        return None if found is None else Priority(found.urgency, found.incremental)
+
+    def prioritize(self, stream_id: int, priority: Priority) -> None:
+        try:
+            self._engine.set_stream_priority(stream_id, EnginePriority(*priority))
+        except NGH2Error:
+            pass  # there is nothing left to schedule
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         if self._closed:

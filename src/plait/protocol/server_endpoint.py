@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from plait.fields import RequestHead
+from plait.errors import LocalProtocolError
+from plait.fields import FieldSection, RequestHead
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
-from plait.protocol.endpoint import COMMON_HANDLERS, Endpoint
-from plait.protocol.events import ErrorCode
+from plait.protocol.endpoint import COMMON_HANDLERS, PIECE, Endpoint
+from plait.protocol.events import EngineError, ErrorCode
 from plait.protocol.exchange import Exchange, Half, ServerExchange
+from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
 
 if TYPE_CHECKING:
     from plait.config import Limits
@@ -42,9 +44,13 @@ class ServerEndpoint(Endpoint):
     __slots__ = (
         "_calm",
         "_calm_since",
+        "_early_priorities",
         "_head_since",
         "_idle_since",
+        "_last_request",
         "_lingering",
+        "_max_requests",
+        "_pushes",
         "_reset_by_client",
         "_resets_left",
         "_unwanted",
@@ -69,7 +75,13 @@ class ServerEndpoint(Endpoint):
         self._calm = limits.max_control_frames
         self.on_reset: Callable[[bool, int], None] | None = None
         self._reset_by_client = 0
-        self._resets_left = 2 * limits.max_concurrent_streams
+        self._resets_left = limits.max_resets
+        self._max_requests = limits.max_requests_per_connection
+        #: Pushed streams that are open.
+        self._pushes = 0
+        self._last_request = 0
+        #: What PRIORITY_UPDATE said of streams that had not begun, no more than may begin.
+        self._early_priorities: dict[int, Priority] = {}
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the transport.
@@ -84,7 +96,7 @@ class ServerEndpoint(Endpoint):
 
     def data_to_send(self) -> bytes:
         data = Endpoint.data_to_send(self)
-        if self._unwanted:
+        if self._unwanted and len(data) < PIECE:
             data += self._reset_unwanted()
         # Whoever is sent a lot has a lot to acknowledge.
         self._calm += len(data) >> 10
@@ -143,8 +155,8 @@ class ServerEndpoint(Endpoint):
             self._calm_since = now
         if renewed or self._calm > limits.max_control_frames:
             self._calm = limits.max_control_frames
-        if renewed or self._resets_left > 2 * limits.max_concurrent_streams:
-            self._resets_left = 2 * limits.max_concurrent_streams
+        if renewed or self._resets_left > limits.max_resets:
+            self._resets_left = limits.max_resets
         if self.connection.receiving_head:
             if self._head_since is None:
                 self._head_since = now
@@ -188,8 +200,8 @@ class ServerEndpoint(Endpoint):
         elif now - exchange.stalled[1] >= self.limits.write_timeout:
             self._reset(exchange)
 
-    def _reset(self, exchange: Exchange) -> None:
-        exchange.abandon(ErrorCode.CANCEL)
+    def _reset(self, exchange: Exchange, error_code: int = ErrorCode.CANCEL) -> None:
+        exchange.abandon(error_code)
         if exchange.on_progress is not None:
             exchange.on_progress()
 
@@ -197,8 +209,8 @@ class ServerEndpoint(Endpoint):
 
     def _on_request(self, event: ev.RequestReceived) -> None:
         limits = self.limits
-        most = limits.max_concurrent_streams
-        stream_id = event.stream_id
+        most = limits.max_concurrent_streams + self._pushes
+        stream_id = self._last_request = event.stream_id
         # Work that goes on after its stream was reset counts against the limit too.
         if self.running >= most or len(self.exchanges) >= most:
             self.connection.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
@@ -208,6 +220,71 @@ class ServerEndpoint(Endpoint):
         self.exchanges[stream_id] = exchange
         self.accepted.append(exchange)
         self.served += 1
+        if self.served == self._max_requests:
+            Endpoint.shut_down(self)
+        if self._early_priorities:
+            self._apply_early_priority(exchange)
+
+    def push(self, parent: ServerExchange, fields: FieldSection) -> ServerExchange | None:
+        """Promise a response beside another; see :meth:`ServerExchange.push`.
+
+        Args:
+            parent: The exchange the promise is sent on.
+            fields: The validated request.
+
+        Raises:
+            LocalProtocolError: The request is over this server's own limits.
+        """
+        head = RequestHead(fields, self.limits)
+        if head.refusal is not None:
+            raise LocalProtocolError(f"it cannot be promised: {head.refusal[1]}")
+        connection = self.connection
+        if (
+            parent.closed
+            or parent.sent is _ENDED
+            or not parent.stream_id & 1  # RFC 9113 §8.4: promised on streams of the client only
+            or self._pushes >= min(connection.push_limit, self.limits.max_concurrent_streams)
+        ):
+            return None
+        try:
+            stream_id = connection.send_push_promise(parent.stream_id, fields)
+        except EngineError:
+            return None  # the stream or the connection ended under us
+        exchange = ServerExchange(self, stream_id, head)
+        exchange.received = _ENDED
+        self.exchanges[stream_id] = exchange
+        self.accepted.append(exchange)
+        self._pushes += 1
+        self.on_output()
+        return exchange
+
+    def _on_priority_update(self, event: ev.PriorityUpdateReceived) -> None:
+        """Reschedule a response (RFC 9218 §7.1); the engine does it for streams of the client.
+
+        What is left for here is a pushed stream, and a stream that has not begun: the frame overrides
+        the ``priority`` field of the request to come.
+        """
+        self._on_control(event)
+        stream_id = event.prioritized_stream_id
+        if not stream_id:
+            self.terminate(ErrorCode.PROTOCOL_ERROR)
+        priority = parse_priority(event.field_value)
+        if stream_id in self.exchanges:
+            if priority is not None and not stream_id & 1:
+                self.connection.prioritize(stream_id, priority)
+        elif stream_id & 1 and stream_id > self._last_request:
+            early = self._early_priorities
+            early[stream_id] = priority or early.get(stream_id, DEFAULT_PRIORITY)
+            if len(early) + len(self.exchanges) - self._pushes > self.limits.max_concurrent_streams:
+                self.terminate(ErrorCode.PROTOCOL_ERROR)
+
+    def _apply_early_priority(self, exchange: ServerExchange) -> None:
+        early = self._early_priorities
+        stream_id = exchange.stream_id
+        if stream_id in early:
+            self.connection.prioritize(stream_id, early[stream_id])
+        # Streams before it, if they had not begun, never will (RFC 9113 §5.1.1).
+        self._early_priorities = {later: early[later] for later in early if later > stream_id}
 
     def _on_stream_reset(self, event: ev.StreamReset) -> None:
         self._reset_by_client = event.stream_id
@@ -217,6 +294,10 @@ class ServerEndpoint(Endpoint):
     def _on_stream_closed(self, event: ev.StreamClosed) -> None:
         if event.error_code and self.on_reset is not None and event.stream_id != self._reset_by_client:
             self.on_reset(False, event.error_code)
+        pushed = False
+        if self._pushes and not event.stream_id & 1:
+            pushed = True
+            self._pushes -= 1
         exchange = self.exchanges.pop(event.stream_id, None)
         abandoned = exchange is not None and exchange.closed
         if exchange is not None:
@@ -225,10 +306,11 @@ class ServerEndpoint(Endpoint):
             # Kept within their limits by expire().
             self._resets_left += 1
             self._calm += 4
-        elif not abandoned:
+        elif not abandoned and not pushed:
             # A reset by the client, or one it made the connection send, costs from a budget that
             # served requests earn back: honest aborts never run out of it, a flood of them does
-            # (CVE-2023-44487). What the application or a deadline ended is not the client's doing.
+            # (CVE-2023-44487). What the application or a deadline ended is not the client's doing, and
+            # to refuse what was pushed is its right.
             self._resets_left -= 1
             if self._resets_left < 0:
                 self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
@@ -249,13 +331,25 @@ class ServerEndpoint(Endpoint):
             exchange.waiting_since = self.now
         Endpoint._on_data(self, event)
 
+    def _on_trailers(self, event: ev.TrailersReceived) -> None:
+        limits = self.limits
+        fields = event.headers
+        size = sum(len(name) + len(value) + 32 for name, value in fields)
+        exchange = self.exchanges.get(event.stream_id)
+        if exchange is not None and (len(fields) > limits.max_header_fields or size > limits.max_header_size):
+            self._reset(exchange, ErrorCode.ENHANCE_YOUR_CALM)
+        else:
+            Endpoint._on_trailers(self, event)
+
     _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
         **COMMON_HANDLERS,
         ev.DataReceived: _on_data,
         ev.RequestReceived: _on_request,
         ev.StreamReset: _on_stream_reset,
         ev.StreamClosed: _on_stream_closed,
+        ev.TrailersReceived: _on_trailers,
         ev.PingReceived: _on_control,
+        ev.PriorityUpdateReceived: _on_priority_update,
         ev.SettingsReceived: _on_control,
         ev.WindowUpdated: _on_control,
     }
