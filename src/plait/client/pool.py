@@ -166,6 +166,11 @@ class Pool:
                 if ticket in queue:
                     queue.remove(ticket)
 
+    def waiting(self, origin: Origin) -> int:
+        """Return how many requests wait for a connection to an origin."""
+        site = self._sites.get(origin)
+        return site.waiting if site is not None else 0
+
     def assign(self, link: Link) -> list[Ticket]:
         """Take requests off the queue, as many as a connection has room for; ask again after their use.
 
