@@ -46,6 +46,7 @@ RESERVED = {
     "OpenSSL": ("integrations.twisted",),
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
+    "websockets": ("server",),
     "trustme": ("certificates",),
     "ctypes": ("lab.network.namespaces",),
     "pyroute2": ("lab.network.hosts", "lab.network.netem_link"),

@@ -34,6 +34,7 @@ class ServerEndpoint(Endpoint):
 
     Attributes:
         accepted: Requests that arrived and were not taken yet.
+        draining: Whether the server stops, so that tunnels have to come to an end.
         running: Exchanges whose application has not finished, the closed ones among them.
         served: Requests accepted so far.
         now: The time of the last call that brought one.
@@ -55,6 +56,7 @@ class ServerEndpoint(Endpoint):
         "_resets_left",
         "_unwanted",
         "accepted",
+        "draining",
         "limits",
         "now",
         "on_reset",
@@ -67,6 +69,7 @@ class ServerEndpoint(Endpoint):
         self.limits = limits
         self.running = 0
         self.served = 0
+        self.draining = False
         self.accepted: list[ServerExchange] = []
         self._lingering: dict[Exchange, float] = {}
         self._unwanted: set[Exchange] = set()
@@ -122,6 +125,14 @@ class ServerEndpoint(Endpoint):
                 exchange.on_progress = exchange.release
                 self._lingering[exchange] = self.now
 
+    def shut_down(self) -> None:
+        """Begin a graceful end because the server stops: tunnels, which no response ends, are told."""
+        self.draining = True
+        for exchange in list(self.exchanges.values()):
+            if exchange.request is not None and exchange.request.protocol and exchange.on_progress:
+                exchange.on_progress()
+        Endpoint.shut_down(self)
+
     def _reset_unwanted(self) -> bytes:
         """Refuse the rest of requests whose response is complete (RFC 9113 §8.1); return the bytes.
 
@@ -174,7 +185,7 @@ class ServerEndpoint(Endpoint):
                 self._unwanted.add(exchange)
                 self.on_output()
         if self.connection.closing:
-            self.shut_down()
+            Endpoint.shut_down(self)
         if self.exchanges:
             for exchange in list(self.exchanges.values()):
                 self._expire_exchange(exchange, now)
@@ -183,7 +194,7 @@ class ServerEndpoint(Endpoint):
             if idle >= limits.keep_alive + limits.handshake_timeout:
                 self.terminate()
             elif idle >= (limits.keep_alive if self.served else limits.handshake_timeout):
-                self.shut_down()
+                Endpoint.shut_down(self)
 
     def _expire_exchange(self, exchange: Exchange, now: float) -> None:
         waiting = exchange.waiting_since

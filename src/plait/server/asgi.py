@@ -15,6 +15,7 @@ from plait.server.interfaces import Application, Scope
 from plait.server.lifespan import Lifespan
 from plait.server.response import OVER
 from plait.server.tasks import start
+from plait.server.websocket import WebSocketBridge
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver
@@ -46,13 +47,14 @@ class AsgiGateway(ApplicationGateway):
         push: Whether the application may push.
     """
 
-    __slots__ = ("_lifespan", "_raw_root_path", "_tasks", "app", "extensions", "push")
+    __slots__ = ("_config", "_lifespan", "_raw_root_path", "_tasks", "app", "extensions", "push")
 
     def __init__(
         self, app: Application, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None
     ) -> None:
         super().__init__(config, loop, log)
         self.app = app
+        self._config = config
         self._lifespan = Lifespan(app)
         self._tasks: set[asyncio.Future[None]] = set()
         self.push = config.push
@@ -84,14 +86,22 @@ class AsgiGateway(ApplicationGateway):
         if exchange.request.refusal is not None or len(self._tasks) >= self.max_concurrency:
             self.refuse(exchange, driver)
             return
+        if exchange.request.protocol:
+            session = WebSocketBridge(self, self._config, exchange, driver)
+            self._keep(start(session.run(self._scope(exchange, driver)), self.loop))
+            return
         bridge = HttpBridge(self, exchange, driver)
         task = start(self._run(bridge), self.loop)
         if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(task)
             if self.app_timeout:
                 timer = self.loop.call_later(self.app_timeout, self._time_out, bridge, task)
                 task.add_done_callback(lambda _: timer.cancel())
+
+    def _keep(self, task: asyncio.Future[None]) -> None:
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, bridge: HttpBridge) -> None:
         exchange = bridge.exchange

@@ -266,7 +266,7 @@ class Server:
                 protocol = "http/1.1"  # whose parser will say what it thinks of an HTTP/2 preface
         elif versions is HttpVersions.HTTP_2:
             return None
-        connection = server_connection(protocol, self.limits, scheme)
+        connection = server_connection(protocol, self.limits, scheme, websockets=self.config.websockets)
         return ServerEndpoint(connection, self.limits, self._loop.time())
 
     # -- time and the end ------------------------------------------------------------------------
