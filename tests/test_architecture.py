@@ -54,6 +54,7 @@ RESERVED = {
     "selectolax": ("lab.page",),
     "tinycss2": ("lab.css",),
     "rich": ("cli", "lab.terminal"),
+    "watchfiles": ("server.reload",),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,19 +1,26 @@
-"""Serves until it is told to stop: the event loop, the signals and what is said on standard error."""
+"""Serves until it is told to stop, in this process or in several: ``plait serve`` and ``plait.serve``."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import ssl
+import os
+import socket
 import sys
-from typing import Any
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from plait.certificates import Change, curl_line
 from plait.config import HttpVersions, ServerConfig
+from plait.errors import ConfigError
 from plait.server.applications import make_gateway
+from plait.server.endpoints import Listener
 from plait.server.gateway import MakeGateway
-from plait.server.server import Server
+from plait.server.notify import Notifier
+from plait.server.server import Server, bind
+from plait.server.worker import Worker, handle_signals, run_in_loop
 
 __all__ = ["serve"]
 
@@ -23,48 +30,179 @@ logger = logging.getLogger("plait.server")
 def serve(config: ServerConfig, make: MakeGateway = make_gateway) -> None:
     """Serve an application until SIGINT or SIGTERM, on uvloop where it exists.
 
+    One worker that is never replaced serves in this process. Otherwise this process supervises:
+    it makes the sockets, and every worker is a fork of it that imports the application itself.
+
     Args:
         config: What, where and how.
         make: Makes the gateway of another kind of application than ``config.app`` can name.
 
     Raises:
-        ConfigError: A certificate, key or address is wrong.
+        ConfigError: A certificate, key or address is wrong, or an option that this system has no
+            means for.
         PlaitError: The address is taken, or the application failed to start.
     """
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        import uvloop
-    except ImportError:  # no wheel for this platform
-        factory = None
+    if config.workers > 1 or config.reload or config.max_requests:
+        _supervise(config, make)
     else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(config, make))
+        run_in_loop(lambda: _serve_here(config, make))
 
 
-async def _serve(config: ServerConfig, make: MakeGateway) -> None:
+# -- one process -----------------------------------------------------------------------------------
+
+
+async def _serve_here(config: ServerConfig, make: MakeGateway) -> None:
     server = Server(config, make)
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_note)
-    for name in ("SIGINT", "SIGTERM"):
+    notifier = Notifier()
+
+    def stop() -> None:
+        notifier.stopping()
+        server.stop()
+
+    def give_up() -> None:
+        stop()
+        server.stop()
+
+    def reload() -> None:
+        notifier.reloading()
+        server.reopen()
+        server.reload()
+        notifier.ready()
+
+    def ping() -> None:
+        assert notifier.interval is not None
+        notifier.alive()
+        asyncio.get_running_loop().call_later(notifier.interval, ping)
+
+    def ready(server: Server) -> None:
+        stack.enter_context(_pid_file(config.pid_file))
+        _announce(server.listening, config)
+        notifier.ready()
+        notifier.status("serving")
+
+    handle_signals(
+        {
+            "SIGINT": stop,
+            "SIGTERM": stop,
+            "SIGQUIT": give_up,
+            "SIGHUP": reload,
+            "SIGUSR1": server.reopen,
+            # They would halt a process that has no handler; there are no workers to add here.
+            "SIGTTIN": _say_alone,
+        }
+    )
+    if notifier.interval is not None:
+        ping()
+    with ExitStack() as stack:
+        await server.serve(ready)
+
+
+def _say_alone() -> None:
+    logging.getLogger("plait.server").warning(
+        "SIGTTIN adds no worker here: one process serves alone without --workers"
+    )
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+
+def _supervise(config: ServerConfig, make: MakeGateway) -> None:
+    option = _supervised_by(config)
+    if not hasattr(os, "fork"):
+        raise ConfigError(f"{option} needs processes that fork, which this system does not have")
+    if config.reload and config.app is not None and not isinstance(config.app, str):
+        raise ConfigError("--reload imports the application anew, so it needs its name, MODULE:APP")
+    from plait.server.reload import watching
+    from plait.server.supervisor import Supervisor
+
+    notifier = Notifier()
+    with ExitStack() as stack:
+        bound = bind(config)
+
+        def stop_listening() -> None:
+            for one in bound:
+                one.socket.close()
+
+        stack.callback(stop_listening)
+        changes = None
+        if config.reload:
+            changes = stack.enter_context(watching(config.reload_dir or (config.app_dir or Path(),)))
+
+        def work(channel: socket.socket) -> int:
+            return Worker(
+                lambda: Server(config, make, bound),
+                channel,
+                timeout=config.worker_timeout,
+                requests=config.max_requests,
+                jitter=config.max_requests_jitter,
+            ).run()
+
+        stack.enter_context(_pid_file(config.pid_file))
+        Supervisor(
+            work,
+            workers=config.workers,
+            timeout=config.worker_timeout,
+            grace=config.grace,
+            notifier=notifier,
+            changes=changes,
+            on_ready=lambda: _announce([one.listener for one in bound], config),
+            on_reopen=lambda: None,
+            on_stop=stop_listening,
+        ).run()
+
+
+def _supervised_by(config: ServerConfig) -> str:
+    """Name the option that asks for a supervisor."""
+    if config.workers > 1:
+        return f"--workers {config.workers}"
+    return "--reload" if config.reload else "--max-requests"
+
+
+# -- what both have --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _pid_file(path: Path | None) -> Iterator[None]:
+    """Have the process id in a file while the block runs; a file left behind is replaced.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    content = f"{os.getpid()}\n"
+    try:
+        # Whole or not at all: whoever reads it never sees half a number.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+            new.write(content)
+            os.fchmod(new.fileno(), 0o644)
+        os.replace(new.name, path)
+    except OSError as error:
+        raise ConfigError(f"cannot write --pid-file {str(path)!r}: {error.strerror}") from error
+    try:
+        yield
+    finally:
         try:
-            loop.add_signal_handler(getattr(signal, name), server.stop)
-        except NotImplementedError:  # Windows: KeyboardInterrupt ends the loop instead
+            if path.read_text() == content:  # else it belongs to whoever came after
+                path.unlink()
+        except OSError:
             pass
-    await server.serve(_announce)
 
 
-def _announce(server: Server) -> None:
+def _announce(listening: Sequence[Listener], config: ServerConfig) -> None:
     versions = {
         HttpVersions.AUTO: "HTTP/2 and HTTP/1.1",
         HttpVersions.HTTP_1: "HTTP/1.1",
         HttpVersions.HTTP_2: "HTTP/2",
-    }[server.config.http]
-    for listener in server.listening:
+    }[config.http]
+    workers = f" with {config.workers} workers" if config.workers > 1 else ""
+    for listener in listening:
         scheme = "https" if listener.tls else "http"
         host = f"[{listener.host}]" if ":" in listener.host else listener.host
-        _say(f"serving {versions} on {scheme}://{host}:{listener.port} (Ctrl-C stops)")
+        _say(f"serving {versions} on {scheme}://{host}:{listener.port}{workers} (Ctrl-C stops)")
         if listener.development is not None:
             if listener.development.change is Change.AUTHORITY_RENEWED:
                 _say("the certificate authority was near its end and was renewed: it has to be trusted anew")
@@ -74,12 +212,3 @@ def _announce(server: Server) -> None:
 
 def _say(line: str) -> None:
     print(f"plait: {line}", file=sys.stderr, flush=True)
-
-
-def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what the loop has to say; a client's failed handshake is no error of the server's."""
-    error = context.get("exception")
-    if isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)):
-        logger.debug("a connection failed: %s", error)
-    else:
-        loop.default_exception_handler(context)

@@ -80,7 +80,15 @@ def bind(config: ServerConfig) -> list[Bound]:
     """
     # All that the user can get wrong comes before the first socket.
     prepared = [(one, _context(one, config.http)) for one in listeners(config)]
-    return [_bind(listener, context) for listener, context in prepared]
+    bound: list[Bound] = []
+    try:
+        for listener, context in prepared:
+            bound.append(_bind(listener, context))
+    except PlaitError:
+        for one in bound:
+            one.socket.close()
+        raise
+    return bound
 
 
 def _context(listener: Listener, versions: HttpVersions) -> ssl.SSLContext | None:
@@ -91,16 +99,20 @@ def _context(listener: Listener, versions: HttpVersions) -> ssl.SSLContext | Non
 
 def _bind(listener: Listener, context: ssl.SSLContext | None) -> Bound:
     try:
-        family, kind, number, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        made = socket.socket(family, kind, number)
-        made.setblocking(False)
-        if os.name == "posix":
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        # A port that is taken shows at the first of the two calls or at the second.
-        made.listen(listener.backlog)
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.setblocking(False)
+            if os.name == "posix":
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+            # A port that is taken shows at the first of the two calls or at the second.
+            made.listen(listener.backlog)
+        except OSError:
+            made.close()
+            raise
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None) or 0
         # Resolvers number their errors from below zero.

@@ -126,7 +126,8 @@ class Supervisor:
         """Supervise until SIGINT or SIGTERM, and return when every worker is gone.
 
         Raises:
-            ConfigError: A worker of the first generation said that an option is wrong.
+            ConfigError: A worker of the first generation said that an option is wrong; or this is not
+                the main thread, which alone can have signals.
             PlaitError: It could not start for another reason.
         """
         with selectors.DefaultSelector() as self._selector, self._signals() as self._wakeup:
@@ -151,10 +152,15 @@ class Supervisor:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
-        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._own = (reader, writer)
+        try:
+            wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        except ValueError:
+            os.close(reader)
+            os.close(writer)
+            raise ConfigError("workers are supervised in the main thread, and this is another") from None
         # Python writes the pipe for signals that have a handler.
         handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-        self._own = [reader, writer]
         self._selector.register(reader, selectors.EVENT_READ)
         try:
             yield reader
@@ -293,9 +299,7 @@ class Supervisor:
 
     def _settle(self) -> None:
         if self._reloading and not any(
-            worker.generation < self._generation
-            for worker in self._workers
-            if worker.state is _State.READY
+            worker.generation < self._generation for worker in self._workers if worker.state is _State.READY
         ):
             self._reloading = False
             logger.info("reloaded; workers: %d", self._target)
@@ -350,7 +354,7 @@ class Supervisor:
             self._drain(worker, now)
             if at_once:
                 self._tell(worker, Command.GIVE_UP)
-                worker.deadline = min(worker.deadline or now, now) + _LAST_WORDS
+                worker.deadline = now + _LAST_WORDS
 
     def _tell_all(self, command: Command) -> None:
         for worker in self._workers:
@@ -367,7 +371,10 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """Find workers that ended, and end those that hang."""
         for worker in list(self._workers):
-            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            try:
+                pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            except ChildProcessError:  # the program around this one waits for every child
+                pid, status = worker.pid, 0
             if pid:
                 self._hear(worker, now)
                 self._bury(worker, os.waitstatus_to_exitcode(status), now)

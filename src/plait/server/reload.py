@@ -1,0 +1,74 @@
+"""Watches source files, for development, in a process of its own: the watcher has threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from plait.errors import ConfigError
+from plait.server.process import fork
+
+__all__ = ["watching"]
+
+#: Milliseconds: a save is a handful of changes within this time; how often a look is taken at the parent.
+_STEP, _LOOK = 50, 1000
+
+
+@contextmanager
+def watching(directories: Sequence[Path]) -> Iterator[int]:
+    """Watch for changed Python and TOML files while the block runs.
+
+    Args:
+        directories: They are watched with all that is below them.
+
+    Yields:
+        A file descriptor from which the names of changed files can be read, each in a line.
+
+    Raises:
+        ConfigError: A directory does not exist, or the library is missing.
+    """
+    if importlib.util.find_spec("watchfiles") is None:
+        raise ConfigError('--reload needs the watchfiles library: pip install "plait[reload]"')
+    for directory in directories:
+        if not directory.is_dir():
+            raise ConfigError(f"--reload-dir {str(directory)!r} is not a directory")
+    reader, writer = os.pipe()
+
+    def watch() -> int:
+        os.close(reader)
+        return _watch(directories, writer)
+
+    watcher = fork(watch, (signal.SIGINT, signal.SIGTERM))
+    os.close(writer)
+    try:
+        yield reader
+    finally:
+        os.close(reader)
+        os.kill(watcher, signal.SIGKILL)
+        os.waitpid(watcher, 0)
+
+
+def _watch(directories: Sequence[Path], writer: int) -> int:
+    from watchfiles import PythonFilter, watch
+
+    parent = os.getppid()
+    here = Path.cwd()
+    for changes in watch(
+        *directories,
+        watch_filter=PythonFilter(extra_extensions=(".toml",)),
+        step=_STEP,
+        rust_timeout=_LOOK,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+    ):
+        if os.getppid() != parent:
+            break
+        names = sorted(path for _, path in changes)
+        if names:
+            shown = os.path.relpath(names[0], here)
+            os.write(writer, f"{shown}\n".encode(errors="replace"))
+    return 0
