@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 import ssl
-import sys
 from typing import Any
 
 import pytest
@@ -398,66 +396,6 @@ async def test_a_second_stop_gives_up_at_once() -> None:
             await running.task
 
 
-# -- the access log ---------------------------------------------------------------------------------
-
-
-async def test_the_access_log_has_a_line_for_each_request(
-    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", log)
-    async with serving(ok, certificate=certificate, access_log=True, max_header_fields=20) as running:
-        async with h2_client(running) as client:
-            fields = [(b"user-agent", b"curl/7.49.1"), (b"referer", b"https://a.example/")]
-            await client.response(client.request(b"GET", b"/a?b=c", *fields))
-            await client.response(client.request(b"HEAD", b"/head"))
-            await client.response(client.request(b"GET", b"/many", *[(b"x", b"1")] * 30))
-            stream = client.request(b"GET", b'/"quoted"\\', (b"user-agent", b'a"b\\c\xff\x7f\x1b[2J'))
-            await client.until(lambda: client.messages[stream].ended or client.messages[stream].reset)
-        async with h1_client(running) as h1:
-            h1.writer.write(GET)
-            await h1.rest()
-    lines = log.getvalue().splitlines()
-    form = r"127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
-    assert all(re.match(form, line) for line in lines)
-    ends = [re.sub(form, "", line) for line in lines]
-    assert ends[0] == '"GET /a?b=c HTTP/2" 200 1 "https://a.example/" "curl/7.49.1"'
-    assert ends[1] == '"HEAD /head HTTP/2" 200 - "-" "-"'
-    assert re.match(r'"GET /many HTTP/2" 431 \d+ "-" "-"', ends[2])
-    assert ends[-1] == '"GET / HTTP/1.1" 200 3 "-" "-"'
-    for line in lines:
-        assert line.isascii()
-        assert line.isprintable()
-        assert line.count('"') == 6
-
-
-async def test_the_access_log_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", log)
-    async with serving(ok, access_log=False) as running, h2_client(running) as client:
-        await client.response(client.request())
-    assert log.getvalue() == ""
-
-
-async def test_a_response_that_never_began_is_logged_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", log)
-    came = asyncio.Event()
-
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await receive()
-            came.set()
-            await receive()
-
-    async with serving(app, access_log=True) as running, h2_client(running) as client:
-        stream = client.request()
-        await came.wait()
-        client.engine.reset_stream(stream)
-        client.flush()
-    assert '"GET / HTTP/2" - - "-" "-"' in log.getvalue()
-
-
 # -- bad configuration ------------------------------------------------------------------------------
 
 
@@ -474,15 +412,3 @@ async def test_a_key_of_another_certificate_is_refused(certificate: Certificate,
     with pytest.raises(ConfigError):
         async with serving(ok, certificate=mixed):
             pass
-
-
-async def test_a_broken_log_does_not_stop_the_service_and_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = io.StringIO()
-    log.close()
-    monkeypatch.setattr(sys, "stdout", log)
-    async with serving(ok, access_log=True) as running, h2_client(running) as client:
-        for _ in range(3):
-            assert (await client.response(client.request())).content == b"2"
-    assert caplog.text.count("the access log cannot be written") == 1

@@ -17,6 +17,7 @@ from plait.config import HttpVersions, ServerConfig
 from plait.drivers.aio_server import ServerDriver
 from plait.drivers.tls import server_context
 from plait.errors import PlaitError
+from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.server.access_log import AccessLog
@@ -158,6 +159,7 @@ class Server:
         self._give_up = asyncio.Event()
         self._all_closed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._log: AccessLog | None = None
         self._serving_loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, ready: Callable[[Server], None] | None = None) -> None:
@@ -179,14 +181,19 @@ class Server:
         finally:
             self.phase = Phase.STOPPED
             self._stop_listening()
+            if self._log is not None:
+                self._log.close()
 
     async def _serve(self, bound: Sequence[Bound], ready: Callable[[Server], None] | None) -> None:
-        log = AccessLog(self._loop) if self.config.access_log else None
+        log = self._log = AccessLog(self.config, self._loop) if self.config.access_log else None
+        if log is not None:
+            self.reopeners.append(log.reopen)
         self._gateway = self._make_gateway(self.config, self._loop, log)
         if not await _unless(self._stop, self._gateway.start_up()):
             return
         try:
-            self.start = self._gateway.start
+            timed = log is not None and log.timed
+            self.start = self._start_timed if timed else self._gateway.start
             self._tick()
             for one in bound:
                 await self._listen(one)
@@ -196,8 +203,6 @@ class Server:
                 ready(self)
             await self._stop.wait()
             await self._drain()
-            if log is not None:
-                log.flush()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -280,6 +285,10 @@ class Server:
             return None
         connection = server_connection(protocol, self.limits, scheme, websockets=self.config.websockets)
         return ServerEndpoint(connection, self.limits, self._loop.time())
+
+    def _start_timed(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        exchange.begun = time.perf_counter()
+        self._gateway.start(exchange, driver)
 
     # -- time and the end ------------------------------------------------------------------------
 
