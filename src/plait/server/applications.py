@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from plait.config import ServerConfig
+from plait.config import Interface, ServerConfig
+from plait.errors import ConfigError
 from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway, Log
-from plait.server.importer import load
+from plait.server.importer import call_factory, load
+from plait.server.interfaces import interface_of
+from plait.server.wsgi import WsgiGateway
 
 __all__ = ["make_gateway"]
 
@@ -22,9 +26,58 @@ def make_gateway(config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log
         log: Called with each finished exchange, or None.
 
     Raises:
-        ConfigError: There is no such application.
+        ConfigError: There is no such application, or it cannot be told how it is called.
     """
+    root = config.root_path
+    if root and (not root.startswith("/") or root.endswith("/")):
+        raise ConfigError(f"root_path must begin with / and not end with it, as in /app, not {root!r}")
+    app, name = _application(config)
+    interface = config.interface
+    if interface is Interface.AUTO:
+        interface = interface_of(app, name)
+    make = WsgiGateway if interface is Interface.WSGI else AsgiGateway
+    return make(app, config, loop, log)
+
+
+def _application(config: ServerConfig) -> tuple[Any, str]:
+    """Return the application and what to call it in an error."""
+    if config.env_file is not None:
+        load_environment(config.env_file)
     app = config.app
     if isinstance(app, str):
+        name = repr(app)
         app = load(app, config.app_dir or Path())
-    return AsgiGateway(app, config, loop, log)
+    else:
+        name = f"the application ({type(app).__name__})"
+        if not callable(app):
+            raise ConfigError(f"{name} cannot be called")
+    if config.factory:
+        app = call_factory(app, name)
+        name = f"what {name} makes"
+    return app, name
+
+
+def load_environment(path: Path) -> None:
+    """Add the lines of a file to the environment, where a variable that is set already stands.
+
+    Args:
+        path: A file of NAME=VALUE lines.
+
+    Raises:
+        ConfigError: It cannot be read, or has a line that is none.
+    """
+    try:
+        from dotenv import load_dotenv
+        from dotenv.parser import parse_stream
+    except ImportError:
+        raise ConfigError('--env-file needs python-dotenv: pip install "plait[dotenv]"') from None
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for line in parse_stream(stream):
+                if line.error or (line.key is not None and line.value is None):
+                    text = line.original.string.strip()
+                    raise ConfigError(f"{path} line {line.original.line} is not NAME=VALUE: {text!r}")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(f"cannot read the environment file {path}: {reason.lower()}") from error
+    load_dotenv(path, override=False, encoding="utf-8")

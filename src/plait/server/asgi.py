@@ -129,7 +129,10 @@ class AsgiGateway(ApplicationGateway):
         version = connection.http_version
         # A copy, since what the application puts there is its own affair.
         extensions = self.extensions.copy()
-        if version == "1.0":
+        if version == "2":
+            if self.push and connection.push_allowed:
+                extensions["http.response.push"] = {}
+        elif version == "1.0":
             del extensions["http.response.early_hint"]  # RFC 9110 §15.2
         if request.accepts_trailers and version != "1.0":
             extensions["http.response.trailers"] = {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpBridge"]
 
-_HEAD, _MORE, _COMPLETE = Half
+_HEAD, _, _COMPLETE = Half
 _START, _CONTENT, _TRAILERS, _ENDED, _FAILED = Stage
 
 
@@ -48,11 +48,8 @@ class HttpBridge(Response):
         """Give the application the next ``http.request``, or ``http.disconnect`` at the end."""
         exchange = self.exchange
         if not self._request_read:
-            request = exchange.request
-            if request.expects_continue and exchange.received is _MORE and not exchange.content:
-                # RFC 9110 §10.1.1: only now is it known that the content is wanted.
-                request.expects_continue = False
-                exchange.send_informational_response(100, [])
+            if exchange.request.expects_continue:
+                self.ask_for_content()
             while self.stage not in OVER:
                 try:
                     content = exchange.read()

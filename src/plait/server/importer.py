@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from plait.errors import ConfigError
-from plait.server.interfaces import Application
 
-__all__ = ["load"]
+__all__ = ["call_factory", "load"]
 
 _FROZEN = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
 
-def load(name: str, directory: Path) -> Application:
-    """Import an application.
+def load(name: str, directory: Path) -> Callable[..., Any]:
+    """Import an application, or what makes one.
 
     Args:
         name: ``module:attribute``; the attribute may have dots.
         directory: Put first on the import path.
 
     Raises:
-        ConfigError: There is no such module or attribute, or it is nothing that can be called; or the
-            module raised, and then its traceback was printed: it is the user's own code.
+        ConfigError: There is no such directory, module or attribute, or it is nothing that can be
+            called; or the module raised, and then its traceback was printed: it is the user's own code.
     """
     module_name, colon, path = name.partition(":")
     if not module_name or not path:
@@ -33,6 +35,9 @@ def load(name: str, directory: Path) -> Application:
         raise ConfigError(f"{name!r} names no application: write MODULE:APP{hint}")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"{name!r} names no application: {module_name!r} is not the name of a module")
+    if not directory.is_dir():
+        problem = "is not a directory" if directory.exists() else "does not exist"
+        raise ConfigError(f"the application's directory {str(directory)!r} {problem}")
     sys.path.insert(0, str(directory.resolve()))
     try:
         found = importlib.import_module(module_name)
@@ -56,6 +61,38 @@ def load(name: str, directory: Path) -> Application:
     if not callable(found):
         raise ConfigError(f"{name!r} is {type(found).__name__}, not an application")
     return found
+
+
+def call_factory(factory: Callable[..., Any], name: str) -> Any:
+    """Let a factory make the application.
+
+    Args:
+        factory: Called without arguments.
+        name: What the user calls it, for errors.
+
+    Raises:
+        ConfigError: It takes arguments, or makes nothing that can be called; or it raised, and then its
+            traceback was printed.
+    """
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise ConfigError(f"{name} is no factory, which is called without arguments: {error}") from error
+    except ValueError:
+        pass  # it does not say what it takes
+    try:
+        app = factory()
+    except SystemExit as error:
+        raise ConfigError(f"the factory {name} ended in sys.exit({error.code!r})") from error
+    except Exception as error:
+        traceback.print_exception(type(error), error, _inside(error.__traceback__))
+        raise ConfigError(f"the factory {name} failed: {type(error).__name__}: {error}") from error
+    if inspect.iscoroutine(app):
+        app.close()
+        raise ConfigError(f"the factory {name} is a coroutine function, and is called before any loop runs")
+    if not callable(app):
+        raise ConfigError(f"the factory {name} made {type(app).__name__}, not an application")
+    return app
 
 
 def _module_of(name: str) -> str:

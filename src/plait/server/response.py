@@ -63,6 +63,15 @@ class Response:
         self.stage = Stage.START
         self.fields: FieldSection = []
 
+    def ask_for_content(self) -> None:
+        """Tell a client that waits for it to go on: the application wants the content."""
+        exchange = self.exchange
+        request = exchange.request
+        if request.expects_continue and exchange.received is Half.CONTENT and not exchange.content:
+            # RFC 9110 §10.1.1: only now is it known that the content is wanted.
+            request.expects_continue = False
+            exchange.send_informational_response(100, [])
+
     def begin(self) -> tuple[FieldSection, int | None]:
         """Complete the field section; return it and the content-length it has."""
         fields = self.fields
