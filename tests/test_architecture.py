@@ -38,7 +38,7 @@ RESERVED = {
     "asyncio": ("drivers", "server", "client", "lab", "integrations"),
     "socket": ("drivers", "server", "client", "lab"),
     "ssl": ("drivers", "server", "client", "lab", "certificates"),
-    "threading": ("drivers", "client", "lab", "server.log_writer"),
+    "threading": ("drivers", "client", "lab", "server.log_writer", "server.wsgi", "server.wsgi_call"),
     "time": ("drivers", "server", "client", "lab"),
     "uvloop": ("drivers", "server"),
     "twisted": ("integrations.twisted",),
