@@ -144,5 +144,5 @@ def test_a_shutdown_closes_an_idle_connection() -> None:
     line.receive(GET)
     line.answer()
     line.endpoint.shut_down()
-    line.after(1)
+    line.after(2)
     assert line.endpoint.closed

@@ -638,15 +638,39 @@ def test_a_client_that_closes_its_half_is_still_answered() -> None:
     assert connection.closed
 
 
-def test_shutting_down_when_idle_closes_at_once() -> None:
+def test_shutting_down_when_idle_closes_at_the_second_call() -> None:
     connection = server()
+    connection.shut_down()
+    assert connection.closing
+    assert not connection.closed
     connection.shut_down()
     assert connection.closed
     assert connection.events()[0].error_code == 0
 
 
-def test_shutting_down_lets_the_current_exchange_finish() -> None:
+def test_shutting_down_answers_a_request_that_raced_it() -> None:
+    """RFC 9112 §9.5."""
+    connection = server()
+    connection.shut_down()
+    connection.receive_data(GET)
+    connection.send_response(1, [OK], end_stream=True)
+    assert CLOSE in connection.data_to_send()
+    assert connection.closed
+
+
+def test_shutting_down_answers_what_was_pipelined() -> None:
     connection, stream_id = begun(GET + GET)
+    connection.shut_down()
+    connection.shut_down()
+    connection.send_response(stream_id, [OK], end_stream=True)
+    assert CLOSE not in connection.data_to_send()
+    connection.send_response(stream_id + 2, [OK], end_stream=True)
+    assert CLOSE in connection.data_to_send()
+    assert connection.closed
+
+
+def test_shutting_down_lets_the_current_exchange_finish() -> None:
+    connection, stream_id = begun()
     connection.shut_down()
     connection.shut_down()
     assert connection.closing
@@ -662,6 +686,9 @@ def test_shutting_down_lets_a_response_that_began_finish() -> None:
     connection.shut_down()
     connection.send_data(stream_id, b"a", end_stream=True)
     assert connection.data_to_send().endswith(b"0\r\n\r\n")
+    # It did not say that it would close: the next request may be on its way.
+    assert not connection.closed
+    connection.shut_down()
     assert connection.closed
 
 

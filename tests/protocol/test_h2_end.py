@@ -89,7 +89,7 @@ def test_an_idle_connection_closes_after_its_final_goaway() -> None:
     pair.move()
     pair.endpoint.shut_down()
     pair.output()
-    pair.endpoint.expire(1.0)
+    pair.after(2)
     pair.output()
     assert [frame.last_stream_id for frame in pair.sent(GoAwayFrame)] == [LAST, 1]
     assert pair.endpoint.closed

@@ -24,6 +24,10 @@ _NOT_SERVED = (
 )
 
 
+#: Seconds that a connection without a byte yet is left open when the server stops.
+_FIRST_REQUEST = 1.0
+
+
 class Site(Protocol):
     """What a server is to its drivers.
 
@@ -60,7 +64,7 @@ class ServerDriver(AioDriver):
         tls: What ASGI's tls extension says of the connection, None without TLS.
     """
 
-    __slots__ = ("_first_bytes", "_opened", "_site", "client", "scheme", "server", "tls")
+    __slots__ = ("_first_bytes", "_leaving_since", "_opened", "_site", "client", "scheme", "server", "tls")
 
     endpoint: ServerEndpoint | None
     # A client that takes no bytes gets none read: else its frames would pile up answers.
@@ -71,6 +75,7 @@ class ServerDriver(AioDriver):
         self._site = site
         self._first_bytes = b""
         self._opened = loop.time()
+        self._leaving_since: float | None = None
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int] | None = None
         self.scheme = "http"
@@ -95,6 +100,8 @@ class ServerDriver(AioDriver):
             self.close()
             return
         self.adopt(endpoint)
+        if self._leaving_since is not None:
+            endpoint.shut_down()
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -128,6 +135,13 @@ class ServerDriver(AioDriver):
                 self._site.start(exchange, self)
             self.request_flush()
 
+    def shut_down(self) -> None:
+        """Let what is in flight finish, then close; the first request may be on its way to here, too."""
+        if self.endpoint is None:
+            self._leaving_since = self._loop.time()
+        else:
+            self.endpoint.shut_down()
+
     def expire(self, now: float) -> None:
         """Act on deadlines that have passed.
 
@@ -139,6 +153,8 @@ class ServerDriver(AioDriver):
         if endpoint is None:
             if now - self._opened >= limits.handshake_timeout:
                 self.abort("the client sent no preface")
+            elif self._leaving_since is not None and now - self._leaving_since >= _FIRST_REQUEST:
+                self.close()
             return
         if self._full_since is not None:
             since, size = self._full_since

@@ -175,7 +175,7 @@ class H1Server(H1Connection):
         self._sending = TO_SEND
         self._head_only = method == b"HEAD"
         self._awaits_continue = head.expects_continue and reader is not None
-        self._keep_alive = head.keep_alive and not self._shutting_down
+        self._keep_alive = head.keep_alive
         self.http_version = head.version
         headers = (
             (b":method", method),
@@ -330,8 +330,8 @@ class H1Server(H1Connection):
 
     def _stays_open(self, end_stream: bool) -> bool:
         """Say whether the connection can outlive the response that is about to begin."""
-        if self._shutting_down or (self._eof and not self._buffer):
-            return False
+        if (self._shutting_down or self._eof) and not self._buffer:
+            return False  # what was pipelined behind is answered first
         if self._awaits_continue:
             # RFC 9110 §10.1.1: nobody knows whether the content will come.
             return False
@@ -339,7 +339,7 @@ class H1Server(H1Connection):
 
     def _end_exchange(self) -> None:
         reader = self._reader
-        if not self._keep_alive or self._shutting_down:
+        if not self._keep_alive:
             self._close_stream(NO_ERROR)
             self._close(NO_ERROR, b"")
         elif reader is None:
@@ -355,7 +355,12 @@ class H1Server(H1Connection):
                 self._discard = _DISCARD_MAX
 
     def shut_down(self) -> None:
-        """Close at once when idle, otherwise after the response to the request being received."""
-        self._shutting_down = True
-        if not self._active and (self._reader is not None or not (self._head.started or self._buffer)):
+        """Answer what has been sent, saying ``connection: close``; at the second call, close when idle.
+
+        RFC 9112 §9.5: a request may be on its way to a connection that looks idle here. Whoever closed it
+        at once would lose that request.
+        """
+        if not self._shutting_down:
+            self._shutting_down = True
+        elif not self._active and (self._reader is not None or not (self._head.started or self._buffer)):
             self._close(NO_ERROR, b"")

@@ -45,6 +45,7 @@ class ServerEndpoint(Endpoint):
     __slots__ = (
         "_calm",
         "_calm_since",
+        "_closing_since",
         "_early_priorities",
         "_head_since",
         "_idle_since",
@@ -75,6 +76,7 @@ class ServerEndpoint(Endpoint):
         self._unwanted: set[Exchange] = set()
         self.now = self._idle_since = self._calm_since = now
         self._head_since: float | None = None
+        self._closing_since: float | None = None
         self._calm = limits.max_control_frames
         self.on_reset: Callable[[bool, int], None] | None = None
         self._reset_by_client = 0
@@ -185,7 +187,11 @@ class ServerEndpoint(Endpoint):
                 self._unwanted.add(exchange)
                 self.on_output()
         if self.connection.closing:
-            Endpoint.shut_down(self)
+            # Two looks apart, so that a round trip fits in between however soon the first came.
+            if self._closing_since is None:
+                self._closing_since = now
+            elif now > self._closing_since:
+                Endpoint.shut_down(self)
         if self.exchanges:
             for exchange in list(self.exchanges.values()):
                 self._expire_exchange(exchange, now)
