@@ -58,6 +58,7 @@ _JUDGED = frozenset(
         b"content-length",
         b"host",
         b"expect",
+        b"priority",
         b"te",
     }
 )
@@ -147,6 +148,7 @@ class RequestHead:
             field at most.
         content_length: What the client declared, or None.
         expects_continue: Whether the client waits for a 100 before it sends content.
+        priority: The ``priority`` field (RFC 9218 §5), unread, or ``b""``.
         refusal: The status code and the sentence to refuse the request with, or None.
     """
 
@@ -157,6 +159,7 @@ class RequestHead:
         "expects_continue",
         "fields",
         "method",
+        "priority",
         "protocol",
         "refusal",
         "target",
@@ -177,6 +180,7 @@ class RequestHead:
         self.refusal: tuple[int, str] | None = None
         self.accepts_trailers = self.expects_continue = False
         self.content_length: int | None = None
+        self.priority = b""
         fields: FieldSection = [_NO_HOST]
         append = fields.append
         size = 0
@@ -191,6 +195,8 @@ class RequestHead:
                 method = value
             elif name == b":authority":
                 authority = value
+            elif name == b":scheme":
+                continue  # the transport knows it
             elif name == b"cookie":
                 if crumbs is None:
                     crumbs = [value]
@@ -213,6 +219,9 @@ class RequestHead:
             elif name == b"te":
                 options = value.lower().split(b",")
                 self.accepts_trailers |= b"trailers" in [option.strip(b" \t") for option in options]
+                append(field)
+            elif name == b"priority":
+                self.priority = self.priority + b"," + value if self.priority else value
                 append(field)
             elif name == b":protocol":
                 protocol = value

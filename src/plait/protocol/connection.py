@@ -84,8 +84,10 @@ class Connection(Protocol):
     def events(self) -> list[Event]:
         """Return the events since the last call, in order."""
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self, amount: int = ...) -> bytes:
         """Return bytes to write now; ``b""`` when there are none.
+
+        HTTP/2 returns about ``amount`` bytes at most while there is more content than that.
 
         Large content comes in several pieces: call again until it returns ``b""`` or the transport
         is full.

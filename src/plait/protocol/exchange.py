@@ -544,8 +544,7 @@ class ServerExchange(Exchange):
         scheduled = self.endpoint.connection.priority_of(self.stream_id)
         if scheduled is not None:
             return scheduled
-        said = b",".join(value for name, value in self.request.fields if name == b"priority")
-        return parse_priority(said) or DEFAULT_PRIORITY
+        return parse_priority(self.request.priority) or DEFAULT_PRIORITY
 
     def prioritize(self, urgency: int, incremental: bool) -> None:
         """Send the response by this priority, whatever the client said so far (RFC 9218 §8).
@@ -560,6 +559,7 @@ class ServerExchange(Exchange):
         """
         if not 0 <= urgency <= 7:
             raise LocalProtocolError(f"an urgency is from 0 to 7, not {urgency}")
+        self.endpoint.prioritized = True
         self.endpoint.connection.prioritize(self.stream_id, Priority(urgency, incremental))
 
     def _take_priority_of(self, fields: FieldSection) -> None:

@@ -184,7 +184,7 @@ class H1Connection:
         self._events = []
         return events
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self, amount: int = 0) -> bytes:
         """Return all bytes to write now, as one piece."""
         output = self._output
         if not output:

@@ -282,13 +282,13 @@ class H2Connection:
 
     # -- bytes out -------------------------------------------------------------------------------
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self, amount: int = PIECE) -> bytes:
         data = b""
         if not self._closed:
             engine = self._engine
             try:
-                if engine.queued_body_size() > PIECE:
-                    data = engine.data_to_send(PIECE)
+                if engine.queued_body_size() > amount:
+                    data = engine.data_to_send(amount)
                 else:
                     data = engine.data_to_send()
             except NGH2Error as error:
