@@ -20,6 +20,7 @@ __all__ = [
     "Field",
     "FieldSection",
     "RequestHead",
+    "interim_fields",
     "outbound_fields",
     "too_large",
     "trailer_fields",
@@ -93,6 +94,23 @@ def outbound_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:
         if known is not None:
             append(known)
     return result
+
+
+def interim_fields(status: int, fields: Iterable[Iterable[bytes]]) -> FieldSection:
+    """Validate the field section of an interim response (RFC 9110 §15.2), as ``outbound_fields`` does.
+
+    Args:
+        status: From 100 to 199, but not 101, which is no interim response.
+        fields: Pairs of name and value, bytes.
+
+    Raises:
+        LocalProtocolError: The status is not that of an interim response, or a name or value is not one
+            HTTP can carry.
+    """
+    if not 100 <= status <= 199 or status == 101:
+        raise LocalProtocolError(f"{status} is not the status of an interim response")
+    # RFC 9110 §8.6: an interim response has no content-length.
+    return [field for field in outbound_fields(fields) if field[0] != b"content-length"]
 
 
 def trailer_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:

@@ -20,7 +20,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
-from plait.fields import Field, FieldSection, RequestHead, outbound_fields, too_large, trailer_fields
+from plait.fields import Field, FieldSection, RequestHead, interim_fields, too_large, trailer_fields
 from plait.protocol.events import EngineError, ErrorCode, error_name
 from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
 from plait.protocol.push import promised_request
@@ -202,12 +202,9 @@ class Exchange:
             LocalProtocolError: The status is not that of an interim response, or a name or value is
                 not one HTTP can carry.
         """
-        if not 100 <= status <= 199 or status == 101:
-            raise LocalProtocolError(f"{status} is not the status of an interim response")
+        section = interim_fields(status, fields)
         if self.closed or self.sent is not _HEAD:
             return
-        # RFC 9110 §8.6: an interim response has no content-length.
-        section = [field for field in outbound_fields(fields) if field[0] != b"content-length"]
         try:
             self.endpoint.connection.send_informational_response(self.stream_id, [_STATUS[status], *section])
         except EngineError as error:

@@ -9,12 +9,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.integrations.twisted.agent import Agent
-    from plait.integrations.twisted.request import Request
+    from plait.integrations.twisted.request import Request, RequestMixin
     from plait.integrations.twisted.site import Site
 
-__all__ = ["Agent", "Request", "Site"]
+__all__ = ["Agent", "Request", "RequestMixin", "Site"]
 
-_HOMES = {"Agent": "agent", "Request": "request", "Site": "site"}
+_HOMES = {"Agent": "agent", "Request": "request", "RequestMixin": "request", "Site": "site"}
 
 
 def __getattr__(name: str) -> object:

@@ -20,13 +20,14 @@ from plait.errors import ExchangeError, LocalProtocolError
 from plait.fields import FieldSection, outbound_fields
 from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.priorities import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from plait.integrations.twisted.protocol import SiteProtocol
 
-__all__ = ["SecureStream", "Stream"]
+__all__ = ["SecureStream", "Stream", "field_section"]
 
 _HEAD, _CONTENT, _ENDED = Half
 
@@ -37,10 +38,11 @@ class _State(Enum):
     RECEIVING = "receiving"  # its content is on its way
     HANDLED = "handled"  # the resource has it
     LOSING = "losing"  # what was written is on its way, then the stream is reset
+    FAILED = "failed"  # the stream has its answer; what the request still writes goes nowhere
     DONE = "done"  # finished or lost; nobody is told anything more
 
 
-_RECEIVING, _HANDLED, _LOSING, _DONE = _State
+_RECEIVING, _HANDLED, _LOSING, _FAILED, _DONE = _State
 
 
 class _Producing(Enum):
@@ -205,10 +207,15 @@ class Stream:
             self._answer(500, b"Internal Server Error\n")
         else:
             self._exchange.abandon(ErrorCode.INTERNAL_ERROR)
+        self._lose(Failure(ConnectionAborted()))
+
+    def _lose(self, reason: Failure) -> None:
+        """Take nothing more from the request, and tell it so in the next turn."""
         if self._request is None:
             self._end()
         else:
-            self._later(self._lost, Failure(ConnectionAborted()))
+            self._state = _FAILED
+            self._later(self._lost, reason)
 
     def _answer(self, status: int, content: bytes) -> None:
         """Answer without a request object."""
@@ -239,9 +246,7 @@ class Stream:
         if exchange.closed:
             return
         try:
-            fields = outbound_fields(
-                [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
-            )
+            fields = field_section(headers)
             lengths = {value for name, value in fields if name == b"content-length"}
             length: int | None = None
             if lengths:
@@ -258,7 +263,7 @@ class Stream:
     def write(self, data: bytes) -> None:
         """Send content of the response."""
         exchange = self._exchange
-        if self._state is _LOSING or exchange.closed:
+        if self._state is _LOSING or self._state is _FAILED or exchange.closed:
             return
         if not isinstance(data, bytes):
             if isinstance(data, str):
@@ -285,9 +290,13 @@ class Stream:
         if self._state is _DONE:
             return
         exchange = self._exchange
-        if self._state is not _LOSING and not exchange.closed and exchange.sent is _CONTENT:
+        if self._state is _HANDLED and not exchange.closed and exchange.sent is _CONTENT:
             try:
-                exchange.send_data(b"", end_stream=True)
+                trailers = getattr(request, "responseTrailers", None)
+                if trailers is None:
+                    exchange.send_data(b"", end_stream=True)
+                else:
+                    exchange.send_trailers(field_section(trailers))
             except ExchangeError:
                 pass
             except LocalProtocolError:
@@ -297,7 +306,39 @@ class Stream:
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse a request that Twisted cannot parse (multipart content)."""
         self._answer(400, b"Bad Request\n")
-        self._later(self._lost, Failure(ConnectionDone()))
+        self._lose(Failure(ConnectionDone()))
+
+    # -- what HTTP/2 adds to a request -----------------------------------------------------------
+
+    def send_informational(self, status: int, fields: FieldSection) -> None:
+        """Send an interim response; see :class:`plait.integrations.twisted.RequestMixin`."""
+        try:
+            self._exchange.send_informational_response(status, fields)
+        except ExchangeError:
+            pass  # _progress tells the request
+
+    def push(self, method: bytes, path: bytes, fields: FieldSection) -> bool:
+        """Promise a request of the same origin; return whether the client allows it."""
+        head = self._exchange.request
+        promised = self._exchange.push(
+            [
+                (b":method", method),
+                (b":scheme", b"https" if self.isSecure() else b"http"),
+                (b":authority", head.authority),
+                (b":path", path),
+                *fields,
+            ]
+        )
+        return promised is not None
+
+    @property
+    def priority(self) -> Priority:
+        """Urgency and whether the response is incremental."""
+        return self._exchange.priority
+
+    @priority.setter
+    def priority(self, priority: tuple[int, bool]) -> None:
+        self._exchange.prioritize(*priority)
 
     # -- ITransport ------------------------------------------------------------------------------
 
@@ -315,10 +356,9 @@ class Stream:
 
     def abortConnection(self) -> None:
         """Reset the stream now."""
-        if self._state is not _DONE:
-            self._state = _LOSING
+        if self._state is not _DONE and self._state is not _FAILED:
             self._exchange.abandon(ErrorCode.CANCEL)
-            self._later(self._lost, Failure(ConnectionDone()))
+            self._lose(Failure(ConnectionDone()))
 
     def getPeer(self) -> Any:
         """Return the client's address."""
@@ -415,3 +455,12 @@ class SecureStream(Stream):
     def getPeerCertificate(self) -> Any:
         """Return the client's certificate, or None."""
         return self._connection.transport.getPeerCertificate()  # type: ignore[union-attr]
+
+
+def field_section(headers: Headers) -> FieldSection:
+    """Validate Twisted's headers as a field section.
+
+    Raises:
+        LocalProtocolError: A name or value is not one HTTP can carry.
+    """
+    return outbound_fields([(name, value) for name, values in headers.getAllRawHeaders() for value in values])

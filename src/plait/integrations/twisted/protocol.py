@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from plait.config import Limits
 from plait.drivers.aio_server import ServerDriver
-from plait.integrations.twisted.channel import Stream
+from plait.integrations.twisted.channel import SecureStream, Stream
 from plait.integrations.twisted.transport import ReactorLoop, ReactorTransport
 from plait.protocol.negotiation import ALPN_H2, server_connection, sniff
 from plait.protocol.server_endpoint import ServerEndpoint
@@ -168,7 +168,7 @@ class SiteProtocol(Protocol):
         return ServerEndpoint(connection, self.limits, self.reactor.seconds())
 
     def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
-        Stream(exchange, self).begin()
+        (SecureStream if self.secure else Stream)(exchange, self).begin()
 
     # -- what streams call -----------------------------------------------------------------------
 

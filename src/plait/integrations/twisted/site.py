@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.web import server
 
@@ -56,16 +57,22 @@ class Site(server.Site):
         return [b"h2", b"http/1.1"]
 
     def startFactory(self) -> None:
+        """Begin to listen: requests in flight will hold up the reactor's shutdown, as long as ``grace``."""
         super().startFactory()
         if IReactorCore.providedBy(self.reactor):
-            self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._connections.drain)
+            self._trigger = self.reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)
+
+    def _shut_down(self) -> Deferred[None]:
+        self._trigger = None
+        return self._connections.drain()
 
     def stopFactory(self) -> None:
+        """Stop listening: connections end in good order, and then the access log is closed."""
         if self._trigger is not None:
             self.reactor.removeSystemEventTrigger(self._trigger)
             self._trigger = None
-        self._connections.drain().addCallback(self._drained)
+        self._connections.drain().addCallback(self._close_log)
 
-    def _drained(self, _: None) -> None:
-        """Close the access log, which requests in flight still wrote to."""
-        super().stopFactory()
+    def _close_log(self, _: None) -> None:
+        if not self.numPorts:
+            super().stopFactory()
