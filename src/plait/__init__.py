@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.config import ClientConfig, HttpVersions
+    from plait.server.embedding import serve
 
 __all__ = [
     "AsyncClient",
@@ -28,6 +29,7 @@ __all__ = [
     "Statistics",
     "Timing",
     "__version__",
+    "serve",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "Response": "plait.client.messages",
     "Statistics": "plait.client.statistics",
     "Timing": "plait.client.statistics",
+    "serve": "plait.server.embedding",
 }
 
 
