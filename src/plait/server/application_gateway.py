@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from plait.config import ServerConfig
 from plait.protocol.exchange import ServerExchange
+from plait.server.access_format import printable
 from plait.server.gateway import Log
+from plait.server.logs import request_extra
 from plait.server.response import ClientDisconnected, Response
 
 if TYPE_CHECKING:
@@ -76,8 +78,9 @@ class ApplicationGateway:
         logger.error(
             "the application took more than %g seconds for %s %s",
             self.app_timeout,
-            request.method.decode("latin-1"),
-            request.target.decode("latin-1"),
+            printable(request.method),
+            printable(request.target),
+            extra=request_extra(response.exchange),
         )
         # RFC 9110 §15.6.5: the application is what this server waits for. 503 is for the client to
         # come back, and this request may do the same again.
@@ -88,9 +91,10 @@ class ApplicationGateway:
         logger.log(
             logging.DEBUG if _tells_of_a_disconnect(error) else logging.ERROR,
             "the application failed on %s %s",
-            exchange.request.method.decode("latin-1"),
-            exchange.request.target.decode("latin-1"),
+            printable(exchange.request.method),
+            printable(exchange.request.target),
             exc_info=error,
+            extra=request_extra(exchange),
         )
 
 

@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from plait.certificates import Change, curl_line
-from plait.config import HttpVersions, ServerConfig
+from plait.config import HttpVersions, LogFormat, ServerConfig
 from plait.errors import ConfigError
 from plait.server.applications import make_gateway
 from plait.server.endpoints import Listener
 from plait.server.gateway import MakeGateway
+from plait.server.logs import configure
 from plait.server.notify import Notifier
 from plait.server.server import Server, bind
 from plait.server.worker import Worker, handle_signals, run_in_loop
@@ -38,12 +39,11 @@ def serve(config: ServerConfig, make: MakeGateway = make_gateway) -> None:
         make: Makes the gateway of another kind of application than ``config.app`` can name.
 
     Raises:
-        ConfigError: A certificate, key or address is wrong, or an option that this system has no
-            means for.
+        ConfigError: A certificate, key, address or log is wrong, or an option that this system has
+            no means for.
         PlaitError: The address is taken, or the application failed to start.
     """
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    configure(config)
     if config.workers > 1 or config.reload or config.max_requests:
         _supervise(config, make)
     else:
@@ -198,16 +198,18 @@ def _announce(listening: Sequence[Listener], config: ServerConfig) -> None:
         HttpVersions.HTTP_1: "HTTP/1.1",
         HttpVersions.HTTP_2: "HTTP/2",
     }[config.http]
+    # Whoever collects lines of JSON wants no other lines among them.
+    say = _say if config.log_format is LogFormat.TEXT else logger.info
     workers = f" with {config.workers} workers" if config.workers > 1 else ""
     for listener in listening:
         scheme = "https" if listener.tls else "http"
         host = f"[{listener.host}]" if ":" in listener.host else listener.host
-        _say(f"serving {versions} on {scheme}://{host}:{listener.port}{workers} (Ctrl-C stops)")
+        say(f"serving {versions} on {scheme}://{host}:{listener.port}{workers} (Ctrl-C stops)")
         if listener.development is not None:
             if listener.development.change is Change.AUTHORITY_RENEWED:
-                _say("the certificate authority was near its end and was renewed: it has to be trusted anew")
-            _say(f"development certificate, signed by {listener.development.ca}; try:")
-            _say(f"  {curl_line(listener.development, listener.host, listener.port)}")
+                say("the certificate authority was near its end and was renewed: it has to be trusted anew")
+            say(f"development certificate, signed by {listener.development.ca}; try:")
+            say(f"  {curl_line(listener.development, listener.host, listener.port)}")
 
 
 def _say(line: str) -> None:
