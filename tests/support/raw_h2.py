@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import h2.connection
 import h2.events
 import h2.settings
 from hyperframe.frame import Frame
+
+from tests.support.servers import Certificate
 
 __all__ = ["Peer", "RawServer", "Script", "raw_server"]
 
@@ -62,7 +65,7 @@ class Peer:
             if data:
                 self.events += self.engine.receive_data(data)
                 self.flush()
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return False
         return bool(data)
 
@@ -122,18 +125,23 @@ class RawServer:
     """A listening socket whose connections are handled by scripts.
 
     Attributes:
-        url: Where it listens, for HTTP/2 with prior knowledge.
+        url: Where it listens: for HTTP/2 with prior knowledge, or over TLS.
         connections: Connections accepted so far.
     """
 
-    def __init__(self, scripts: tuple[Script, ...]) -> None:
+    def __init__(self, scripts: tuple[Script, ...], certificate: Certificate | None) -> None:
         self._scripts = scripts
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(certificate.chain, certificate.key)
+            self._tls.set_alpn_protocols(["h2"])
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
         self._sockets: list[socket.socket] = []
         self.connections = 0
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' * bool(certificate)}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -153,8 +161,8 @@ class RawServer:
 
     def _run(self, script: Script, sock: socket.socket) -> None:
         try:
-            with sock:
-                script(Peer(sock))
+            with sock if self._tls is None else self._tls.wrap_socket(sock, server_side=True) as carrier:
+                script(Peer(carrier))
         except BaseException as error:
             self._failures.append(error)
 
@@ -175,12 +183,16 @@ class RawServer:
 
 
 @contextmanager
-def raw_server(*scripts: Script) -> Iterator[RawServer]:
+def raw_server(*scripts: Script, certificate: Certificate | None = None) -> Iterator[RawServer]:
     """Run a server whose first connection is handled by the first script, and so on, the last one repeated.
 
     Every client must be closed before the end.
+
+    Args:
+        scripts: What its connections do.
+        certificate: What to serve TLS with; None serves without.
     """
-    server = RawServer(scripts)
+    server = RawServer(scripts, certificate)
     try:
         yield server
     finally:
