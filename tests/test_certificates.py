@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plait.certificates import CertificatePaths, Change, curl_line, ensure, identity
 from plait.config import HttpVersions
-from plait.drivers.tls import client_context, server_context
+from plait.drivers.tls import KeyPair, client_context, server_context
 from plait.errors import ConfigError
 from tests.support.handshake import handshake
 from tests.support.openssl import openssl, self_signed
@@ -42,7 +42,9 @@ def names_in(path: Path) -> list[str]:
 
 
 def usable(paths: CertificatePaths, name: str = "localhost") -> bool:
-    return handshake(server_context(paths.cert, paths.key), client_context(paths.ca), name).alpn == "h2"
+    return (
+        handshake(server_context(KeyPair(paths.cert, paths.key)), client_context(paths.ca), name).alpn == "h2"
+    )
 
 
 def refused(directory: Path, *names: str, force: bool = False) -> str:
@@ -96,7 +98,7 @@ def test_curl_trusts_a_server_by_the_line_printed_for_it(tmp_path: Path) -> None
 
     made = ensure(tmp_path / "a directory")
     with HTTPServer(("127.0.0.1", 0), Hello) as server:
-        context = server_context(made.cert, made.key, HttpVersions.HTTP_1)
+        context = server_context(KeyPair(made.cert, made.key), http=HttpVersions.HTTP_1)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         serving.start()

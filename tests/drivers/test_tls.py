@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plait.config import HttpVersions
-from plait.drivers.tls import client_context, server_context
+from plait.drivers.tls import KeyPair, client_context, server_context
 from plait.errors import ConfigError
 from tests.support.handshake import handshake
 from tests.support.openssl import openssl, self_signed
@@ -27,7 +27,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(cert: Path, key: Path, chain: Path | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        server_context(cert, key, AUTO, chain=chain)
+        server_context(KeyPair(cert, key, chain))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -47,14 +47,14 @@ def refused(cert: Path, key: Path, chain: Path | None = None) -> str:
 def test_alpn_agrees_on_the_best_version_both_sides_speak(
     pem: Path, server: HttpVersions, client: HttpVersions, agreed: str | None
 ) -> None:
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem", server)
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"), http=server)
     connecting = client_context(pem / "rsa.pem", client)
     assert handshake(accepting, connecting).alpn == agreed
 
 
 @pytest.mark.parametrize("name", ["rsa", "ec"])
 def test_over_tls_1_2_only_ephemeral_aead_suites_are_offered(pem: Path, name: str) -> None:
-    accepting = server_context(pem / f"{name}.pem", pem / f"{name}-key.pem")
+    accepting = server_context(KeyPair(pem / f"{name}.pem", pem / f"{name}-key.pem"))
     older = [cipher for cipher in accepting.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
     assert older
     assert all(cipher["name"].startswith("ECDHE-") and cipher["aead"] for cipher in older)
@@ -70,7 +70,7 @@ def test_over_tls_1_2_only_ephemeral_aead_suites_are_offered(pem: Path, name: st
 
 
 def test_a_server_neither_compresses_nor_renegotiates_nor_speaks_tls_1_1(pem: Path) -> None:
-    context = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    context = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     assert context.options & ssl.OP_NO_COMPRESSION
     assert context.options & ssl.OP_NO_RENEGOTIATION
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -79,11 +79,11 @@ def test_a_server_neither_compresses_nor_renegotiates_nor_speaks_tls_1_1(pem: Pa
 def test_one_file_may_hold_both_certificate_and_key(pem: Path, tmp_path: Path) -> None:
     both = tmp_path / "server.pem"
     both.write_bytes((pem / "ec-key.pem").read_bytes() + (pem / "ec.pem").read_bytes())
-    assert handshake(server_context(both, both), client_context(pem / "ec.pem")).alpn == "h2"
+    assert handshake(server_context(KeyPair(both, both)), client_context(pem / "ec.pem")).alpn == "h2"
 
 
 def test_a_chain_in_a_file_of_its_own_is_sent_after_the_certificate(pem: Path) -> None:
-    accepting = server_context(pem / "ec.pem", pem / "ec-key.pem", chain=pem / "rsa.pem")
+    accepting = server_context(KeyPair(pem / "ec.pem", pem / "ec-key.pem", pem / "rsa.pem"))
     connecting = client_context(pem / "ec.pem")
     assert handshake(accepting, connecting).chain_length == 2
 
@@ -139,25 +139,25 @@ def test_a_key_too_small_for_tls_today_is_refused(pem: Path) -> None:
 
 
 def test_a_client_refuses_a_server_it_has_no_reason_to_trust(pem: Path) -> None:
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     for verify in (True, pem / "ec.pem"):
         with pytest.raises(ssl.SSLCertVerificationError):
             handshake(accepting, client_context(verify))
 
 
 def test_a_client_refuses_a_certificate_for_another_name(pem: Path) -> None:
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         handshake(accepting, client_context(str(pem / "rsa.pem")), "example.org")
 
 
 def test_a_client_told_not_to_verify_takes_any_certificate(pem: Path) -> None:
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     assert handshake(accepting, client_context(False), "example.org").alpn == "h2"
 
 
 def test_a_given_context_is_used_with_our_alpn_offer(pem: Path) -> None:
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     given = ssl.create_default_context(cafile=pem / "rsa.pem")
     assert client_context(given, HTTP_1) is given
     assert handshake(accepting, given).alpn == "http/1.1"
@@ -170,7 +170,7 @@ def test_authorities_in_a_file_take_the_place_of_the_systems(pem: Path) -> None:
 def test_authorities_may_be_a_hashed_directory(pem: Path, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes((pem / "rsa.pem").read_bytes())
     openssl("rehash", tmp_path)
-    accepting = server_context(pem / "rsa.pem", pem / "rsa-key.pem")
+    accepting = server_context(KeyPair(pem / "rsa.pem", pem / "rsa-key.pem"))
     assert handshake(accepting, client_context(tmp_path)).alpn == "h2"
 
 

@@ -123,7 +123,7 @@ async def test_a_cookie_in_crumbs_arrives_as_one(certificate: Certificate) -> No
     assert cookies == [b"a=1; b=2"]
 
 
-@pytest.mark.parametrize("offered", [(), ("http/1.1",), ("unknown",)])
+@pytest.mark.parametrize("offered", [(), ("http/1.1",), ("unknown", "http/1.1")])
 async def test_a_client_that_offers_no_http_2_gets_http_1(
     certificate: Certificate, offered: tuple[str, ...]
 ) -> None:

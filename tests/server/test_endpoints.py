@@ -9,8 +9,9 @@ from twisted.internet.endpoints import _parse as twisted_parse
 from twisted.internet.endpoints import _parseTCP, quoteStringArgument
 
 from plait.config import ServerConfig
+from plait.drivers.tls import KeyPair
 from plait.errors import ConfigError
-from plait.server.endpoints import Listener, _split, listeners, parse
+from plait.server.endpoints import Activated, Inherited, Listener, Tcp, Unix, _split, listeners, parse
 
 
 def refused(description: str) -> str:
@@ -21,14 +22,15 @@ def refused(description: str) -> str:
 
 def test_the_string_of_the_twisted_experiment_works_as_it_stands() -> None:
     listener = parse("ssl:port=8080:privateKey=privkey.pem:certKey=cert.pem")
-    assert listener == Listener(host="0.0.0.0", port=8080, cert=Path("cert.pem"), key=Path("privkey.pem"))
+    assert listener.address == Tcp("0.0.0.0", 8080)
+    assert listener.certificates == (KeyPair(Path("cert.pem"), Path("privkey.pem")),)
     assert listener.tls
 
 
 @pytest.mark.parametrize("description", ["tcp:8080", "tcp:port=8080", "tcp:8080:interface=", "tcp:8080:"])
 def test_tcp_listens_without_tls_on_every_ipv4_address(description: str) -> None:
     listener = parse(description)
-    assert listener == Listener(host="0.0.0.0", port=8080)
+    assert listener == Listener(address=Tcp("0.0.0.0", 8080), description=description)
     assert not listener.tls
 
 
@@ -44,36 +46,68 @@ def test_tcp_listens_without_tls_on_every_ipv4_address(description: str) -> None
 def test_tcp_arguments_go_by_name_or_by_position(
     description: str, host: str, port: int, backlog: int
 ) -> None:
-    assert parse(description) == Listener(host=host, port=port, backlog=backlog)
+    listener = parse(description)
+    assert (listener.address, listener.backlog) == (Tcp(host, port), backlog)
 
 
 def test_ssl_arguments_go_by_position_too() -> None:
-    assert parse("ssl:443:key.pem:cert.pem:extraCertChain=chain.pem:interface=10.0.0.1") == Listener(
-        host="10.0.0.1", port=443, cert=Path("cert.pem"), key=Path("key.pem"), chain=Path("chain.pem")
-    )
+    listener = parse("ssl:443:key.pem:cert.pem:extraCertChain=chain.pem:interface=10.0.0.1")
+    assert listener.address == Tcp("10.0.0.1", 443)
+    assert listener.certificates == (KeyPair(Path("cert.pem"), Path("key.pem"), Path("chain.pem")),)
 
 
 def test_the_key_file_holds_the_certificate_unless_another_is_named() -> None:
     listener = parse("ssl:443:privateKey=both.pem")
-    assert (listener.cert, listener.key) == (Path("both.pem"), Path("both.pem"))
+    assert listener.certificates == (KeyPair(Path("both.pem"), Path("both.pem")),)
 
 
 def test_without_a_key_file_it_is_server_pem() -> None:
-    assert parse("ssl:443").key == parse("ssl:443").cert == Path("server.pem")
-    assert parse("ssl:443:certKey=c.pem") == Listener(
-        host="0.0.0.0", port=443, cert=Path("c.pem"), key=Path("server.pem")
-    )
+    key = Path("server.pem")
+    assert parse("ssl:443").certificates == (KeyPair(key, key),)
+    assert parse("ssl:443:certKey=c.pem").certificates == (KeyPair(Path("c.pem"), key),)
+
+
+def test_without_files_of_its_own_ssl_has_the_certificates_of_the_options() -> None:
+    given = (KeyPair(Path("a"), Path("b")), KeyPair(Path("c"), Path("d")))
+    assert parse("ssl:443", given).certificates == given
+    assert parse("ssl:443:privateKey=k", given).certificates == (KeyPair(Path("k"), Path("k")),)
+    assert parse("tcp:443", given).certificates == ()
+
+
+@pytest.mark.parametrize(
+    ("description", "address"),
+    [
+        ("unix:/run/a.sock", Unix(Path("/run/a.sock"))),
+        ("unix:/run/a.sock:mode=660", Unix(Path("/run/a.sock"), 0o660)),
+        ("unix:a.sock:600:lockfile=0", Unix(Path("a.sock"), 0o600, lock=False)),
+        ("unix:address=a.sock:lockfile=1", Unix(Path("a.sock"))),
+        ("fd:3", Inherited(3)),
+        ("fd:fileno=14", Inherited(14)),
+        ("systemd:domain=INET:index=0", Activated(0, "INET")),
+        ("systemd:INET6:1", Activated(1, "INET6")),
+        ("systemd:domain=UNIX:name=web", Activated("web", "UNIX")),
+        ("systemd:index=2", Activated(2)),
+    ],
+)
+def test_sockets_in_the_file_system_and_sockets_that_are_open_already(
+    description: str, address: object
+) -> None:
+    listener = parse(description)
+    assert listener.address == address
+    assert not listener.tls
+    given = (KeyPair(Path("a"), Path("b")),)
+    assert parse(f"{description}:tls=yes", given).certificates == given
 
 
 def test_a_backslash_takes_the_next_character_literally() -> None:
-    listener = parse(r"ssl:443:privateKey=C\:/a\=b\\c.pem")
-    assert listener.key == Path(r"C:/a=b\c.pem")
+    (pair,) = parse(r"ssl:443:privateKey=C\:/a\=b\\c.pem").certificates
+    assert pair.key == Path(r"C:/a=b\c.pem")
 
 
 @pytest.mark.parametrize(
     ("description", "complaint"),
     [
-        ("", "'' endpoints are not supported yet"),
+        ("", "there are no '' endpoints"),
         ("=tcp", "it does not begin with a type"),
         ("port=80", "it does not begin with a type"),
         ("tcp", "it names no port"),
@@ -97,9 +131,19 @@ def test_a_backslash_takes_the_next_character_literally() -> None:
         ("ssl:443:certKey=\0", "certKey is '\\x00', not the name of a file"),
         ("ssl:443:sslmethod=TLSv1_METHOD", "sslmethod is not supported"),
         ("ssl:443:dhParameters=dh.pem", "dhParameters is not supported"),
-        ("unix:/run/web.sock", "'unix' endpoints are not supported yet"),
-        ("systemd:domain=INET:index=0", "'systemd' endpoints are not supported yet"),
-        ("TCP:80", "'TCP' endpoints are not supported yet"),
+        ("TCP:80", "there are no 'TCP' endpoints, only tcp, ssl, unix, fd and systemd"),
+        ("unix", "it names no path"),
+        ("unix:", "address is '', not the name of a file"),
+        ("unix:a:mode=888", "mode is '888', not permissions"),
+        ("unix:a:mode=1777", "mode is '1777', not permissions"),
+        ("unix:a:lockfile=perhaps", "lockfile is 'perhaps', neither yes nor no"),
+        ("unix:a:tls=yes", "tls needs --cert and --key"),
+        ("fd", "it names no fileno"),
+        ("fd:stdin", "fileno is 'stdin', not a number"),
+        ("systemd", "it takes either an index or a name"),
+        ("systemd:index=0:name=web", "it takes either an index or a name"),
+        ("systemd:domain=IPX:index=0", "domain is 'IPX', not INET, INET6 or UNIX"),
+        ("systemd:INET:first", "index is 'first', not a number"),
     ],
 )
 def test_a_bad_endpoint_string_gets_one_sentence_that_quotes_it(description: str, complaint: str) -> None:
@@ -136,32 +180,36 @@ def test_what_twisted_quotes_and_reads_is_read_the_same_here(port: int, interfac
     description = f"tcp:{port}:interface={quoteStringArgument(interface)}:backlog={backlog}"
     (_, *values), named = twisted_parse(description)
     (their_port, _), their_options = _parseTCP(None, *values, **named)
-    assert parse(description) == Listener(port=their_port, host=interface, backlog=their_options["backlog"])
+    listener = parse(description)
+    assert listener.address == Tcp(interface, their_port)
+    assert listener.backlog == their_options["backlog"]
     assert their_options["interface"] == interface
 
 
 def test_without_endpoint_strings_host_port_and_files_are_used() -> None:
     config = ServerConfig(host="::1", port=1, cert=(Path("c.pem"),), key=(Path("k.pem"),))
-    assert listeners(config) == (Listener(host="::1", port=1, cert=Path("c.pem"), key=Path("k.pem")),)
+    pairs = (KeyPair(Path("c.pem"), Path("k.pem")),)
+    assert listeners(config) == (Listener(address=Tcp("::1", 1), certificates=pairs),)
 
 
 def test_insecure_listens_without_tls_and_makes_no_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert listeners(ServerConfig(insecure=True)) == (Listener(host="127.0.0.1", port=8443),)
+    assert listeners(ServerConfig(insecure=True)) == (Listener(address=Tcp("127.0.0.1", 8443)),)
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("host", "named"), [("127.0.0.1", ()), ("0.0.0.0", ()), ("::", ()), ("192.0.2.7", ("192.0.2.7",))]
+    ("host", "named"),
+    [("127.0.0.1", ()), ("", ()), ("0.0.0.0", ()), ("::", ()), ("192.0.2.7", ("192.0.2.7",))],
 )
 def test_without_a_certificate_the_development_certificate_is_made_for_the_host(
     host: str, named: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plait.certificates.default_directory", lambda: tmp_path)
     (listener,) = listeners(ServerConfig(host=host))
-    assert (listener.cert, listener.key) == (tmp_path / "cert.pem", tmp_path / "key.pem")
+    assert listener.certificates == (KeyPair(tmp_path / "cert.pem", tmp_path / "key.pem"),)
     assert listener.development is not None
     assert listener.development.ca == tmp_path / "ca.pem"
     assert listener.development.names == ("localhost", "127.0.0.1", "::1", *named)
@@ -175,7 +223,7 @@ def test_every_endpoint_string_becomes_a_listener() -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        (ServerConfig(listen=("tcp:80",), cert=(Path("c"),), key=(Path("k"),)), "goes without --cert and --key"),
+        (ServerConfig(listen=("tcp:80",), cert=(Path("c"),), key=(Path("k"),)), "--cert is of no use"),
         (ServerConfig(listen=("tcp:80", "ssl:443"), insecure=True), "takes no ssl endpoint beside it"),
     ],
 )

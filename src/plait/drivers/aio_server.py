@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from plait.config import Limits
 from plait.drivers.aio import AioDriver
+from plait.drivers.tls_info import describe
 from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import sniff
 from plait.protocol.server_endpoint import ServerEndpoint
 
-__all__ = ["ServerDriver", "Site"]
+__all__ = ["ServerDriver", "Site", "address_of"]
 
 #: The answer to HTTP/1.1 where only HTTP/2 is served (RFC 9110 §15.6.6).
 _NOT_SERVED = (
@@ -56,42 +57,72 @@ class ServerDriver(AioDriver):
     Args:
         loop: The running loop.
         site: The server.
+        places: The client's and this end's place, where a proxy has said so before the connection
+            began; by default they are the socket's.
 
     Attributes:
-        client: The client's host and port, None for sockets without.
-        server: This end's host and port.
+        client: The client's host and port, None for a Unix socket.
+        server: This end's host and port; the path and None for a Unix socket.
         scheme: ``"https"`` or ``"http"``, from the transport, never from the client.
-        tls: What ASGI's tls extension says of the connection, None without TLS.
     """
 
-    __slots__ = ("_first_bytes", "_leaving_since", "_opened", "_site", "client", "scheme", "server", "tls")
+    __slots__ = (
+        "_first_bytes",
+        "_leaving_since",
+        "_opened",
+        "_places",
+        "_site",
+        "_tls",
+        "client",
+        "scheme",
+        "server",
+    )
 
     endpoint: ServerEndpoint | None
     # A client that takes no bytes gets none read: else its frames would pile up answers.
     reads_when_full = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, site: Site) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        site: Site,
+        places: tuple[tuple[str, int] | None, tuple[str, int] | None] | None = None,
+    ) -> None:
         super().__init__(loop)
         self._site = site
+        self._places = places
         self._first_bytes = b""
         self._opened = loop.time()
         self._leaving_since: float | None = None
+        self._tls: ssl.SSLObject | dict[str, Any] | None = None
         self.client: tuple[str, int] | None = None
-        self.server: tuple[str, int] | None = None
+        self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
-        self.tls: dict[str, Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._site.opened(self)
-        self.client = _address(transport.get_extra_info("peername"))
-        self.server = _address(transport.get_extra_info("sockname"))
+        if self._places is None:
+            self.client = address_of(transport.get_extra_info("peername"))
+            name = transport.get_extra_info("sockname")
+            self.server = (name, None) if isinstance(name, str) and name else address_of(name)
+        else:
+            self.client, self.server = self._places
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.scheme = "https"
+            self._tls = tls
             protocol = tls.selected_alpn_protocol()
             if protocol is not None:
                 self._negotiated(protocol)
+
+    @property
+    def tls(self) -> dict[str, Any] | None:
+        """What ASGI's TLS extension says of the connection, None without TLS."""
+        tls = self._tls
+        if isinstance(tls, ssl.SSLObject):
+            tls = self._tls = describe(tls)
+        return tls
 
     def _negotiated(self, protocol: str) -> None:
         endpoint = self._site.make_endpoint(protocol, self.scheme)
@@ -171,6 +202,14 @@ class ServerDriver(AioDriver):
         super().connection_lost(exc)
 
 
-def _address(name: Any) -> tuple[str, int] | None:
-    """Take host and port from a socket's name; Unix sockets have none."""
-    return (name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else None
+def address_of(name: Any) -> tuple[str, int] | None:
+    """Take host and port from a socket's name; Unix sockets have none.
+
+    Args:
+        name: What ``getsockname`` or ``getpeername`` says.
+    """
+    if not isinstance(name, tuple) or len(name) < 2:
+        return None
+    host, port = name[:2]
+    # A socket for both families, as systemd opens them, knows clients of IPv4 by an address of IPv6.
+    return host.removeprefix("::ffff:") if "." in host else host, port

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from plait.config import HttpVersions
+from plait.config import ClientCertificates, HttpVersions
 from plait.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["server_context", "client_context"]
+__all__ = ["KeyPair", "ServerContext", "client_context", "server_context"]
 
 _ALPN = {
     HttpVersions.AUTO: ["h2", "http/1.1"],
@@ -24,35 +24,86 @@ _ALPN = {
     HttpVersions.HTTP_2: ["h2"],
 }
 
+_VERIFY = {
+    ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
+    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
+}
+
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
+class KeyPair(NamedTuple):
+    """The files of one certificate, all PEM.
+
+    Attributes:
+        cert: The certificate, and the intermediates after it where there are any.
+        key: Its private key, not encrypted; it may be the same file.
+        chain: The intermediates when they are kept apart; then only the first certificate of
+            ``cert`` is used.
+    """
+
+    cert: Path
+    key: Path
+    chain: Path | None = None
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's TLS context, which knows what it presents.
+
+    Attributes:
+        presented: The server's certificate, PEM; None when there are several to choose from by the
+            kind of key, since OpenSSL's choice cannot be asked for.
+    """
+
+    presented: str | None = None
+
+
 def server_context(
-    cert: Path, key: Path, http: HttpVersions = HttpVersions.AUTO, *, chain: Path | None = None
-) -> ssl.SSLContext:
+    *pairs: KeyPair,
+    http: HttpVersions = HttpVersions.AUTO,
+    client_ca: Path | None = None,
+    client_cert: ClientCertificates = ClientCertificates.NONE,
+) -> ServerContext:
     """Make the TLS context of a server.
 
     Args:
-        cert: PEM file with the certificate, and the intermediates after it where there are any.
-        key: PEM file with its private key, not encrypted; it may be the same file.
+        pairs: The certificates of one name, each with another kind of key; a client gets the first
+            it can verify. None at all for a context that only chooses among others.
         http: The versions of HTTP to offer in ALPN, HTTP/2 first.
-        chain: PEM file with the intermediates when they are kept apart; then only the first
-            certificate of ``cert`` is used.
+        client_ca: PEM file of the authorities whose clients are let in.
+        client_cert: Whether clients are asked for a certificate.
 
     Raises:
-        ConfigError: A file cannot be read or is not PEM, the key is encrypted, or the key and the
+        ConfigError: A file cannot be read or is not PEM, a key is encrypted, or a key and its
             certificate do not belong together.
     """
-    certificates = _certificates(cert, "certificate")
-    _check_key(key)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     # RFC 9113 §9.2: TLS 1.2 at least, no compression, no renegotiation. §9.2.2 prohibits every
     # TLS 1.2 suite that is not both ephemeral and AEAD; those of TLS 1.3 all qualify.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.set_alpn_protocols(_ALPN[http])
+    if client_ca is not None and client_cert is not ClientCertificates.NONE:
+        _certificates(client_ca, "CA file")
+        try:
+            context.load_verify_locations(cafile=client_ca)
+        except ssl.SSLError as error:
+            raise ConfigError(f"CA file {client_ca} holds a damaged certificate") from error
+        context.verify_mode = _VERIFY[client_cert]
+    for pair in pairs:
+        _present(context, pair)
+    if len(pairs) == 1:
+        context.presented = _certificates(pairs[0].cert, "certificate")[0].decode("ascii") + "\n"
+    return context
+
+
+def _present(context: ssl.SSLContext, pair: KeyPair) -> None:
+    """Add a certificate to those a context presents."""
+    cert, key, chain = pair
+    certificates = _certificates(cert, "certificate")
+    _check_key(key)
 
     def refuse_to_ask() -> NoReturn:
         # Without this, OpenSSL asks for the passphrase on the terminal and a server start hangs.
@@ -73,7 +124,6 @@ def server_context(
                 context.load_cert_chain(joined, key, password=refuse_to_ask)
     except ssl.SSLError as error:
         raise ConfigError(_reason(error, cert, key, chain)) from error
-    return context
 
 
 def client_context(

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from plait.certificates import Change, curl_line
+from plait.certificates import Change
 from plait.config import HttpVersions, LogFormat, ServerConfig
 from plait.errors import ConfigError
 from plait.server.applications import make_gateway
-from plait.server.endpoints import Listener
 from plait.server.gateway import MakeGateway
+from plait.server.listening import Bound, bind
 from plait.server.logs import configure
 from plait.server.notify import Notifier
-from plait.server.server import Server, bind
+from plait.server.server import Server
 from plait.server.worker import Worker, handle_signals, run_in_loop
 
 __all__ = ["serve"]
@@ -123,7 +123,7 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
 
         def stop_listening() -> None:
             for one in bound:
-                one.socket.close()
+                one.close()
 
         stack.callback(stop_listening)
         changes = None
@@ -147,7 +147,7 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
             grace=config.grace,
             notifier=notifier,
             changes=changes,
-            on_ready=lambda: _announce([one.listener for one in bound], config),
+            on_ready=lambda: _announce(bound, config),
             on_reopen=lambda: None,
             on_stop=stop_listening,
         ).run()
@@ -192,7 +192,7 @@ def _pid_file(path: Path | None) -> Iterator[None]:
             pass
 
 
-def _announce(listening: Sequence[Listener], config: ServerConfig) -> None:
+def _announce(listening: Sequence[Bound], config: ServerConfig) -> None:
     versions = {
         HttpVersions.AUTO: "HTTP/2 and HTTP/1.1",
         HttpVersions.HTTP_1: "HTTP/1.1",
@@ -201,15 +201,14 @@ def _announce(listening: Sequence[Listener], config: ServerConfig) -> None:
     # Whoever collects lines of JSON wants no other lines among them.
     say = _say if config.log_format is LogFormat.TEXT else logger.info
     workers = f" with {config.workers} workers" if config.workers > 1 else ""
-    for listener in listening:
-        scheme = "https" if listener.tls else "http"
-        host = f"[{listener.host}]" if ":" in listener.host else listener.host
-        say(f"serving {versions} on {scheme}://{host}:{listener.port}{workers} (Ctrl-C stops)")
-        if listener.development is not None:
-            if listener.development.change is Change.AUTHORITY_RENEWED:
+    for bound in listening:
+        say(f"serving {versions} on {bound.where}{workers} (Ctrl-C stops)")
+        development = bound.listener.development
+        if development is not None:
+            if development.change is Change.AUTHORITY_RENEWED:
                 say("the certificate authority was near its end and was renewed: it has to be trusted anew")
-            say(f"development certificate, signed by {listener.development.ca}; try:")
-            say(f"  {curl_line(listener.development, listener.host, listener.port)}")
+            say(f"development certificate, signed by {development.ca}; try:")
+            say(f"  {bound.curl}")
 
 
 def _say(line: str) -> None:

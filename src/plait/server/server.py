@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from plait.config import HttpVersions, ServerConfig
 from plait.drivers.aio_server import ServerDriver
-from plait.drivers.tls import server_context
 from plait.errors import PlaitError
 from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.server.accepting import Acceptor
 from plait.server.access_log import AccessLog
 from plait.server.applications import make_gateway
-from plait.server.endpoints import Listener, listeners
+from plait.server.forwarded import caller
 from plait.server.gateway import MakeGateway
+from plait.server.listening import Bound, bind
+from plait.server.trust import Trust
 
-__all__ = ["Bound", "Phase", "Server", "bind"]
+__all__ = ["Phase", "Server"]
 
 logger = logging.getLogger("plait.server")
 
-#: Seconds between looks at the deadlines, and for a peer to answer the close of TLS.
+#: Seconds between looks at the deadlines.
 _TICK = 1.0
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -57,83 +55,17 @@ class Phase(Enum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A socket that is bound, and what TLS on it takes.
-
-    Attributes:
-        listener: Where it listens, with the port it really has.
-        socket: The socket; several processes may accept from it.
-        context: The context, made before workers are, so that they share the keys of session tickets.
-    """
-
-    listener: Listener
-    socket: socket.socket
-    context: ssl.SSLContext | None
-
-
-def bind(config: ServerConfig) -> list[Bound]:
-    """Make the sockets and TLS contexts that a configuration asks for; nothing is accepted yet.
-
-    Raises:
-        ConfigError: A certificate, key or address is wrong.
-        PlaitError: The address is taken.
-    """
-    # All that the user can get wrong comes before the first socket.
-    prepared = [(one, _context(one, config.http)) for one in listeners(config)]
-    bound: list[Bound] = []
-    try:
-        for listener, context in prepared:
-            bound.append(_bind(listener, context))
-    except PlaitError:
-        for one in bound:
-            one.socket.close()
-        raise
-    return bound
-
-
-def _context(listener: Listener, versions: HttpVersions) -> ssl.SSLContext | None:
-    if listener.cert is None or listener.key is None:
-        return None
-    return server_context(listener.cert, listener.key, versions, chain=listener.chain)
-
-
-def _bind(listener: Listener, context: ssl.SSLContext | None) -> Bound:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        made = socket.socket(family, kind, protocol)
-        try:
-            made.setblocking(False)
-            if os.name == "posix":
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(address)
-            # A port that is taken shows at the first of the two calls or at the second.
-            made.listen(listener.backlog)
-        except OSError:
-            made.close()
-            raise
-    except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0
-        # Resolvers number their errors from below zero.
-        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
-        where = f"{listener.host} port {listener.port}"
-        raise PlaitError(f"cannot listen on {where}: {reason.lower()}") from error
-    return Bound(replace(listener, port=made.getsockname()[1]), made, context)
-
-
 class Server:
     """Serves one application in this process.
 
     Args:
         config: What, where and how.
         make: Makes the gateway of another kind of application than ``config.app`` can name.
-        bound: What to listen with, when it was made beforehand for several processes.
+        bound: What :func:`plait.server.listening.bind` has made beforehand, for several processes.
 
     Attributes:
         limits: What is taken from each client.
-        listening: The listeners with the ports they really have, once started.
+        listening: What the server listens with, once started.
         phase: Where the server is in its life.
         reopeners: Called by :meth:`reopen`; each opens a log file anew that was moved away.
         reloaders: Called by :meth:`reload`; each reads anew what may have changed, as certificates.
@@ -147,14 +79,13 @@ class Server:
     ) -> None:
         self.config = config
         self.limits = config.limits
-        self.listening: list[Listener] = []
+        self.listening: Sequence[Bound] = ()
         self.phase = Phase.STARTING
         self.reopeners: list[Callable[[], None]] = []
         self.reloaders: list[Callable[[], None]] = []
         self._make_gateway = make
         self._bound = bound
         self._drivers: set[ServerDriver] = set()
-        self._sockets: list[asyncio.Server] = []
         self._stop = asyncio.Event()
         self._give_up = asyncio.Event()
         self._all_closed = asyncio.Event()
@@ -174,17 +105,23 @@ class Server:
         """
         self._loop = self._serving_loop = asyncio.get_running_loop()
         # All that the user can get wrong comes before the application runs.
-        if self._bound is None:
-            self._bound = bind(self.config)
+        self._trust = Trust(self.config.trust)
+        self.listening = bind(self.config) if self._bound is None else self._bound
+        proxies = self._trust if self.config.proxy_protocol else None
+        self._acceptor = Acceptor(self._loop, self, self.limits, proxies, self._idle)
+        self._stores = [bound.tls for bound in self.listening if bound.tls is not None]
+        self.reloaders += [store.reload for store in self._stores]
         try:
-            await self._serve(self._bound, ready)
+            await self._serve(ready)
         finally:
             self.phase = Phase.STOPPED
-            self._stop_listening()
+            self._acceptor.stop()
+            for bound in self.listening:
+                bound.close()
             if self._log is not None:
                 self._log.close()
 
-    async def _serve(self, bound: Sequence[Bound], ready: Callable[[Server], None] | None) -> None:
+    async def _serve(self, ready: Callable[[Server], None] | None) -> None:
         log = self._log = AccessLog(self.config, self._loop) if self.config.access_log else None
         if log is not None:
             self.reopeners.append(log.reopen)
@@ -194,9 +131,10 @@ class Server:
         try:
             timed = log is not None and log.timed
             self.start = self._start_timed if timed else self._gateway.start
+            if self.config.trust:
+                self._start_believed, self.start = self.start, self._start_for_proxy
             self._tick()
-            for one in bound:
-                await self._listen(one)
+            self._acceptor.start(self.listening)
             if self.phase is Phase.STARTING:
                 self.phase = Phase.SERVING
             if ready is not None:
@@ -241,39 +179,20 @@ class Server:
             except PlaitError as error:
                 logger.error("reload: %s", error)
 
-    # -- listening -------------------------------------------------------------------------------
-
-    async def _listen(self, bound: Bound) -> None:
-        tls: dict[str, Any] = {}
-        if bound.context is not None:
-            tls = {
-                "ssl": bound.context,
-                "ssl_handshake_timeout": self.limits.handshake_timeout,
-                "ssl_shutdown_timeout": _TICK,
-            }
-        server = await self._loop.create_server(
-            lambda: ServerDriver(self._loop, self),
-            sock=bound.socket.dup(),  # which the loop closes in its own way
-            backlog=bound.listener.backlog,
-            **tls,
-        )
-        self._sockets.append(server)
-        self.listening.append(bound.listener)
-
-    def _stop_listening(self) -> None:
-        for server in self._sockets:
-            server.close()
-        for bound in self._bound or ():
-            bound.socket.close()
-
     # -- what drivers ask (drivers.aio_server.Site) ------------------------------------------------------
 
     def opened(self, driver: ServerDriver) -> None:
         self._drivers.add(driver)
+        if self._stop.is_set():
+            # It was accepted before, and has come through its handshake now.
+            self._loop.call_soon(driver.shut_down)
 
     def closed(self, driver: ServerDriver) -> None:
         self._drivers.discard(driver)
-        if not self._drivers and self._stop.is_set():
+        self._acceptor.ended()
+
+    def _idle(self) -> None:
+        if self._stop.is_set():
             self._all_closed.set()
 
     def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint | None:
@@ -290,6 +209,12 @@ class Server:
         exchange.begun = time.perf_counter()
         self._gateway.start(exchange, driver)
 
+    def _start_for_proxy(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        """Start a request for whom a proxy that is trusted says it is."""
+        said = caller(exchange, driver, self._trust) if driver.client in self._trust else None
+        # A caller has everything that a gateway asks of a driver.
+        self._start_believed(exchange, driver if said is None else cast(ServerDriver, said))
+
     # -- time and the end ------------------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -297,12 +222,14 @@ class Server:
         now = self._loop.time()
         for driver in list(self._drivers):
             driver.expire(now)
+        for store in self._stores:
+            store.refresh(now)
         self._timer = self._loop.call_later(_TICK, self._tick)
 
     async def _drain(self) -> None:
         """Let exchanges in flight finish, for as long as the grace period."""
-        self._stop_listening()
-        if not self._drivers:
+        self._acceptor.stop()
+        if not self._acceptor.open:
             return
         for driver in list(self._drivers):
             driver.shut_down()
@@ -310,8 +237,9 @@ class Server:
             async with asyncio.timeout(self.config.grace):
                 await _unless(self._give_up, self._all_closed.wait())
         except TimeoutError:
-            logger.warning("connections still busy after the grace period: %d", len(self._drivers))
+            logger.warning("connections still busy after the grace period: %d", self._acceptor.open)
         self._gateway.cancel()
+        self._acceptor.abort()
         for driver in list(self._drivers):
             driver.abort("the server stopped")
 
