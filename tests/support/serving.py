@@ -103,16 +103,19 @@ class H2Client:
         goaway: Whether a GOAWAY came.
         closed: Whether the server has closed the connection.
         credits: Whether credit is given for content as it arrives.
+        pushes: The requests that the server promised to answer, by the stream of the answer.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.engine = Engine(client=True)
         self.messages: dict[int, Message] = {}
+        self.pushes: dict[int, Fields] = {}
         self.goaway = False
         self.closed = False
         self.credits = True
         self._reader = reader
         self._writer = writer
+        self._reading = asyncio.Lock()
 
     def flush(self) -> None:
         """Write what the engine has."""
@@ -159,6 +162,13 @@ class H2Client:
         return message
 
     async def _read(self) -> None:
+        if self._reading.locked():
+            async with self._reading:  # another task reads, which may be what this one waits for
+                return
+        async with self._reading:
+            await self._read_once()
+
+    async def _read_once(self) -> None:
         try:
             data = await self._reader.read(65536)
         except ConnectionError:
@@ -180,6 +190,11 @@ class H2Client:
                 self.messages[event.stream_id].content += event.data
                 if self.credits and event.flow_controlled_length:
                     self.engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.TrailersReceived():
+                self.messages[event.stream_id].trailers = list(event.headers)
+            case h2.events.PushedStreamReceived():
+                self.pushes[event.pushed_stream_id] = list(event.headers)
+                self.messages[event.pushed_stream_id] = Message()
             case h2.events.StreamEnded():
                 self.messages[event.stream_id].ended = True
             case h2.events.StreamReset():
@@ -192,15 +207,13 @@ async def h2_client(running: Running, **settings: int) -> AsyncIterator[H2Client
 
     Args:
         running: The server.
-        settings: ``initial_window_size``, for the first SETTINGS.
+        settings: Values of the first SETTINGS, such as ``initial_window_size`` or ``enable_push``.
     """
     reader, writer = await running.connect("h2")
     client = H2Client(reader, writer)
     if settings:
-        size = settings["initial_window_size"]
-        client.engine.local_settings = h2.settings.Settings(
-            client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: size}
-        )
+        values = {h2.settings.SettingCodes[name.upper()]: value for name, value in settings.items()}
+        client.engine.local_settings = h2.settings.Settings(client=True, initial_values=values)
     client.engine.initiate_connection()
     client.flush()
     try:

@@ -75,7 +75,8 @@ class AsgiGateway(ApplicationGateway):
         await self._lifespan.start()
 
     async def shut_down(self) -> None:
-        await self._lifespan.stop()
+        # As long as the requests had, whatever they took of it; a moment, when they had none.
+        await self._lifespan.stop(self._config.grace or 1.0)
 
     def cancel(self) -> None:
         for task in list(self._tasks):

@@ -26,6 +26,15 @@ class _Phase(Enum):
     STOPPED = "stopped"
 
 
+#: In which phase an application answers with what, and which phase follows; None after a failure.
+_MESSAGES = {
+    "lifespan.startup.complete": (_Phase.STARTING, _Phase.STARTED),
+    "lifespan.startup.failed": (_Phase.STARTING, None),
+    "lifespan.shutdown.complete": (_Phase.STOPPING, _Phase.STOPPED),
+    "lifespan.shutdown.failed": (_Phase.STOPPING, None),
+}
+
+
 class Lifespan:
     """One application's life in one server.
 
@@ -62,13 +71,24 @@ class Lifespan:
         if self._failure is not None:
             raise LifespanFailed(f"the application failed to start: {self._failure}")
 
-    async def stop(self) -> None:
-        """Send ``lifespan.shutdown`` and wait for the answer."""
+    async def stop(self, seconds: float) -> None:
+        """Send ``lifespan.shutdown`` and wait for the answer.
+
+        Args:
+            seconds: How long the application has; then it is cancelled.
+        """
         if self._phase is not _Phase.STARTED:
             return
         self._phase = _Phase.STOPPING
         self._inbox.put_nowait({"type": "lifespan.shutdown"})
-        await self._settled(_Phase.STOPPED)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._settled(_Phase.STOPPED)
+        except TimeoutError:
+            self._failure = f"it took more than {seconds:g} seconds"
+        finally:
+            if self._task is not None and self._phase is not _Phase.STOPPED:
+                self._task.cancel()
         if self._failure is not None:
             logger.error("the application failed to stop: %s", self._failure)
 
@@ -97,19 +117,19 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "lifespan.startup.complete":
-            self._move(_Phase.STARTED)
-        elif kind == "lifespan.shutdown.complete":
-            self._move(_Phase.STOPPED)
-        elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
+        try:
+            phase, next_phase = _MESSAGES[kind]
+        except KeyError:
+            self._foreign = True
+            raise RuntimeError(f"{kind!r} is not a message a lifespan application sends") from None
+        if self._phase is not phase:
+            raise RuntimeError(f"{kind} came when the application is {self._phase.value}")
+        if next_phase is None:
             # Frameworks put a whole traceback there; its last line is the reason.
             lines = str(message.get("message", "")).split("\n")
             logger.debug("%s", "\n".join(lines))
             self._failure = next((line for line in reversed(lines) if line.strip()), "it gave no reason")
-            self._move(_Phase.STOPPED)
-        else:
-            self._foreign = True
-            raise RuntimeError(f"{kind!r} is not a message a lifespan application sends")
+        self._move(next_phase or _Phase.STOPPED)
 
     def _move(self, phase: _Phase) -> None:
         self._phase = phase
