@@ -14,7 +14,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 from zope.interface import directlyProvides, providedBy
 
 from plait.integrations.twisted import Site
@@ -46,7 +46,7 @@ def make_site(resource: Any, **options: Any) -> Site:
         resource: The root, or what the only resource does with a request.
         options: As the site takes them.
     """
-    if not isinstance(resource, Resource):
+    if not IResource.providedBy(resource):
         resource = Answer(resource)
     return Site(resource, reactor=MemoryReactorClock(), **options)
 

@@ -28,6 +28,20 @@ class Connection(Protocol):
         """Close now, with what is in flight."""
 
 
+class _Drain:
+    """Connections that are on their way out.
+
+    Args:
+        deadline: When those still open are ended.
+        left: The connections.
+    """
+
+    def __init__(self, deadline: float, left: set[Connection]) -> None:
+        self.deadline = deadline
+        self.left = left
+        self.done: Deferred[None] = Deferred()
+
+
 class Connections:
     """Connections that share one clock, which ticks while there are any.
 
@@ -41,8 +55,7 @@ class Connections:
         self._grace = grace
         self._open: set[Connection] = set()
         self._ticking: Any = None
-        self._drained: list[Callable[[], None]] = []
-        self._deadline: float | None = None
+        self._drains: list[_Drain] = []
 
     def opened(self, connection: Connection) -> None:
         """Take note of a new connection."""
@@ -53,43 +66,42 @@ class Connections:
     def closed(self, connection: Connection) -> None:
         """Take note of a connection's end."""
         self._open.discard(connection)
-        if not self._open:
-            if self._ticking is not None:
-                self._ticking.cancel()
-                self._ticking = None
-            self._finish()
+        if not self._open and self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        for drain in list(self._drains):
+            drain.left.discard(connection)
+            if not drain.left:
+                self._finish(drain)
 
     def drain(self) -> Deferred[None]:
         """Shut all connections down; those that take longer than the grace period are ended.
 
         Returns:
-            What fires when the last has gone.
+            What fires when the last of them has gone, or has been given up.
         """
-        drained: Deferred[None] = Deferred()
-        self._drained.append(lambda: drained.callback(None))
-        if self._deadline is None:
-            self._deadline = self._reactor.seconds() + self._grace
-            for connection in list(self._open):
-                connection.shut_down()
-        if not self._open:
-            self._finish()
-        return drained
+        leaving = {connection for drain in self._drains for connection in drain.left}
+        drain = _Drain(self._reactor.seconds() + self._grace, set(self._open))
+        self._drains.append(drain)
+        for connection in drain.left - leaving:
+            connection.shut_down()
+        if not drain.left:
+            self._finish(drain)
+        return drain.done
 
-    def _finish(self) -> None:
-        self._deadline = None
-        drained, self._drained = self._drained, []
-        for callback in drained:
-            callback()
+    def _finish(self, drain: _Drain) -> None:
+        if drain in self._drains:
+            self._drains.remove(drain)
+            drain.done.callback(None)
 
     def _tick(self) -> None:
         self._ticking = self._reactor.callLater(_TICK, self._tick)
         now = self._reactor.seconds()
         for connection in list(self._open):
             connection.expire(now)
-        if self._deadline is not None:
-            if now >= self._deadline + 2 * _TICK:
-                # Their last words were for clients that do not take them.
-                self._finish()
-            elif now >= self._deadline:
-                for connection in list(self._open):
+        for drain in list(self._drains):
+            if now >= drain.deadline + 2 * _TICK:
+                self._finish(drain)  # the last words were for clients that do not take them
+            elif now >= drain.deadline:
+                for connection in list(drain.left):
                     connection.terminate()

@@ -7,9 +7,10 @@ trailers are written, a push is declined.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from twisted.web import http, server
+from twisted.web import server
 from twisted.web.http_headers import Headers
 
 from plait.fields import FieldSection, interim_fields, trailer_fields
@@ -102,7 +103,7 @@ class RequestMixin:
             section = Headers()
             for name, value in fields:
                 section.addRawHeader(name, value)
-            self.channel.writeHeaders(self.clientproto, b"%d" % code, http.RESPONSES.get(code, b""), section)
+            self.channel.writeHeaders(self.clientproto, b"%d" % code, _phrase(code), section)
 
     def setTrailer(self, name: bytes, value: bytes) -> None:
         """Set a field of the trailer section, which is sent when the response is finished (RFC 9110 §6.5).
@@ -168,6 +169,14 @@ def _section(headers: Headers | Mapping[bytes, Sequence[bytes]] | None) -> Field
     if headers is None:
         return []
     return field_section(headers if isinstance(headers, Headers) else Headers(headers))
+
+
+def _phrase(code: int) -> bytes:
+    """Return the reason phrase of a status, of which HTTP/1.1 has one in every response."""
+    try:
+        return HTTPStatus(code).phrase.encode("ascii")
+    except ValueError:
+        return b""
 
 
 def _takes_trailers(headers: Headers) -> bool:
