@@ -89,9 +89,7 @@ async def _push(bridge: HttpBridge, message: Message) -> None:
         raise _not_offered("http.response.push")
     path = message.get("path")
     if not isinstance(path, str) or not path.startswith("/"):
-        raise RuntimeError(
-            f"the path of http.response.push must be a string that begins with /, not {path!r}"
-        )
+        raise RuntimeError(f"the path of http.response.push must begin with /, not be {path!r}")
     request = exchange.request
     fields = field_section(message)
     if not exchange.closed:
