@@ -247,7 +247,7 @@ def test_the_reactor_waits_for_requests_in_flight() -> None:
 
 
 def test_the_reactor_waits_no_longer_than_the_grace_period() -> None:
-    site, requests = held(grace=3)
+    site, _ = held(grace=3)
     site.doStart()
     client = Http2Client(site)
     client.request()

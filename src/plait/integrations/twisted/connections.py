@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Connection", "Connections"]
 
