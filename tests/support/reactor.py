@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.threads import blockingCallFromThread
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
-__all__ = ["in_reactor", "policy_for", "reactor", "running_reactor"]
+__all__ = ["Reader", "in_reactor", "policy_for", "reactor", "running_reactor"]
 
 R = TypeVar("R")
 
@@ -53,3 +54,26 @@ def policy_for(authority: Path) -> BrowserLikePolicyForHTTPS:
     """
     certificate = Certificate.loadPEM(authority.read_bytes())
     return BrowserLikePolicyForHTTPS(trustRootFromCertificates([certificate]))
+
+
+class Reader(Protocol):
+    """Keeps the content of a response.
+
+    Attributes:
+        content: What came so far.
+        ended: Fires at its end.
+        reason: What was said then.
+    """
+
+    reason: Any
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.ended: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.content += data
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.reason = reason
+        self.ended.callback(None)

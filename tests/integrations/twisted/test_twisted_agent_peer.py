@@ -17,9 +17,7 @@ from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame, HeadersFrame, RstStreamFrame
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
-from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 from twisted.web.client import (
     FileBodyProducer,
     HTTPConnectionPool,
@@ -36,7 +34,7 @@ from zope.interface import implementer
 from plait.errors import ExchangeReset
 from plait.integrations.twisted import Agent
 from tests.support.raw_h2 import Peer, RawServer, Script, raw_server
-from tests.support.reactor import in_reactor, policy_for, reactor
+from tests.support.reactor import Reader, in_reactor, policy_for, reactor
 from tests.support.servers import Certificate
 
 pytestmark = pytest.mark.usefixtures("reactor_thread")
@@ -93,21 +91,6 @@ def peering(certificate: Certificate) -> Callable[..., Any]:
 def ordinary(peer: Peer) -> None:
     peer.start()
     peer.serve()
-
-
-class Reader(Protocol):
-    """Keeps what it is given; tells its end."""
-
-    def __init__(self) -> None:
-        self.content = b""
-        self.ended: Deferred[Failure] = Deferred()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.content += data
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self.reason = reason
-        self.ended.callback(None)
 
 
 class Halting(Reader):
