@@ -120,8 +120,8 @@ class Connection(Protocol):
     def send_push_promise(self, stream_id: int, fields: Fields) -> int:
         """Promise the response to a request, and return the stream it will come on. Server only."""
 
-    def priority_of(self, stream_id: int) -> Priority | None:
-        """Return how a response is scheduled, None where nothing schedules. Server only."""
+    def priority_of(self, stream_id: int) -> tuple[int, bool] | None:
+        """Return urgency and incrementality of a response, None where nothing schedules. Server only."""
 
     def prioritize(self, stream_id: int, priority: Priority) -> None:
         """Schedule a response by another priority (RFC 9218). Server only."""

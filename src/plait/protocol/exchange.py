@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, too_large, trailer_fields
-from plait.protocol.events import EngineError, ErrorCode, error_name
+from plait.protocol.events import EngineError, ErrorCode, Fields, error_name
 from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
 from plait.protocol.push import promised_request
 
@@ -169,6 +169,12 @@ class Exchange:
                 self._credit(len(data))
         if end_stream:
             self.end_received()
+
+    def adopt(self, content: bytes, trailers: Fields) -> None:
+        """Take a whole message that came before the connection was what it is (RFC 7540 §3.2)."""
+        self._whole = True  # what flow control never saw needs no credit
+        self.content = content
+        self.trailers = list(trailers) or None
 
     def end_received(self) -> None:
         """Take note of the end of the peer's message (called by the endpoint)."""
@@ -540,7 +546,7 @@ class ServerExchange(Exchange):
         """How urgent the response is: what was said last, by the client or by :meth:`prioritize`."""
         scheduled = self.endpoint.connection.priority_of(self.stream_id)
         if scheduled is not None:
-            return scheduled
+            return Priority(*scheduled)
         return parse_priority(self.request.priority) or DEFAULT_PRIORITY
 
     def prioritize(self, urgency: int, incremental: bool) -> None:

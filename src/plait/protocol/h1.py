@@ -285,7 +285,7 @@ class H1Connection:
         """Refuse: there is nothing to push on."""
         raise LocalProtocolError("HTTP/1.1 has no server push")
 
-    def priority_of(self, stream_id: int) -> Priority | None:
+    def priority_of(self, stream_id: int) -> tuple[int, bool] | None:
         """Return None: one response is sent at a time."""
         return None
 

@@ -13,7 +13,8 @@ from httptools import HttpRequestParser
 
 from plait.config import Limits
 from plait.errors import LocalProtocolError, RemoteProtocolError
-from plait.protocol.events import DataReceived, ErrorCode, Fields, RequestReceived
+from plait.fields import Field
+from plait.protocol.events import DataReceived, ErrorCode, Fields, RequestReceived, TrailersReceived
 from plait.protocol.h1 import (
     CHUNKED,
     CLOSE,
@@ -26,8 +27,10 @@ from plait.protocol.h1 import (
     field_lines,
     status_line,
 )
-from plait.protocol.h1_content import UntilCloseReader
+from plait.protocol.h1_content import ContentReader, UntilCloseReader
 from plait.protocol.h1_parser import EMPTY_LINE, HeadReader
+from plait.protocol.h2 import PREFACE
+from plait.protocol.h2c import MakeUpgraded, Upgrade, Upgraded, requested_settings
 
 __all__ = ["H1Server"]
 
@@ -62,6 +65,8 @@ class H1Server(H1Connection):
         limits: What is taken from one connection.
         scheme: ``b"https"`` or ``b"http"``, as the transport is; no request can say otherwise.
         websockets: Whether requests to speak WebSocket are passed on as such.
+        make_upgraded: Makes the connection of a client that asks for HTTP/2 with its first request,
+            None where that is ignored.
     """
 
     __slots__ = (
@@ -70,13 +75,22 @@ class H1Server(H1Connection):
         "_eof",
         "_good_host",
         "_head_only",
+        "_make_upgraded",
         "_max_pipelined",
         "_scheme",
         "_tunnel",
+        "_upgrade",
         "_websockets",
     )
 
-    def __init__(self, limits: Limits, scheme: bytes, *, websockets: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        scheme: bytes,
+        *,
+        websockets: bool = False,
+        make_upgraded: MakeUpgraded | None = None,
+    ) -> None:
         super().__init__(
             HeadReader(
                 HttpRequestParser,
@@ -99,6 +113,9 @@ class H1Server(H1Connection):
         self._eof = False
         self._websockets = websockets
         self._tunnel = _NO_TUNNEL
+        self._make_upgraded = make_upgraded
+        #: The request that asks for HTTP/2, while its content is gathered.
+        self._upgrade: Upgrade | None = None
 
     @property
     def capacity(self) -> int:
@@ -145,7 +162,10 @@ class H1Server(H1Connection):
         try:
             while self._buffer:
                 if self._reader is not None:
-                    if self._active:
+                    if self._upgrade is not None:
+                        if not self._gather(self._reader, self._upgrade):
+                            break
+                    elif self._active:
                         self._awaits_continue = False
                         if not self._read_content(self._reader):
                             break
@@ -190,8 +210,52 @@ class H1Server(H1Connection):
             self._tunnel = _ASKED
             headers = (*headers[:4], _WEBSOCKET, *headers[4:])
             ends = False
+        elif head.upgrade and self._make_upgraded is not None and self._stream_id == 1:
+            self._upgrade = self._upgrade_of(headers)
         head.start()
-        self._events.append(RequestReceived(self._stream_id, headers, ends))
+        if self._upgrade is None:
+            self._events.append(RequestReceived(self._stream_id, headers, ends))
+        elif ends:
+            self._switch(self._upgrade, ())
+
+    def _upgrade_of(self, headers: tuple[Field, ...]) -> Upgrade | None:
+        """Return what the request says if it asks for HTTP/2 and can have it (RFC 7540 §3.2)."""
+        settings = requested_settings(self._head)
+        if (
+            settings is None
+            or self._awaits_continue
+            or (self._head.content_length or 0) > self._stream_window
+            # Pipelined requests would be lost.
+            or (self._reader is None and not PREFACE.startswith(self._buffer[: len(PREFACE)]))
+        ):
+            return None
+        return Upgrade(settings, headers)
+
+    def _gather(self, reader: ContentReader, upgrade: Upgrade) -> bool:
+        """Read the content of a request that asks for HTTP/2; return whether it is complete."""
+        content, self._buffer, complete = reader.read(self._buffer)
+        upgrade.content += content
+        if len(upgrade.content) > self._stream_window:
+            # More than may be in memory unread: answered over HTTP/1.1.
+            self._upgrade = None
+            self._unacknowledged = len(upgrade.content)
+            ends = complete and not reader.trailers
+            self._events.append(RequestReceived(self._stream_id, upgrade.headers, False))
+            self._events.append(DataReceived(self._stream_id, upgrade.content, ends))
+            if complete and not ends:
+                self._events.append(TrailersReceived(self._stream_id, reader.trailers))
+        elif complete:
+            self._switch(upgrade, reader.trailers)
+        if complete:
+            self._reader = None
+        return complete
+
+    def _switch(self, upgrade: Upgrade, trailers: Fields) -> None:
+        assert self._make_upgraded is not None
+        connection = self._make_upgraded(upgrade.settings, self._head_only)
+        self._events.append(Upgraded(connection, upgrade, trailers, self._buffer))
+        self._buffer = b""
+        self._head.stop()
 
     def _control_data(self, method: bytes) -> tuple[bytes, bytes]:
         """Return authority and target (RFC 9112 §3.2 and §3.3)."""

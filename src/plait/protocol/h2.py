@@ -7,6 +7,7 @@ last words after a fatal error, and resets that must not fall into the middle of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,18 @@ from plait.protocol.events import (
     TrailersReceived,
 )
 from plait.protocol.h2_frames import FRAME_HEADER, FrameWatch
-from plait.protocol.priorities import Priority
 
 if TYPE_CHECKING:
     from plait.protocol.field_bytes import FieldBytes, FieldCount
+    from plait.protocol.priorities import Priority
 
 __all__ = ["H2Connection", "PIECE", "PREFACE"]
 
 #: What a client sends first (RFC 9113 §3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+#: What goes out before the first frame where HTTP/1.1 gave way (RFC 7540 §3.2).
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n"
 _GOAWAY_FRAME = Struct(">BHBBIII")
 
 #: Streams beyond the advertised limit that the engine tolerates, so that plait refuses them one by
@@ -72,6 +75,9 @@ class H2Connection:
         header_table_size: Bytes of HPACK's dynamic table, of each direction's, at most.
         connect_protocol: Whether a server says that it takes extended CONNECT (RFC 8441 §3).
         field_count: What counts field sections, or None.
+        upgrade: For a server that came by Upgrade, the client's settings and whether the method of
+            the request that is stream 1 is HEAD.
+        origins: What a server says that it speaks for as well (RFC 8336).
 
     Attributes:
         resets_sent: Streams reset from this end.
@@ -121,6 +127,8 @@ class H2Connection:
         header_table_size: int = _HEADER_TABLE_SIZE,
         connect_protocol: bool = False,
         field_count: FieldCount | None = None,
+        upgrade: tuple[bytes, bool] | None = None,
+        origins: Sequence[bytes] = (),
     ) -> None:
         engine = Engine(
             role,
@@ -148,11 +156,17 @@ class H2Connection:
             if connect_protocol:
                 settings[Setting.ENABLE_CONNECT_PROTOCOL] = 1
             advertised = {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams}
-            engine.initiate_connection(
-                {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams + _SLACK}
-            )
+            tolerated = {**settings, Setting.MAX_CONCURRENT_STREAMS: max_concurrent_streams + _SLACK}
+            if upgrade is None:
+                engine.initiate_connection(tolerated)
+            else:
+                engine.initiate_upgrade(upgrade[0], local_settings=tolerated, head_request=upgrade[1])
             # The frame just queued names the tolerated limit; send the same frame with the real one.
             first = engine.data_to_send()[:FRAME_HEADER] + pack_settings_payload(advertised)
+            if upgrade is not None:
+                first = _SWITCHING + first
+            if origins:
+                engine.send_origins(origins)
         else:
             settings[Setting.ENABLE_PUSH] = 0
             engine.initiate_connection(settings)
@@ -177,6 +191,9 @@ class H2Connection:
             max_concurrent_streams=max_concurrent_streams,
             is_open=self._is_open,
         )
+
+        if upgrade is not None:
+            self._frames.last_peer_stream = 1
 
         self.resets_sent = 0
         self.resets_received = 0
@@ -320,12 +337,12 @@ class H2Connection:
     def send_push_promise(self, stream_id: int, fields: Fields) -> int:
         return self._engine.send_push_promise(stream_id, fields)
 
-    def priority_of(self, stream_id: int) -> Priority | None:
+    def priority_of(self, stream_id: int) -> tuple[int, bool] | None:
         try:
             found = self._engine.get_stream_priority(stream_id)
         except NGH2Error:
             return None  # the stream is gone
-        return None if found is None else Priority(found.urgency, found.incremental)
+        return None if found is None else (found.urgency, found.incremental)
 
     def prioritize(self, stream_id: int, priority: Priority) -> None:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from plait.config import Limits
 from plait.protocol.connection import Connection
 from plait.protocol.events import Role
@@ -30,7 +33,15 @@ def sniff(first_bytes: bytes) -> str | None:
     return ALPN_HTTP_1_1
 
 
-def server_connection(protocol: str, limits: Limits, scheme: str, *, websockets: bool = False) -> Connection:
+def server_connection(
+    protocol: str,
+    limits: Limits,
+    scheme: str,
+    *,
+    websockets: bool = False,
+    upgrades: bool = False,
+    origins: Sequence[bytes] = (),
+) -> Connection:
     """Make a server's connection.
 
     Args:
@@ -38,11 +49,29 @@ def server_connection(protocol: str, limits: Limits, scheme: str, *, websockets:
         limits: What is taken from the client.
         scheme: ``"https"`` or ``"http"``, as the transport is.
         websockets: Whether clients may ask for a tunnel to speak WebSocket on.
+        upgrades: Whether HTTP/1.1 gives way to HTTP/2 for a client that asks for it (RFC 7540 §3.2).
+        origins: What HTTP/2 says that the server speaks for as well (RFC 8336).
     """
+    make_h2 = partial(_h2_server, limits, websockets)
     if protocol != ALPN_H2:
-        return H1Server(limits, scheme.encode(), websockets=websockets)
+        return H1Server(
+            limits, scheme.encode(), websockets=websockets, make_upgraded=make_h2 if upgrades else None
+        )
+    return make_h2(origins=origins)
+
+
+def _h2_server(
+    limits: Limits,
+    websockets: bool,
+    settings: bytes | None = None,
+    head_request: bool = False,
+    *,
+    origins: Sequence[bytes] = (),
+) -> Connection:
     return H2Connection(
         Role.SERVER,
+        upgrade=None if settings is None else (settings, head_request),
+        origins=origins,
         connect_protocol=websockets,
         max_concurrent_streams=limits.max_concurrent_streams,
         max_header_fields=limits.max_header_fields,

@@ -12,6 +12,7 @@ from plait.protocol.connection import Connection
 from plait.protocol.endpoint import COMMON_HANDLERS, PIECE, Endpoint
 from plait.protocol.events import EngineError, ErrorCode
 from plait.protocol.exchange import Exchange, Half, ServerExchange
+from plait.protocol.h2c import Upgraded
 from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
 
 if TYPE_CHECKING:
@@ -272,6 +273,15 @@ class ServerEndpoint(Endpoint):
         if self._early_priorities:
             self._apply_early_priority(exchange)
 
+    def _on_upgraded(self, event: Upgraded) -> None:
+        """Go on with HTTP/2, where the request that asked for it is stream 1 (RFC 7540 §3.2)."""
+        self.connection = event.connection
+        self._on_request(ev.RequestReceived(1, event.headers, True))
+        if exchange := self.exchanges.get(1):
+            exchange.adopt(event.content, event.trailers)
+        self.connection.receive_data(event.rest)
+        self._route()
+
     def push(self, parent: ServerExchange, fields: FieldSection) -> ServerExchange | None:
         """Promise a response beside another; see :meth:`ServerExchange.push`.
 
@@ -396,6 +406,7 @@ class ServerEndpoint(Endpoint):
         ev.StreamReset: _on_stream_reset,
         ev.StreamClosed: _on_stream_closed,
         ev.TrailersReceived: _on_trailers,
+        Upgraded: _on_upgraded,
         ev.PingReceived: _on_control,
         ev.PriorityUpdateReceived: _on_priority_update,
         ev.SettingsReceived: _on_control,
