@@ -1,6 +1,6 @@
-"""The same answer from Twisted's own web server.
+"""The same answer from a Twisted site: Twisted's own, or plait's.
 
-``python -m benchmarks.twisted_hello PORT CERT KEY``
+``python -m benchmarks.twisted_hello PORT CERT KEY [plait]``
 """
 
 from __future__ import annotations
@@ -26,18 +26,29 @@ class Hello(Resource):
         return CONTENT
 
 
-class QuietSite(Site):
+class Quiet:
     """A site without an access log, like the other servers."""
 
     def log(self, request: Request) -> None:
         """Write nothing."""
 
 
+class QuietSite(Quiet, Site):
+    """Twisted's."""
+
+
+def quiet_plait_site() -> Site:
+    """Make plait's, which Twisted's server does without."""
+    from plait.integrations.twisted import Site as PlaitSite
+
+    return type("QuietSite", (Quiet, PlaitSite), {})(Hello())
+
+
 def main() -> None:
     """Serve until interrupted."""
-    port, certificate, key = sys.argv[1:]
+    port, certificate, key, *plait = sys.argv[1:]
     endpoint = f"ssl:port={port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
-    serverFromString(reactor, endpoint).listen(QuietSite(Hello()))
+    serverFromString(reactor, endpoint).listen(quiet_plait_site() if plait else QuietSite(Hello()))
     reactor.run()
 
 

@@ -46,7 +46,7 @@ class Everything(Resource):
 
 
 class Slow(Resource):
-    """An answer that takes a second."""
+    """An answer that takes a while."""
 
     isLeaf = True
 
@@ -56,7 +56,7 @@ class Slow(Resource):
             request.finish()
 
         print("slow has begun", flush=True)
-        reactor.callLater(1, answer)  # type: ignore[attr-defined]
+        reactor.callLater(0.3, answer)  # type: ignore[attr-defined]
         return NOT_DONE_YET
 
 
