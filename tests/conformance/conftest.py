@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,10 @@ from tests.support.servers import (
     serve_app,
 )
 
+HERE = Path(__file__).parent
 APP = "conformance_app:app"
+#: Is about content that an application leaves unread.
+UNREAD = "test_content_beyond_the_windows_of_the_server_is_an_error"
 
 
 @pytest.fixture(scope="session", params=["tls", "cleartext", "twisted"])
@@ -43,17 +47,15 @@ def _serve(kind: str, certificate: Certificate | None) -> AbstractContextManager
     return serve_app(APP, "--no-access-log", certificate=certificate)
 
 
-#: What asks for an application that leaves content unread: a Twisted site takes it before the resource.
-_UNREAD = "test_content_beyond_the_windows_of_the_server_is_an_error"
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # A Twisted site's HTTP/1.1 is Twisted's own.
-    items[:] = [one for one in items if "twisted" not in one.name or _concerns_twisted(one)]
+    items[:] = [one for one in items if one.path.parent != HERE or _concerns_its_server(one)]
 
 
-def _concerns_twisted(item: pytest.Item) -> bool:
-    return "http1" not in getattr(item, "fixturenames", ()) and not item.name.startswith(_UNREAD)
+def _concerns_its_server(item: pytest.Item) -> bool:
+    """Whether a test is about plait: a Twisted site's HTTP/1.1 is Twisted's, as its reading of uploads."""
+    if "twisted" not in item.name:
+        return True
+    return "http1" not in getattr(item, "fixturenames", ()) and not item.name.startswith(UNREAD)
 
 
 @pytest.fixture
