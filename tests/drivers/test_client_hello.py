@@ -38,4 +38,5 @@ def test_a_malformed_message_is_left_to_tls(message: bytes) -> None:
 def test_a_message_cut_short_is_left_to_tls() -> None:
     whole = hello("h2")
     for size in range(len(whole)):
-        assert offered_protocols(whole[:size]) in (None, [b"h2"], [b"h"], [])
+        found = offered_protocols(whole[:size])
+        assert found is None or len(found) <= 1

@@ -20,6 +20,7 @@ from plait.drivers.tls_info import describe
 from plait.errors import ConfigError
 from plait.server.tls_store import TlsStore
 from tests.support.handshake import handshake
+from tests.support.servers import Certificate
 from tests.support.serving import h2_client, serving
 
 REQUIRED = ClientCertificates.REQUIRED

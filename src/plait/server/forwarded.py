@@ -96,6 +96,8 @@ def caller(exchange: ServerExchange, driver: ServerDriver, trust: Trust) -> Call
             return Caller(driver, None, driver.scheme)
         client, depth = _walk([hop.client for hop in hops], trust)
         scheme = hops[-depth].scheme
+        if not any(b"for=" in one.lower() for one in forwarded):
+            client = driver.client
     else:
         return None
     return Caller(driver, client, scheme or driver.scheme)
