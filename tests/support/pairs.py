@@ -212,6 +212,7 @@ class ServerPair(_Pair):
     Args:
         serve: See above.
         websockets: Whether it takes extended CONNECT.
+        alt_svc: What every response says of other services.
         limits: Fields of ``Limits`` that differ from the default.
     """
 
@@ -220,13 +221,13 @@ class ServerPair(_Pair):
         serve: Callable[[ServerExchange], None] | None = None,
         *,
         websockets: bool = False,
+        alt_svc: bytes = b"",
         **limits: float,
     ) -> None:
         super().__init__(peer_is_client=True)
         self.limits = Limits(**limits)  # type: ignore[arg-type]
-        self.endpoint: ServerEndpoint = ServerEndpoint(
-            server_connection(ALPN_H2, self.limits, "https", websockets=websockets), self.limits, self.now
-        )
+        connection = server_connection(ALPN_H2, self.limits, "https", websockets=websockets, alt_svc=alt_svc)
+        self.endpoint: ServerEndpoint = ServerEndpoint(connection, self.limits, self.now)
         self.accepted: list[ServerExchange] = []
         self.serve = serve
         self.peer.initiate_connection()

@@ -65,11 +65,13 @@ class H1Server(H1Connection):
         limits: What is taken from one connection.
         scheme: ``b"https"`` or ``b"http"``, as the transport is; no request can say otherwise.
         websockets: Whether requests to speak WebSocket are passed on as such.
+        alt_svc: The value of Alt-Svc in every response (RFC 7838), or ``b""``.
         make_upgraded: Makes the connection of a client that asks for HTTP/2 with its first request,
             None where that is ignored.
     """
 
     __slots__ = (
+        "_alt_svc",
         "_awaits_continue",
         "_discard",
         "_eof",
@@ -89,6 +91,7 @@ class H1Server(H1Connection):
         scheme: bytes,
         *,
         websockets: bool = False,
+        alt_svc: bytes = b"",
         make_upgraded: MakeUpgraded | None = None,
     ) -> None:
         super().__init__(
@@ -113,6 +116,7 @@ class H1Server(H1Connection):
         self._eof = False
         self._websockets = websockets
         self._tunnel = _NO_TUNNEL
+        self._alt_svc = field_line((b"alt-svc", alt_svc)) if alt_svc else b""
         self._make_upgraded = make_upgraded
         #: The request that asks for HTTP/2, while its content is gathered.
         self._upgrade: Upgrade | None = None
@@ -341,7 +345,7 @@ class H1Server(H1Connection):
         """
         self._require_waiting(stream_id)
         status = fields[0][1]
-        lines = [status_line(status)]
+        lines = [status_line(status), self._alt_svc]
         length: int | None = None
         for field in fields[1:]:
             if field[0] == b"content-length":

@@ -7,7 +7,7 @@ last words after a fatal error, and resets that must not fall into the middle of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,15 @@ _COUNTED = frozenset({ResponseReceived, InformationalResponseReceived, TrailersR
 _HEADER_TABLE_SIZE = 4096
 
 
+def _adding(alt_svc: bytes, engine: Engine) -> Callable[..., None]:
+    field = (b"alt-svc", alt_svc)
+
+    def send_response(stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        engine.send_response(stream_id, [*fields, field], end_stream=end_stream)
+
+    return send_response
+
+
 class H2Connection:
     """One HTTP/2 connection, either role; see :class:`plait.protocol.connection.Connection`.
 
@@ -77,6 +86,7 @@ class H2Connection:
         field_count: What counts field sections, or None.
         upgrade: For a server that came by Upgrade, the client's settings and whether the method of
             the request that is stream 1 is HEAD.
+        alt_svc: The value of Alt-Svc in every response (RFC 7838), or ``b""``.
         origins: What a server says that it speaks for as well (RFC 8336).
 
     Attributes:
@@ -128,6 +138,7 @@ class H2Connection:
         connect_protocol: bool = False,
         field_count: FieldCount | None = None,
         upgrade: tuple[bytes, bool] | None = None,
+        alt_svc: bytes = b"",
         origins: Sequence[bytes] = (),
     ) -> None:
         engine = Engine(
@@ -207,7 +218,7 @@ class H2Connection:
             )
 
         # The hot path goes straight to the engine.
-        self.send_response = engine.send_response
+        self.send_response = engine.send_response if not alt_svc else _adding(alt_svc, engine)
         self.send_data = engine.send_data
         self.send_trailers = engine.send_trailers
         self.send_informational_response = engine.send_informational_response

@@ -40,6 +40,7 @@ def server_connection(
     *,
     websockets: bool = False,
     upgrades: bool = False,
+    alt_svc: bytes = b"",
     origins: Sequence[bytes] = (),
 ) -> Connection:
     """Make a server's connection.
@@ -50,12 +51,17 @@ def server_connection(
         scheme: ``"https"`` or ``"http"``, as the transport is.
         websockets: Whether clients may ask for a tunnel to speak WebSocket on.
         upgrades: Whether HTTP/1.1 gives way to HTTP/2 for a client that asks for it (RFC 7540 §3.2).
+        alt_svc: The value of Alt-Svc in every response (RFC 7838), or ``b""``.
         origins: What HTTP/2 says that the server speaks for as well (RFC 8336).
     """
-    make_h2 = partial(_h2_server, limits, websockets)
+    make_h2 = partial(_h2_server, limits, websockets, alt_svc)
     if protocol != ALPN_H2:
         return H1Server(
-            limits, scheme.encode(), websockets=websockets, make_upgraded=make_h2 if upgrades else None
+            limits,
+            scheme.encode(),
+            websockets=websockets,
+            alt_svc=alt_svc,
+            make_upgraded=make_h2 if upgrades else None,
         )
     return make_h2(origins=origins)
 
@@ -63,6 +69,7 @@ def server_connection(
 def _h2_server(
     limits: Limits,
     websockets: bool,
+    alt_svc: bytes,
     settings: bytes | None = None,
     head_request: bool = False,
     *,
@@ -71,6 +78,7 @@ def _h2_server(
     return H2Connection(
         Role.SERVER,
         upgrade=None if settings is None else (settings, head_request),
+        alt_svc=alt_svc,
         origins=origins,
         connect_protocol=websockets,
         max_concurrent_streams=limits.max_concurrent_streams,

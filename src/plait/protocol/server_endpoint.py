@@ -350,8 +350,11 @@ class ServerEndpoint(Endpoint):
             self.on_reset(True, event.error_code)
 
     def _on_stream_closed(self, event: ev.StreamClosed) -> None:
-        if event.error_code and self.on_reset is not None and event.stream_id != self._reset_by_client:
-            self.on_reset(False, event.error_code)
+        error_code = event.error_code
+        if event.stream_id == self._reset_by_client:
+            error_code = error_code or ErrorCode.CANCEL  # a reset without an error is no less a reset
+        elif error_code and self.on_reset is not None:
+            self.on_reset(False, error_code)
         pushed = False
         if self._pushes and not event.stream_id & 1:
             pushed = True
@@ -359,8 +362,8 @@ class ServerEndpoint(Endpoint):
         exchange = self.exchanges.pop(event.stream_id, None)
         abandoned = exchange is not None and exchange.closed
         if exchange is not None:
-            self._close_exchange(exchange, event.error_code)
-        if not event.error_code:
+            self._close_exchange(exchange, error_code)
+        if not error_code:
             # Kept within their limits by expire().
             self._resets_left += 1
             self._calm += 4

@@ -202,7 +202,17 @@ class Server:
                 protocol = "http/1.1"  # whose parser will say what it thinks of an HTTP/2 preface
         elif versions is HttpVersions.HTTP_2:
             return None
-        connection = server_connection(protocol, self.limits, scheme, websockets=self.config.websockets)
+        config = self.config
+        connection = server_connection(
+            protocol,
+            self.limits,
+            scheme,
+            websockets=config.websockets,
+            upgrades=scheme == "http" and versions is HttpVersions.AUTO,
+            alt_svc=config.alt_svc.encode(),
+            # RFC 8336 §2.1: it means nothing where nobody proved who answers.
+            origins=[origin.encode() for origin in config.origin] if scheme == "https" else (),
+        )
         return ServerEndpoint(connection, self.limits, self._loop.time())
 
     def _start_timed(self, exchange: ServerExchange, driver: ServerDriver) -> None:
