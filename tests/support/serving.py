@@ -152,7 +152,10 @@ class H2Client:
         """Read until a condition holds or the server closes."""
         async with asyncio.timeout(SECONDS):
             while not condition() and not self.closed:
-                await self._read()
+                async with self._reading:
+                    # Another task may have read meanwhile what this one waits for.
+                    if not condition() and not self.closed:
+                        await self._read()
         assert condition(), f"the server closed first: {self.messages}"
 
     async def response(self, stream: int) -> Message:
@@ -162,13 +165,6 @@ class H2Client:
         return message
 
     async def _read(self) -> None:
-        if self._reading.locked():
-            async with self._reading:  # another task reads, which may be what this one waits for
-                return
-        async with self._reading:
-            await self._read_once()
-
-    async def _read_once(self) -> None:
         try:
             data = await self._reader.read(65536)
         except ConnectionError:
