@@ -55,6 +55,7 @@ RESERVED = {
     "tinycss2": ("lab.css",),
     "rich": ("cli", "lab.terminal"),
     "watchfiles": ("server.reload",),
+    "prometheus_client": ("server.metrics",),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ignore_output
@@ -32,7 +33,16 @@ class AioDriver(asyncio.Protocol):
         transport: The transport, once there is one.
     """
 
-    __slots__ = ("_closing", "_flush_pending", "_full_since", "_loop", "_reading", "endpoint", "transport")
+    __slots__ = (
+        "_closing",
+        "_flush_pending",
+        "_full_since",
+        "_loop",
+        "_reading",
+        "_write",
+        "endpoint",
+        "transport",
+    )
 
     #: Whether to read on while the transport takes no more bytes.
     reads_when_full: ClassVar[bool]
@@ -48,7 +58,12 @@ class AioDriver(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._write = self.writer(self.transport)
         self.transport.set_write_buffer_limits(high=_TRANSPORT_BUFFER)
+
+    def writer(self, transport: asyncio.Transport) -> Callable[[bytes], None]:
+        """Return what writes bytes to the transport."""
+        return transport.write
 
     def adopt(self, endpoint: Endpoint) -> None:
         """Begin to drive an endpoint."""
@@ -69,7 +84,7 @@ class AioDriver(asyncio.Protocol):
         while self._full_since is None or endpoint.closed:
             data = endpoint.data_to_send()
             if data:
-                self.transport.write(data)
+                self._write(data)
             if len(data) < PIECE:
                 break
         if endpoint.closed:

@@ -17,6 +17,7 @@ from typing import Any
 from plait.config import Limits
 from plait.drivers.aio_server import ServerDriver, Site, address_of
 from plait.errors import RemoteProtocolError
+from plait.server.figures import CountingDriver, Figures
 from plait.server.listening import Bound
 from plait.server.proxy_protocol import read_header
 from plait.server.trust import Trust
@@ -45,6 +46,7 @@ class Acceptor:
 
     Attributes:
         open: Connections accepted that have not ended.
+        figures: What counts their bytes and their failures, or None.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Acceptor:
         self._limits = limits
         self._proxies = proxies
         self._on_idle = on_idle
+        self.figures: Figures | None = None
         self._listening: Sequence[Bound] = ()
         self._watching = False
         self._breather: asyncio.TimerHandle | None = None
@@ -166,7 +169,10 @@ class Acceptor:
                     raise RemoteProtocolError("only trusted proxies may connect")
                 async with asyncio.timeout(self._limits.handshake_timeout):
                     places = await read_header(self._loop, connection)
-            driver = ServerDriver(self._loop, self._site, places)
+            if self.figures is None:
+                driver = ServerDriver(self._loop, self._site, places)
+            else:
+                driver = CountingDriver(self._loop, self._site, places, self.figures.counts)
             made = driver
             options: dict[str, Any] = {}
             if bound.tls is not None:
@@ -179,5 +185,7 @@ class Acceptor:
         except (OSError, RemoteProtocolError, asyncio.CancelledError) as error:
             logger.debug("no connection with %s: %s", address_of(name) or "a Unix socket", error or "dropped")
             if driver is None or driver.transport is None:
+                if self.figures is not None and bound.tls is not None and isinstance(error, OSError):
+                    self.figures.handshake_failed()
                 connection.close()
                 self.ended()

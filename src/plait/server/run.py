@@ -19,6 +19,7 @@ from plait.server.applications import make_gateway
 from plait.server.gateway import MakeGateway
 from plait.server.listening import Bound, bind
 from plait.server.logs import configure
+from plait.server.metrics import Metrics
 from plait.server.notify import Notifier
 from plait.server.server import Server
 from plait.server.worker import Worker, handle_signals, run_in_loop
@@ -126,13 +127,17 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
                 one.close()
 
         stack.callback(stop_listening)
+        metrics = None
+        if config.metrics:
+            metrics = Metrics(config)
+            stack.callback(metrics.close)
         changes = None
         if config.reload:
             changes = stack.enter_context(watching(config.reload_dir or (config.app_dir or Path(),)))
 
         def work(channel: socket.socket) -> int:
             return Worker(
-                lambda: Server(config, make, bound),
+                lambda: Server(config, make, bound, metrics),
                 channel,
                 timeout=config.worker_timeout,
                 requests=config.max_requests,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from enum import Enum
+from dataclasses import replace
 from typing import Any, cast
 
 from plait.config import HttpVersions, ServerConfig
@@ -18,9 +18,12 @@ from plait.protocol.server_endpoint import ServerEndpoint
 from plait.server.accepting import Acceptor
 from plait.server.access_log import AccessLog
 from plait.server.applications import make_gateway
+from plait.server.figures import Figures
 from plait.server.forwarded import caller
 from plait.server.gateway import MakeGateway
 from plait.server.listening import Bound, bind
+from plait.server.metrics import Metrics, MetricsApp
+from plait.server.phase import Phase
 from plait.server.trust import Trust
 
 __all__ = ["Phase", "Server"]
@@ -46,15 +49,6 @@ def http_date(seconds: float) -> bytes:
     ).encode()
 
 
-class Phase(Enum):
-    """Where a server is in its life; health endpoints show it."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    DRAINING = "draining"
-    STOPPED = "stopped"
-
-
 class Server:
     """Serves one application in this process.
 
@@ -62,6 +56,7 @@ class Server:
         config: What, where and how.
         make: Makes the gateway of another kind of application than ``config.app`` can name.
         bound: What :func:`plait.server.listening.bind` has made beforehand, for several processes.
+        metrics: What they answer for figures and health with, made beforehand as well.
 
     Attributes:
         limits: What is taken from each client.
@@ -76,15 +71,19 @@ class Server:
         config: ServerConfig,
         make: MakeGateway = make_gateway,
         bound: Sequence[Bound] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.config = config
         self.limits = config.limits
         self.listening: Sequence[Bound] = ()
-        self.phase = Phase.STARTING
+        self._phase = Phase.STARTING
+        self._figures: Figures | None = None
         self.reopeners: list[Callable[[], None]] = []
         self.reloaders: list[Callable[[], None]] = []
         self._make_gateway = make
         self._bound = bound
+        self._metrics = metrics
+        self._beside: tuple[Server, asyncio.Task[None]] | None = None
         self._drivers: set[ServerDriver] = set()
         self._stop = asyncio.Event()
         self._give_up = asyncio.Event()
@@ -120,16 +119,22 @@ class Server:
                 bound.close()
             if self._log is not None:
                 self._log.close()
+            if self._metrics is not None:
+                await self._end_counting(self._metrics)
 
     async def _serve(self, ready: Callable[[Server], None] | None) -> None:
+        if self.config.metrics:
+            self._begin_to_count()
         log = self._log = AccessLog(self.config, self._loop) if self.config.access_log else None
         if log is not None:
             self.reopeners.append(log.reopen)
-        self._gateway = self._make_gateway(self.config, self._loop, log)
+        if self._figures is not None:
+            self._figures.log = log
+        self._gateway = self._make_gateway(self.config, self._loop, self._figures or log)
         if not await _unless(self._stop, self._gateway.start_up()):
             return
         try:
-            timed = log is not None and log.timed
+            timed = self._figures is not None or (log is not None and log.timed)
             self.start = self._start_timed if timed else self._gateway.start
             if self.config.trust:
                 self._start_believed, self.start = self.start, self._start_for_proxy
@@ -213,7 +218,47 @@ class Server:
             # RFC 8336 §2.1: it means nothing where nobody proved who answers.
             origins=[origin.encode() for origin in config.origin] if scheme == "https" else (),
         )
-        return ServerEndpoint(connection, self.limits, self._loop.time())
+        endpoint = ServerEndpoint(connection, self.limits, self._loop.time())
+        if self._figures is not None:
+            self._figures.connected(connection.http_version)
+            if connection.http_version == "2":
+                endpoint.on_reset = self._figures.reset
+        return endpoint
+
+    # -- figures ---------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        if self._figures is not None:
+            self._figures.enter(phase)
+
+    def _begin_to_count(self) -> None:
+        """Begin to count, and to answer for it and for this server's health on a listener beside."""
+        if self._metrics is None:
+            self._metrics = Metrics(self.config)
+        metrics = self._metrics
+        self._figures = self._acceptor.figures = Figures(metrics.board)
+        app = MetricsApp(metrics.board, self._observe)
+        beside = Server(replace(metrics.config, app=app), bound=metrics.listening)
+        self._beside = beside, self._loop.create_task(beside.serve())
+
+    async def _end_counting(self, metrics: Metrics) -> None:
+        if self._beside is not None:
+            beside, answering = self._beside
+            beside.stop()
+            await answering
+        self._figures = None
+        metrics.close()
+
+    def _observe(self) -> None:
+        if self._figures is not None:
+            running = 0 if self._phase is Phase.STARTING else self._gateway.running
+            self._figures.observe(self._drivers, running)
 
     def _start_timed(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         exchange.begun = time.perf_counter()
@@ -234,6 +279,7 @@ class Server:
             driver.expire(now)
         for store in self._stores:
             store.refresh(now)
+        self._observe()
         self._timer = self._loop.call_later(_TICK, self._tick)
 
     async def _drain(self) -> None:
