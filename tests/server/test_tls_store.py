@@ -337,6 +337,27 @@ def test_files_that_do_not_fit_change_nothing_and_are_said_once(
     shake(store, client, "localhost")
 
 
+async def test_a_connection_goes_on_while_the_certificate_changes(issuer: Issuer, tmp_path: Path) -> None:
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["extensions"]["tls"]["server_cert"].encode()})
+
+    pair = issuer.issue("a", "localhost")
+    before = pair.cert.read_bytes()
+    ca = tmp_path / "trusted.pem"
+    issuer.authority.cert_pem.write_to_path(str(ca))
+    certificate = Certificate(ca=ca, chain=pair.cert, key=pair.key)
+    async with serving(app, certificate=certificate) as running, h2_client(running) as old:
+        assert (await old.response(old.request())).content.strip() == before.strip()
+        issuer.issue("a", "localhost")
+        running.server.reload()
+        async with h2_client(running) as new:
+            assert (await new.response(new.request())).content.strip() == pair.cert.read_bytes().strip()
+        assert (await old.response(old.request())).content.strip() == before.strip()
+
+
 def test_sessions_outlive_a_certificate(issuer: Issuer) -> None:
     store = TlsStore([issuer.issue("a", "localhost")])
     client = issuer.context()

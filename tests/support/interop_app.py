@@ -20,7 +20,7 @@ CHUNK = bytes(range(256)) * 64  # 16 KiB
 async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """Answer by path.
 
-    * ``/`` and anything else: the request as JSON: method, HTTP version, path, query, fields.
+    * ``/`` and anything else: the request as JSON: method, HTTP version, between whom, path, query, fields.
     * ``/digest``: the size and SHA-256 of the request's content, read piece by piece.
     * ``/echo``: the request's content, sent back piece by piece while it arrives.
     * ``/ignored``: an answer that reads nothing of the request.
@@ -60,6 +60,8 @@ async def _describe(scope: MutableMapping[str, Any], send: Send) -> None:
         "method": scope["method"],
         "http_version": scope["http_version"],
         "scheme": scope["scheme"],
+        "client": scope["client"],
+        "server": scope["server"],
         "path": scope["path"],
         "query": scope["query_string"].decode(),
         "headers": [[name.decode(), value.decode()] for name, value in scope["headers"]],
