@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextvars import Context
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from plait.config import ServerConfig
 from plait.protocol.exchange import ServerExchange
@@ -16,7 +17,6 @@ from plait.server.gateway import Log
 from plait.server.interfaces import WsgiApplication
 from plait.server.wsgi_call import WsgiCall
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver
 
@@ -42,7 +42,7 @@ class WsgiGateway(ApplicationGateway):
         multithread: Whether other threads do.
     """
 
-    __slots__ = ("_calls", "_threads", "app", "multiprocess", "multithread")
+    __slots__ = ("_calls", "_grace", "_one_ended", "_threads", "app", "multiprocess", "multithread")
 
     def __init__(
         self, app: WsgiApplication, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None
@@ -53,6 +53,8 @@ class WsgiGateway(ApplicationGateway):
         self.multiprocess = config.workers > 1
         self._threads = _Threads(config.threads)
         self._calls: set[WsgiCall] = set()
+        self._one_ended = asyncio.Event()
+        self._grace = config.grace
 
     @property
     def running(self) -> int:
@@ -62,6 +64,15 @@ class WsgiGateway(ApplicationGateway):
         """Nothing to do: WSGI knows no start."""
 
     async def shut_down(self) -> None:
+        # As long as the requests had, whatever they took of it: responses are through, iterators may
+        # still have to be closed.
+        try:
+            async with asyncio.timeout(self._grace or 1.0):
+                while self._calls:
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
+        except TimeoutError:
+            logger.warning("calls of the application that go on after the end: %d", len(self._calls))
         self._threads.stop()
 
     def cancel(self) -> None:
@@ -85,6 +96,7 @@ class WsgiGateway(ApplicationGateway):
         """Take note that a thread is done with a call."""
         self._calls.discard(call)
         self.finish(call)
+        self._one_ended.set()
 
     def _time_out(self, call: WsgiCall) -> None:
         self.time_out(call)

@@ -243,7 +243,7 @@ class WsgiCall(Response):
             left = self._length - self._given - len(content)
             if left < 0:
                 raise RuntimeError(f"there is more content than the content-length, {self._length}")
-            last = left == 0
+            last = last or left == 0
         self._hand_over(content, last)
 
     def _hand_over(self, content: bytes, last: bool) -> None:
