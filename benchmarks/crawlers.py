@@ -138,6 +138,63 @@ def pycurl_multi(url: str, ca: str) -> list[bytes]:
     return fetch([f"/book?id={id}" for id in ids])
 
 
+def _under_twisted(url: str, ca: str, *, kind: str, in_flight: int) -> list[bytes]:
+    """Fetch with one of two agents, so many requests at once."""
+    import warnings
+    from pathlib import Path
+    from typing import Any
+
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred, gatherResults
+    from twisted.internet.ssl import Certificate, trustRootFromCertificates
+    from twisted.internet.task import Cooperator, react
+    from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, readBody
+
+    if kind == "plait":
+        from plait.integrations.twisted import Agent  # type: ignore[assignment]
+
+    # Twisted's readBody warns of Twisted's own transport.
+    warnings.filterwarnings("ignore", "Using readBody with a transport", DeprecationWarning)
+    authority = Certificate.loadPEM(Path(ca).read_bytes())
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = in_flight
+    policy = BrowserLikePolicyForHTTPS(trustRootFromCertificates([authority]))
+    agent: Any = Agent(reactor, policy, pool=pool)
+    books: dict[int, bytes] = {}
+
+    async def fetch(path: str) -> bytes:
+        content: bytes = await readBody(await agent.request(b"GET", f"{url}{path}".encode()))
+        return content
+
+    async def take(id: int) -> None:
+        books[id] = await fetch(f"/book?id={id}")
+
+    async def crawl(_: Any) -> None:
+        ids = json.loads(await fetch("/"))
+        jobs = (Deferred.fromCoroutine(take(id)) for id in ids)
+        cooperator = Cooperator()
+        await gatherResults([cooperator.coiterate(jobs) for _ in range(in_flight)])
+        books.update({id: books.pop(id) for id in ids})
+        await pool.closeCachedConnections()
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(crawl(reactor)))
+    except SystemExit as end:
+        if end.code:
+            raise
+    return list(books.values())
+
+
+def plait_agent(url: str, ca: str) -> list[bytes]:
+    """Fetch with plait's agent over HTTP/2."""
+    return _under_twisted(url, ca, kind="plait", in_flight=IN_FLIGHT)
+
+
+def twisted_agent(url: str, ca: str) -> list[bytes]:
+    """Fetch with Twisted's agent over six connections of HTTP/1.1, as a browser has them."""
+    return _under_twisted(url, ca, kind="twisted", in_flight=6)
+
+
 CRAWLERS: dict[str, Callable[[str, str], list[bytes]]] = {
     "plait.Client": plait_client,
     "plait.AsyncClient": plait_async_client,
@@ -145,6 +202,8 @@ CRAWLERS: dict[str, Callable[[str, str], list[bytes]]] = {
     "primp": primp_http2,
     "httpx": httpx_http2,
     "requests, serial": requests_serial,
+    "plait's Agent": plait_agent,
+    "Twisted's Agent, 6 connections": twisted_agent,
 }
 
 
