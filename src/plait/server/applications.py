@@ -48,6 +48,8 @@ def _application(config: ServerConfig) -> tuple[Any, str]:
         name = repr(app)
         app = load(app, config.app_dir or Path())
     else:
+        if app is None:
+            raise ConfigError("there is no application to serve: name one as MODULE:APP")
         name = f"the application ({type(app).__name__})"
         if not callable(app):
             raise ConfigError(f"{name} cannot be called")

@@ -89,7 +89,7 @@ def call_factory(factory: Callable[..., Any], name: str) -> Any:
         raise ConfigError(f"the factory {name} failed: {type(error).__name__}: {error}") from error
     if inspect.iscoroutine(app):
         app.close()
-        raise ConfigError(f"the factory {name} is a coroutine function, and is called before any loop runs")
+        raise ConfigError(f"the factory {name} is a coroutine function: it must make the application itself")
     if not callable(app):
         raise ConfigError(f"the factory {name} made {type(app).__name__}, not an application")
     return app
