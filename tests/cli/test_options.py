@@ -95,3 +95,13 @@ def test_a_value_of_the_wrong_type_is_a_usage_error(arguments: list[str]) -> Non
 def test_a_value_out_of_range_is_a_config_error() -> None:
     with pytest.raises(ConfigError):
         configured("--keep-alive", "0")
+
+
+def test_a_flag_that_says_where_to_listen_overrules_what_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PLAIT_PORT", "9000")
+    assert configured("--listen", "tcp:1").listen == ("tcp:1",)
+    monkeypatch.setenv("PLAIT_LISTEN", "tcp:2")
+    with pytest.raises(ConfigError, match=r"--port is of no use .*from environment PLAIT_PORT"):
+        configured()

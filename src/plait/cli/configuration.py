@@ -26,6 +26,8 @@ PREFIX = "PLAIT_"
 #: Names the file, in the environment; no option itself, since a file cannot name another.
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 _PYPROJECT = "pyproject.toml"
+#: Where values come from, by the first word of their origin: later ones overrule earlier ones.
+_FORCE = ("default", "file", "environment", "flag")
 _SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 _SEPARATOR = re.compile(r"[,\n]")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
@@ -154,6 +156,7 @@ def build(settings: Mapping[str, Setting]) -> ServerConfig:
     values = {name: setting.value for name, setting in settings.items()}
     try:
         _require_directories(values)
+        _require_one_place(settings)
         limits = Limits(**{name: values.pop(name) for name in _LIMITS})
         return ServerConfig(limits=limits, **values)
     except ConfigError as error:
@@ -175,6 +178,14 @@ def _require_directories(values: Mapping[str, Any]) -> None:
             for path in value if one.is_list else (value,):
                 if path is not None and not path.is_dir():
                     raise ConfigError(f"{one.flag} names {path}, where there is no directory")
+
+
+def _require_one_place(settings: Mapping[str, Setting]) -> None:
+    """Refuse a host or port that --listen, said with no more force, would silently overrule."""
+    force = {name: _FORCE.index(settings[name].origin.split()[0]) for name in ("listen", "host", "port")}
+    for name in ("host", "port"):
+        if settings["listen"].value and 0 < force[name] >= force["listen"]:
+            raise ConfigError(f"--listen says where to listen, so --{name} is of no use beside it")
 
 
 def _from_file(file: Path, *, needed: bool) -> dict[str, Setting]:
