@@ -533,7 +533,7 @@ async def test_an_application_that_does_not_receive_holds_up_its_own_stream_only
         sending = asyncio.create_task(_send_many(deaf, messages))
         other = open_stream(client, b"/")
         await client.until(lambda: client.messages[other].head)
-        while client.engine.local_flow_control_window(deaf.wire.stream_id) > 0:
+        while client.engine.local_flow_control_window(deaf.wire.stream_id) > 0:  # noqa: ASYNC110
             await asyncio.sleep(0)
         assert not sending.done()
         peer = Peer(H2Wire(client, other))
