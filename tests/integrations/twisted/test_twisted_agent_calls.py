@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.web import client
+from twisted.web import client, server
 from twisted.web.client import (
     ContentDecoderAgent,
     CookieAgent,
@@ -26,7 +26,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from plait.integrations.twisted import Agent
+from plait.integrations.twisted import Agent, Site
 from tests.support.agent_site import site_url
 from tests.support.reactor import Reader, in_reactor, policy_for, reactor
 from tests.support.servers import Certificate, free_port
@@ -39,10 +39,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def site(certificate: Certificate, reactor_thread: None) -> Iterator[str]:
-    """Serve with Twisted's own site: plait's agent finds its HTTP/2."""
-    with site_url(certificate) as url:
+@pytest.fixture(scope="module", params=[server.Site, Site], ids=["twisted", "plait"])
+def site(request: pytest.FixtureRequest, certificate: Certificate, reactor_thread: None) -> Iterator[str]:
+    """Serve with Twisted's own site, and with plait's: Twisted's agent finds HTTP/1.1, plait's HTTP/2."""
+    with site_url(certificate, request.param) as url:
         yield url
 
 

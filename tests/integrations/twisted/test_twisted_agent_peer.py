@@ -36,6 +36,7 @@ from plait.integrations.twisted import Agent
 from tests.support.raw_h2 import Peer, RawServer, Script, raw_server
 from tests.support.reactor import Reader, in_reactor, policy_for, reactor
 from tests.support.servers import Certificate
+from tests.support.twisted_site import failures
 
 pytestmark = pytest.mark.usefixtures("reactor_thread")
 
@@ -474,7 +475,9 @@ def test_to_cancel_reading_resets_the_stream(peering: Any) -> None:
             await failure_of(reading, CancelledError)
             return await run.get()
 
-        assert in_reactor(calls) == b"ok"
+        with failures() as logged:
+            assert in_reactor(calls) == b"ok"
+        assert logged == []
         assert run.server.connections == 1
     assert codes == [CANCEL]
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IPushProducer, ITransport
 from twisted.internet.task import Cooperator
 from twisted.web.client import HTTPConnectionPool, readBody
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from plait.integrations.twisted import Agent
 from tests.support.reactor import Reader, in_reactor, policy_for, reactor
@@ -128,8 +130,11 @@ def test_forty_bodies_of_a_mebibyte_closed_early_cost_the_connection_nothing(
             response = await agent.request(b"GET", server.url(f"/bytes?n={MEBIBYTE}").encode())
             reader = Reader()
             response.deliverBody(reader)
-            assert reader.transport is not None
-            reader.transport.loseConnection()
+            transport: Any = reader.transport
+            assert verifyObject(ITransport, transport)
+            assert verifyObject(IPushProducer, transport)
+            assert transport.getPeer().port == server.port
+            transport.loseConnection()
             await reader.ended
         response, content = await fetch(agent, server.url(f"/bytes?n={4 * MEBIBYTE}"))
         exchanges = [link.exchanges for link in agent.core.pool.links]

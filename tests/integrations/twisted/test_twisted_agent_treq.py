@@ -146,6 +146,15 @@ def test_a_timeout_ends_one_request(server: tuple[str, str], fetch: Any) -> None
     assert fetch(work) == (200, 200)
 
 
+def test_a_timeout_ends_the_request_that_found_out_the_version(server: tuple[str, str], fetch: Any) -> None:
+    async def work(client: HTTPClient) -> Any:
+        with pytest.raises(ResponseNeverReceived):
+            await client.get(f"{server[1]}/never", timeout=0.3)
+        return (await client.get(f"{server[1]}/")).code
+
+    assert fetch(work) == 200
+
+
 def test_hundreds_at_once(server: tuple[str, str], fetch: Any) -> None:
     async def work(client: HTTPClient) -> Any:
         responses = await gatherResults([client.get(f"{server[1]}/{n}") for n in range(200)])

@@ -6,9 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.defer import AlreadyCalledError, CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import (
@@ -20,13 +18,13 @@ from twisted.web.client import (
 )
 from twisted.web.http import RESPONSES
 from twisted.web.http_headers import Headers
-from zope.interface import implementer
 
 from plait.client.calls import Call
 from plait.client.goals import HEAD
 from plait.client.messages import Request as ClientRequest
 from plait.errors import ConnectFailed, ConnectionLost
 from plait.integrations.twisted.agent_body import Body
+from plait.integrations.twisted.agent_transport import StreamTransport
 from plait.protocol.exchange import Half
 
 if TYPE_CHECKING:
@@ -160,7 +158,7 @@ class Fetch(Call):
         code = exchange.status
         headers = Headers()
         response: Any = Response._construct(
-            _VERSION, code, RESPONSES.get(code, b""), headers, _StreamTransport(self), self.twisted_request
+            _VERSION, code, RESPONSES.get(code, b""), headers, StreamTransport(self), self.twisted_request
         )
         is_head = self.twisted_request.method == b"HEAD"
         for name, value in exchange.fields:
@@ -282,6 +280,8 @@ class Fetch(Call):
         self._response = ref(response)
         try:
             response._bodyDataFinished(reason)
+        except AlreadyCalledError:
+            pass  # readBody was cancelled: it has told its caller, and cannot take this
         except Exception:
             _log.failure("while telling a protocol that its response has ended")
 
@@ -306,6 +306,11 @@ class Fetch(Call):
             if self._body is not None:
                 self._body.stop()
 
+    @property
+    def carrier(self) -> Any:
+        """The transport of the request's connection."""
+        return None if self._link is None else self._link.transport.protocol.transport
+
     # -- what the response's protocol asks for ---------------------------------------------------
 
     def resume(self) -> None:
@@ -327,56 +332,3 @@ class Fetch(Call):
             self.exchange.on_progress = None
             self.exchange.abandon()
             self._agent.reactor.callLater(0, self._abort, Failure(reason))
-
-
-@implementer(ITransport, IPushProducer)
-class _StreamTransport:
-    """What a response's protocol has for a transport: one stream.
-
-    Args:
-        fetch: The request.
-    """
-
-    disconnecting = False
-
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
-
-    def pauseProducing(self) -> None:
-        """Deliver no more for now; the server's other streams go on."""
-        self._fetch.pause()
-
-    def resumeProducing(self) -> None:
-        """Deliver again."""
-        self._fetch.resume()
-
-    def stopProducing(self) -> None:
-        """Reset the stream: nobody wants the rest."""
-        self._fetch.abort(ConnectionDone())
-
-    loseConnection = stopProducing
-
-    def abortConnection(self) -> None:
-        """Reset the stream: nobody wants the rest."""
-        self._fetch.abort(ConnectionAborted())
-
-    def write(self, data: bytes) -> None:
-        """Refuse: what a request sends comes from its body producer."""
-        raise TypeError("a response's transport takes no data")
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """Refuse, as :meth:`write` does."""
-        self.write(b"".join(data))
-
-    def getPeer(self) -> Any:
-        """Return the server's address."""
-        return self._carrier().getPeer()
-
-    def getHost(self) -> Any:
-        """Return this end's address."""
-        return self._carrier().getHost()
-
-    def _carrier(self) -> Any:
-        link = self._fetch._link
-        assert link is not None
-        return link.transport.protocol.transport
