@@ -13,7 +13,7 @@ from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Exchange, Half
 from tests.support.pairs import ClientPair, ServerPair, frames, request_fields
 
-SMALL = {"stream_window": 65_535, "max_concurrent_streams": 2}
+SMALL = {"stream_window": 65_535, "max_stream_window": 65_535, "max_concurrent_streams": 2}
 
 
 def credit(pair: ServerPair | ClientPair) -> int:
@@ -203,7 +203,7 @@ def test_content_that_races_a_reset_is_credited() -> None:
 
 
 def test_content_for_a_refused_stream_is_credited() -> None:
-    pair = ServerPair(stream_window=65_535, max_concurrent_streams=1)
+    pair = ServerPair(stream_window=65_535, max_stream_window=65_535, max_concurrent_streams=1)
     ledger = Ledger(pair)
     pair.send(ledger.headers(1, request_fields(b"POST")))
     for stream in range(3, 403, 2):
@@ -221,7 +221,7 @@ def test_content_for_a_refused_stream_is_credited() -> None:
 def test_a_reset_in_the_middle_of_a_frame_loses_no_credit_on_a_server(before: int, padding: int) -> None:
     """The frame is cut after every byte, those of its header included."""
     size = 1000
-    pair = ServerPair(stream_window=65_535, max_concurrent_streams=2)
+    pair = ServerPair(stream_window=65_535, max_stream_window=65_535, max_concurrent_streams=2)
     ledger = Ledger(pair)
     for cut in range(9 + size + (padding and padding + 1) + 1):
         stream = 2 * cut + 1
@@ -244,7 +244,7 @@ def test_a_reset_in_the_middle_of_a_frame_loses_no_credit_on_a_server(before: in
 
 def test_a_reset_on_a_server_while_its_last_frame_arrives_loses_no_credit() -> None:
     size = 1000
-    pair = ServerPair(stream_window=65_535, max_concurrent_streams=2)
+    pair = ServerPair(stream_window=65_535, max_stream_window=65_535, max_concurrent_streams=2)
     ledger = Ledger(pair)
     for cut in range(9 + size + 1):
         stream = 2 * cut + 1

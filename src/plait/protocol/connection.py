@@ -136,6 +136,12 @@ class Connection(Protocol):
     def acknowledge_received_data(self, amount: int, stream_id: int) -> None:
         """Give the peer credit for bytes of content that were consumed or thrown away."""
 
+    def measure(self) -> None:
+        """Have ``PingAcknowledged`` tell when a round trip is over; HTTP/1.1 has no such thing."""
+
+    def open_window(self, stream_id: int, size: int) -> None:
+        """Let the peer send more on a stream before it is read: ``size`` bytes in all."""
+
     def queued_body_size(self, stream_id: int) -> int:
         """Return the bytes of content queued on a stream that ``data_to_send`` has not returned yet."""
 

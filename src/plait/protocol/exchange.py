@@ -44,6 +44,8 @@ _HEAD, _CONTENT, _ENDED = Half
 
 #: Responses that never have content (RFC 9110 §6.4.1).
 _WITHOUT_CONTENT = frozenset({204, 304})
+#: Bytes of content that fit into any window.
+_SMALL_CONTENT = 65_536
 #: Bytes of content that one frame has room for (RFC 9113 §4.2).
 _FRAME = 16_384
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
@@ -491,10 +493,11 @@ class ServerExchange(Exchange):
     """An exchange at the server's end, where there is always a request.
 
     Attributes:
+        credited_bytes: Bytes of content that credit was returned for.
         received_bytes: Bytes of content received.
     """
 
-    __slots__ = ("received_bytes",)
+    __slots__ = ("credited_bytes", "received_bytes")
 
     endpoint: ServerEndpoint
     request: RequestHead
@@ -502,6 +505,7 @@ class ServerExchange(Exchange):
     def __init__(self, endpoint: ServerEndpoint, stream_id: int, request: RequestHead) -> None:
         Exchange.__init__(self, endpoint, stream_id)
         self.request = request
+        self.credited_bytes = 0
         self.received_bytes = 0
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
@@ -520,6 +524,12 @@ class ServerExchange(Exchange):
         # What is cut short at the limit has no end, or it would look complete.
         if not isinstance(self.error, ContentTooLarge):
             Exchange.end_received(self)
+
+    def _credit(self, amount: int) -> None:
+        self.credited_bytes += amount
+        if self.credited_bytes > _SMALL_CONTENT:
+            self.endpoint.note_reading(self)
+        Exchange._credit(self, amount)
 
     def push(self, request_fields: Iterable[Field]) -> ServerExchange | None:
         """Promise the client the response to a request that it has not sent (RFC 9113 §8.4).

@@ -292,6 +292,12 @@ class H1Connection:
     def prioritize(self, stream_id: int, priority: Priority) -> None:
         """Do nothing: one response is sent at a time."""
 
+    def measure(self) -> None:
+        """Do nothing: TCP's own window is all there is."""
+
+    def open_window(self, stream_id: int, size: int) -> None:
+        """Do nothing: TCP's own window is all there is."""
+
     def queued_body_size(self, stream_id: int) -> int:
         """Return the bytes of content queued that ``data_to_send`` has not returned yet."""
         return self._queued if stream_id == self._stream_id else 0

@@ -44,6 +44,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 #: What goes out before the first frame where HTTP/1.1 gave way (RFC 7540 §3.2).
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n"
+#: What a PING that measures a round trip carries, and one that makes sure of a GOAWAY does not.
+_MEASURE = b"a return"
 _GOAWAY_FRAME = Struct(">BHBBIII")
 
 #: Streams beyond the advertised limit that the engine tolerates, so that plait refuses them one by
@@ -303,7 +305,7 @@ class H2Connection:
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
             case GoAwayReceived():
                 self._goaway_received = True
-            case PingAcknowledged() if self._goaway_steps == 1:
+            case PingAcknowledged(data) if self._goaway_steps == 1 and data != _MEASURE:
                 self._final_goaway()
             case ConnectionClosed():
                 self._closed = True
@@ -401,6 +403,19 @@ class H2Connection:
                 self._engine.acknowledge_received_data(amount, stream_id)
             except NGH2Error:
                 pass  # the engine is ending, there is no window left to credit
+
+    def measure(self) -> None:
+        if not self._closed:
+            try:
+                self._engine.ping(_MEASURE)
+            except NGH2Error as error:
+                self._fail(error)
+
+    def open_window(self, stream_id: int, size: int) -> None:
+        try:
+            self._engine.set_local_window_size(size, stream_id=stream_id)
+        except NGH2Error:
+            pass  # the stream is gone
 
     # -- the end ---------------------------------------------------------------------------------
 

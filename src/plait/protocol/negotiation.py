@@ -85,7 +85,11 @@ def _h2_server(
         max_header_fields=limits.max_header_fields,
         max_header_size=limits.max_header_size,
         stream_window=limits.stream_window,
-        # Enough for every stream, twice, since the engine gives credit back by half windows: a stream
-        # that nobody reads never holds up its siblings. RFC 9113 §6.9.1 sets the largest window.
-        connection_window=min(2 * limits.max_concurrent_streams * limits.stream_window, 2**31 - 1),
+        # Enough for every stream, twice, since the engine gives credit back by half windows: then a
+        # stream that nobody reads never holds up its siblings. But no more than may be in memory.
+        connection_window=min(
+            2 * limits.max_concurrent_streams * max(limits.stream_window, limits.max_stream_window),
+            max(limits.max_buffered_per_connection, 2 * limits.stream_window),
+            2**31 - 1,
+        ),
     )

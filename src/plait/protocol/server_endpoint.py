@@ -14,6 +14,7 @@ from plait.protocol.events import EngineError, ErrorCode
 from plait.protocol.exchange import Exchange, Half, ServerExchange
 from plait.protocol.h2c import Upgraded
 from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
+from plait.protocol.receive_windows import ReceiveWindows
 
 if TYPE_CHECKING:
     from plait.config import Limits
@@ -60,6 +61,7 @@ class ServerEndpoint(Endpoint):
         "_reset_by_client",
         "_resets_left",
         "_unwanted",
+        "_windows",
         "accepted",
         "draining",
         "limits",
@@ -91,6 +93,7 @@ class ServerEndpoint(Endpoint):
         #: Pushed streams that are open.
         self._pushes = 0
         self._last_request = 0
+        self._windows: ReceiveWindows | None = None
         #: What PRIORITY_UPDATE said of streams that had not begun, no more than may begin.
         self._early_priorities: dict[int, Priority] = {}
 
@@ -378,6 +381,19 @@ class ServerEndpoint(Endpoint):
         if not self.exchanges:
             self._idle_since = self.now
 
+    def note_reading(self, exchange: ServerExchange) -> None:
+        """Take note that an application reads a long request, whose window may be too small."""
+        if self._windows is None:
+            if self.connection.http_version != "2":
+                return
+            self._windows = ReceiveWindows(self.connection, self.limits)
+        self._windows.note(exchange)
+
+    def _on_ping_acknowledged(self, event: ev.PingAcknowledged) -> None:
+        if self._windows is not None:
+            self._windows.measured(len(self.exchanges))
+            self.on_output()
+
     def _on_control(self, event: ev.Event) -> None:
         """Count frames that make work and carry nothing (CVE-2019-9512, -9515, -9518)."""
         self._calm -= 1
@@ -411,6 +427,7 @@ class ServerEndpoint(Endpoint):
         ev.TrailersReceived: _on_trailers,
         Upgraded: _on_upgraded,
         ev.PingReceived: _on_control,
+        ev.PingAcknowledged: _on_ping_acknowledged,
         ev.PriorityUpdateReceived: _on_priority_update,
         ev.SettingsReceived: _on_control,
         ev.WindowUpdated: _on_control,
