@@ -15,11 +15,12 @@ from tests.support.tools import require_tool
     ("arguments", "figures", "tools"),
     [
         (["server_cpu", "--requests", "5000", "--rounds", "1"], 3, ["h2load", "nghttpd"]),
+        (["twisted_site", "--requests", "1000", "--rounds", "1"], 2, ["h2load"]),
         (["crawl", "--rounds", "1"], 2, []),
         (["experiment", "--rounds", "1"], 2, []),
         (["twisted_crawl", "--rounds", "1"], 2, []),
     ],
-    ids=["server_cpu", "crawl", "experiment", "twisted_crawl"],
+    ids=["server_cpu", "twisted_site", "crawl", "experiment", "twisted_crawl"],
 )
 def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools: list[str]) -> None:
     for tool in tools:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import DataFrame, PingFrame, RstStreamFrame, SettingsFrame
 from twisted.internet.defer import Deferred
 from twisted.web.server import NOT_DONE_YET
 
@@ -92,6 +92,36 @@ def test_http_1_1_keeps_alive_and_times_out_by_twisteds_own_rules() -> None:
     assert connection.transport.disconnecting
 
 
+UPGRADE = (
+    b"GET /a HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    b"Upgrade: h2c\r\nHTTP2-Settings: %b\r\n\r\n"
+)
+
+
+def test_a_first_request_may_ask_for_http_2() -> None:
+    site, requests = held()
+    connection = Connection(site)
+
+    connection.send(UPGRADE % b"AAMAAABkAAQAAP__" + PREFACE + serialized(SettingsFrame(0)))
+    requests[0].write(b"upgraded")
+    requests[0].finish()
+    connection.turn()
+
+    head, _, rest = connection.received().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert [frame.data for frame in frames(rest) if isinstance(frame, DataFrame)] == [b"upgraded"]
+    assert (requests[0].uri, requests[0].clientproto) == (b"/a", b"HTTP/2")
+
+
+def test_a_request_that_asks_for_it_wrongly_stays_http_1_1() -> None:
+    site, requests = held()
+
+    Connection(site).send(UPGRADE % b"?")
+    Connection(site, b"http/1.1").send(UPGRADE % b"AAMAAABkAAQAAP__")
+
+    assert [request.clientproto for request in requests] == [b"HTTP/1.1"] * 2
+
+
 # -- limits --------------------------------------------------------------------------------------
 
 
@@ -155,6 +185,17 @@ def test_a_client_that_stalls_its_upload_loses_the_stream() -> None:
     client.move()
 
     assert client.messages[stream].reset == 8
+    assert client.get().content == b"hello"
+
+
+def test_content_larger_than_the_limit_is_refused() -> None:
+    client = Http2Client(make_site(hello, limits=Limits(max_content_size=1000)))
+
+    said = client.request(b"POST", b"/", (b"content-length", b"1001"), end_stream=False)
+    unsaid = client.request(b"POST", content=bytes(1001), end_stream=False)
+
+    assert client.messages[said].status == client.messages[unsaid].status == 413
+    assert b"more than 1000 bytes" in client.messages[unsaid].content
     assert client.get().content == b"hello"
 
 

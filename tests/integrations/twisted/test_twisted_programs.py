@@ -96,6 +96,17 @@ def test_one_line_of_each_program_differs_from_twisteds() -> None:
         ]
 
 
+def test_the_page_shows_the_first_program_and_names_tests_that_there_are() -> None:
+    page = (ROOT / "docs" / "twisted.md").read_text()
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    program = (EXAMPLES / "hello.py").read_text().partition('"""\n\n')[2]
+
+    assert f"```python\n{program}```" in page
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []
+
+
 @pytest.mark.parametrize(("flag", "version"), [("--http2", "2"), ("--http1.1", "1.1")])
 def test_the_first_program_says_hello(
     hello: RunningServer, certificate: Certificate, flag: str, version: str
@@ -196,7 +207,7 @@ def test_nghttp_sees_the_hints_the_push_and_the_trailers(site: RunningServer) ->
 
 def test_without_tls_both_versions_are_served_on_one_port(certificate: Certificate) -> None:
     with run_site(None) as site:
-        for flag, version in (("--http2-prior-knowledge", "2"), ("--http1.1", "1.1")):
+        for flag, version in (("--http2-prior-knowledge", "2"), ("--http2", "2"), ("--http1.1", "1.1")):
             printed = curl(certificate, flag, "--write-out", " %{http_version}", site.url("/bytes?n=3"))
             assert printed == f"xxx {version}"
 

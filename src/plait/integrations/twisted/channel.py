@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from plait.errors import ExchangeError, LocalProtocolError
+from plait.errors import ContentTooLarge, ExchangeError, LocalProtocolError
 from plait.fields import FieldSection, outbound_fields
 from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Half, ServerExchange
@@ -148,6 +148,9 @@ class Stream:
                         for name, value in exchange.trailers:
                             received.addRawHeader(name, value)
                     self._request.requestReceived(head.method, head.target, b"HTTP/2")
+        except ContentTooLarge as error:
+            self._answer(413, f"{error}\n".encode())
+            self._lose(Failure(error))
         except ExchangeError:
             pass  # _progress tells the request
         except Exception:

@@ -18,7 +18,7 @@ from plait.config import Limits
 from plait.drivers.aio_server import ServerDriver
 from plait.integrations.twisted.channel import SecureStream, Stream
 from plait.integrations.twisted.transport import ReactorLoop, ReactorTransport
-from plait.protocol.negotiation import ALPN_H2, server_connection, sniff
+from plait.protocol.negotiation import ALPN_H2, ALPN_HTTP_1_1, server_connection, sniff
 from plait.protocol.server_endpoint import ServerEndpoint
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ class SiteProtocol(Protocol):
         name = sniff(data) if protocol is None else protocol.decode("ascii")
         if name is not None:
             self._first_bytes = b""
-            self._speak(name)
-            self.dataReceived(data)
+            if name == ALPN_H2 or not self._upgrade(data):
+                self._speak(name)
+                self.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.reason = reason
@@ -115,21 +116,42 @@ class SiteProtocol(Protocol):
             self.__dict__.pop("dataReceived", None)
             self._transport.lost()
             self._driver.connection_lost(ConnectionError(reason.getErrorMessage()))
+            del self._driver  # each holds the other
 
     # -- the version -----------------------------------------------------------------------------
 
     def _speak(self, name: str) -> None:
         """Let a version's own protocol take over."""
         if name == ALPN_H2:
-            self._driver.adopt(self.make_endpoint(name, self._driver.scheme))
-            self.dataReceived = self._driver.data_received  # type: ignore[method-assign]
-            self._driver.flush()
+            self._drive(self.make_endpoint(name, self._driver.scheme))
             return
         self._transport.hand_over()
         channel = self._http1 = HTTPChannel()
         for attribute in ("factory", "site", "requestFactory", "timeOut", "callLater"):
             setattr(channel, attribute, getattr(self, attribute))
         channel.makeConnection(self.transport)
+
+    def _drive(self, endpoint: ServerEndpoint) -> None:
+        """Speak HTTP/2."""
+        self._driver.adopt(endpoint)
+        self.dataReceived = self._driver.data_received  # type: ignore[method-assign]
+        self._driver.flush()
+
+    def _upgrade(self, data: bytes) -> bool:
+        """Go on with HTTP/2 where a first request, if it is whole, asks for it (RFC 7540 §3.2).
+
+        Twisted's channel has whatever the upgrade does not come of.
+        """
+        if self.secure or b"h2c" not in data:
+            return False
+        now = self.reactor.seconds()
+        connection = server_connection(ALPN_HTTP_1_1, self.limits, "http", upgrades=True)
+        endpoint = ServerEndpoint(connection, self.limits, now)
+        endpoint.receive_data(data, now)
+        if endpoint.connection.http_version != "2":
+            return False
+        self._drive(endpoint)
+        return True
 
     # -- what the site's connections call --------------------------------------------------------
 

@@ -111,6 +111,7 @@ class ReactorTransport(asyncio.Transport):
     def lost(self) -> None:
         """Take note that the transport is gone."""
         self._closing = True
+        del self._driver  # each holds the other
         if self._aborting is not None:
             self._aborting.cancel()
             self._aborting = None
