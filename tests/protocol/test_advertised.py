@@ -7,9 +7,9 @@ from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame
 
 from plait.config import Limits
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import ALPN_H2, ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 from tests.support.memory_h1 import H1Memory
 from tests.support.pairs import ServerPair, frames, request_fields
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from plait.errors import LocalProtocolError
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import Exchange, ServerExchange
+from plait.protocol.exchange import Exchange
 from plait.protocol.priorities import Priority, parse_priority
+from plait.protocol.server_exchange import ServerExchange
 from tests.support.memory_h1 import H1Memory
 from tests.support.pairs import ServerPair, frames, request_fields
 

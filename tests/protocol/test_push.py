@@ -8,7 +8,8 @@ from hyperframe.frame import GoAwayFrame
 
 from plait.errors import LocalProtocolError
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 from tests.support.memory_h1 import H1Memory
 from tests.support.pairs import ServerPair, request_fields
 

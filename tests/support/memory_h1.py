@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from plait.config import Limits
-from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["H1Memory"]
 

@@ -17,11 +17,12 @@ from hyperframe.frame import Frame
 from plait.config import Limits
 from plait.protocol.endpoint import ClientEndpoint, Endpoint
 from plait.protocol.events import Role
-from plait.protocol.exchange import Exchange, ServerExchange
+from plait.protocol.exchange import Exchange
 from plait.protocol.field_bytes import FieldCount
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["ClientPair", "Engine", "Message", "ServerPair", "frames", "request_fields", "serialized"]
 

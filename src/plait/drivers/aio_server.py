@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from plait.config import Limits
 from plait.drivers.aio import AioDriver
 from plait.drivers.tls_info import describe
-from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import sniff
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["ServerDriver", "Site", "address_of"]
 

@@ -13,23 +13,20 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
-from plait.fields import Field, FieldSection, RequestHead, interim_fields, too_large, trailer_fields
-from plait.protocol.events import EngineError, ErrorCode, Fields, error_name
-from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
-from plait.protocol.push import promised_request
+from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
+from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
+from plait.protocol.events import EngineError, ErrorCode, error_name
 
 if TYPE_CHECKING:
     from plait.protocol.endpoint import Endpoint
-    from plait.protocol.server_endpoint import ServerEndpoint
 
-__all__ = ["Exchange", "Half", "ServerExchange"]
+__all__ = ["Exchange", "Half"]
 
 
 class Half(Enum):
@@ -44,8 +41,6 @@ _HEAD, _CONTENT, _ENDED = Half
 
 #: Responses that never have content (RFC 9110 §6.4.1).
 _WITHOUT_CONTENT = frozenset({204, 304})
-#: Bytes of content that fit into any window.
-_SMALL_CONTENT = 65_536
 #: Bytes of content that one frame has room for (RFC 9113 §4.2).
 _FRAME = 16_384
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
@@ -171,12 +166,6 @@ class Exchange:
                 self._credit(len(data))
         if end_stream:
             self.end_received()
-
-    def adopt(self, content: bytes, trailers: Fields) -> None:
-        """Take a whole message that came before the connection was what it is (RFC 7540 §3.2)."""
-        self._whole = True  # what flow control never saw needs no credit
-        self.content = content
-        self.trailers = list(trailers) or None
 
     def end_received(self) -> None:
         """Take note of the end of the peer's message (called by the endpoint)."""
@@ -487,98 +476,3 @@ class Exchange:
             error_code=error_code,
             unprocessed=error_code == ErrorCode.REFUSED_STREAM,  # RFC 9113 §8.7
         )
-
-
-class ServerExchange(Exchange):
-    """An exchange at the server's end, where there is always a request.
-
-    Attributes:
-        credited_bytes: Bytes of content that credit was returned for.
-        received_bytes: Bytes of content received.
-    """
-
-    __slots__ = ("credited_bytes", "received_bytes")
-
-    endpoint: ServerEndpoint
-    request: RequestHead
-
-    def __init__(self, endpoint: ServerEndpoint, stream_id: int, request: RequestHead) -> None:
-        Exchange.__init__(self, endpoint, stream_id)
-        self.request = request
-        self.credited_bytes = 0
-        self.received_bytes = 0
-
-    def receive_content(self, data: bytes, end_stream: bool) -> None:
-        """Take content from the connection, as far as the limit; ``read`` says so beyond it."""
-        self.received_bytes += len(data)
-        limits = self.endpoint.limits
-        if 0 < limits.max_content_size < self.received_bytes and not self.request.protocol:
-            if self.error is None:
-                self.error = ContentTooLarge(too_large(limits)[1])
-                self.release()
-            self._credit(len(data))
-            return
-        Exchange.receive_content(self, data, end_stream)
-
-    def end_received(self) -> None:
-        # What is cut short at the limit has no end, or it would look complete.
-        if not isinstance(self.error, ContentTooLarge):
-            Exchange.end_received(self)
-
-    def _credit(self, amount: int) -> None:
-        self.credited_bytes += amount
-        if self.credited_bytes > _SMALL_CONTENT:
-            self.endpoint.note_reading(self)
-        Exchange._credit(self, amount)
-
-    def push(self, request_fields: Iterable[Field]) -> ServerExchange | None:
-        """Promise the client the response to a request that it has not sent (RFC 9113 §8.4).
-
-        The promise leaves before any content sent from now on, so push before sending what refers to
-        it. The promised exchange comes out of ``endpoint.take_accepted`` like any request.
-
-        Args:
-            request_fields: ``:method``, ``:scheme``, ``:authority`` and ``:path`` first. Only GET and
-                HEAD can be promised, and only for the authority of this request.
-
-        Returns:
-            The promised exchange, or None where the client takes none: over HTTP/1.1, with push
-            disabled, with as many open as it allows, when the connection is closing, when this
-            exchange is pushed itself or has sent its end.
-
-        Raises:
-            LocalProtocolError: The request may not be promised.
-        """
-        return self.endpoint.push(self, promised_request(request_fields, self.request.authority))
-
-    @property
-    def priority(self) -> Priority:
-        """How urgent the response is: what was said last, by the client or by :meth:`prioritize`."""
-        scheduled = self.endpoint.connection.priority_of(self.stream_id)
-        if scheduled is not None:
-            return Priority(*scheduled)
-        return parse_priority(self.request.priority) or DEFAULT_PRIORITY
-
-    def prioritize(self, urgency: int, incremental: bool) -> None:
-        """Send the response by this priority, whatever the client said so far (RFC 9218 §8).
-
-        Args:
-            urgency: From 0, the most urgent, to 7.
-            incremental: Whether it shares the connection with others of its urgency, instead of
-                being sent after those that came first.
-
-        Raises:
-            LocalProtocolError: The urgency is out of range.
-        """
-        if not 0 <= urgency <= 7:
-            raise LocalProtocolError(f"an urgency is from 0 to 7, not {urgency}")
-        self.endpoint.prioritized = True
-        self.endpoint.connection.prioritize(self.stream_id, Priority(urgency, incremental))
-
-    def _take_priority_of(self, fields: FieldSection) -> None:
-        for name, value in fields:
-            if name == b"priority":
-                # RFC 9218 §8: what it does not say stays as the client said it.
-                said = parse_priority(value, self.priority)
-                if said is not None:
-                    self.prioritize(*said)

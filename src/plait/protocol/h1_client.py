@@ -148,6 +148,10 @@ class H1Client(H1Connection):
         """Refuse: a client sends no responses."""
         raise LocalProtocolError("a client sends no responses")
 
+    def open_tunnel(self, stream_id: int, fields: Fields) -> int:
+        """Refuse: a client sends no responses."""
+        raise LocalProtocolError("a client sends no responses")
+
     def _end_exchange(self) -> None:
         if self._responded:
             self._finish()

@@ -15,7 +15,7 @@ from plait.protocol.exchange import Half
 if TYPE_CHECKING:
     from plait.config import Limits
     from plait.protocol.connection import Connection
-    from plait.protocol.exchange import ServerExchange
+    from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["ReceiveWindows"]
 

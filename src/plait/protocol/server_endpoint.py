@@ -11,10 +11,11 @@ from plait.protocol import events as ev
 from plait.protocol.connection import Connection
 from plait.protocol.endpoint import COMMON_HANDLERS, PIECE, Endpoint
 from plait.protocol.events import EngineError, ErrorCode
-from plait.protocol.exchange import Exchange, Half, ServerExchange
+from plait.protocol.exchange import Exchange, Half
 from plait.protocol.h2c import Upgraded
 from plait.protocol.priorities import DEFAULT_PRIORITY, Priority, parse_priority
 from plait.protocol.receive_windows import ReceiveWindows
+from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
     from plait.config import Limits
@@ -280,7 +281,7 @@ class ServerEndpoint(Endpoint):
         """Go on with HTTP/2, where the request that asked for it is stream 1 (RFC 7540 §3.2)."""
         self.connection = event.connection
         self._on_request(ev.RequestReceived(1, event.headers, True))
-        if exchange := self.exchanges.get(1):
+        for exchange in self.accepted:
             exchange.adopt(event.content, event.trailers)
         self.connection.receive_data(event.rest)
         self._route()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from plait.errors import ConfigError
 from plait.fields import Field
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from plait.config import ServerConfig
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.access_format import compile_format
 from plait.server.log_writer import LogWriter
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from plait.config import ServerConfig
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.access_format import printable
 from plait.server.gateway import Log
 from plait.server.logs import request_extra

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from plait.config import LogLevel, ServerConfig
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import ApplicationGateway, logger
 from plait.server.gateway import Log
 from plait.server.http_bridge import HttpBridge

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from plait.drivers.aio_server import ServerDriver, Site
 from plait.errors import PlaitError
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.gateway import Log
 from plait.server.phase import Phase
 

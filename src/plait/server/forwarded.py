@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.trust import Trust
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from plait.config import ServerConfig
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeError
 from plait.fields import FieldSection
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.http_extensions import EXTENSIONS, field_section, takes_trailers
 from plait.server.interfaces import Message
 from plait.server.response import OVER, ClientDisconnected, Response, Stage

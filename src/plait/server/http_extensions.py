@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from plait.errors import ExchangeError
 from plait.fields import FieldSection, outbound_fields
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import logger
 from plait.server.files import open_regular, read_piece
 from plait.server.interfaces import Message

@@ -13,7 +13,7 @@ from typing import Any
 
 from plait.config import LogFormat, ServerConfig
 from plait.errors import ConfigError
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["JsonFormatter", "configure", "request_extra"]
 

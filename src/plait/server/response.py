@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from plait.errors import ExchangeError, LocalProtocolError, PlaitError
 from plait.fields import FieldSection
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

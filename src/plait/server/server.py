@@ -12,9 +12,9 @@ from typing import Any, cast
 from plait.config import HttpVersions, ServerConfig
 from plait.drivers.aio_server import ServerDriver
 from plait.errors import PlaitError
-from plait.protocol.exchange import ServerExchange
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.accepting import Acceptor
 from plait.server.access_log import AccessLog
 from plait.server.applications import make_gateway

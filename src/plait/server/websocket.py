@@ -17,7 +17,8 @@ from websockets.frames import Close, CloseCode
 from plait.config import ServerConfig
 from plait.errors import ExchangeError, RemoteProtocolError
 from plait.fields import outbound_fields
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.interfaces import Message, Scope
 from plait.server.response import ClientDisconnected, Response
 from plait.server.websocket_handshake import UPGRADE_REQUIRED, Handshake

@@ -25,7 +25,8 @@ from websockets.protocol import Protocol, Side, State
 
 from plait.config import Limits
 from plait.errors import ExchangeError
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["Session"]
 

@@ -19,7 +19,7 @@ from plait.server.server import Server
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver
-    from plait.protocol.exchange import ServerExchange
+    from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["Worker", "handle_signals", "run_in_loop"]
 

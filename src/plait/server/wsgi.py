@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from plait.config import ServerConfig
-from plait.protocol.exchange import ServerExchange
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import ApplicationGateway
 from plait.server.gateway import Log
 from plait.server.interfaces import WsgiApplication

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeError
 from plait.fields import FieldSection, outbound_fields
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
+from plait.protocol.server_exchange import ServerExchange
 from plait.server.response import OVER, ClientDisconnected, Response, Stage
 from plait.server.wsgi_environ import make_environ
 

@@ -19,8 +19,9 @@ from zope.interface import implementer
 from plait.errors import ContentTooLarge, ExchangeError, LocalProtocolError
 from plait.fields import FieldSection, outbound_fields
 from plait.protocol.events import ErrorCode
-from plait.protocol.exchange import Half, ServerExchange
+from plait.protocol.exchange import Half
 from plait.protocol.priorities import Priority
+from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

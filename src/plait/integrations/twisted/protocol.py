@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from plait.integrations.twisted.connections import Connections
-    from plait.protocol.exchange import ServerExchange
+    from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["SiteProtocol"]
 
