@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from plait.errors import ContentTooLarge, ExchangeError, LocalProtocolError
 from plait.fields import FieldSection, outbound_fields
+from plait.integrations.twisted.production import Production
 from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Half
 from plait.protocol.priorities import Priority
@@ -46,16 +47,6 @@ class _State(Enum):
 _RECEIVING, _HANDLED, _LOSING, _FAILED, _DONE = _State
 
 
-class _Producing(Enum):
-    """What the producer of a response does."""
-
-    NONE = "none"  # there is no producer
-    PUSHING = "pushing"
-    PAUSED = "paused"  # a push producer that was told to wait
-    PULLED = "pulled"  # a pull producer that will be asked in the next turn
-    AWAITED = "awaited"  # a pull producer that will be asked when there is room
-
-
 @implementer(ITransport, IConsumer, IPushProducer)
 class Stream:
     """What a request writes to, and hears the client by.
@@ -69,8 +60,7 @@ class Stream:
         "__weakref__",
         "_connection",
         "_exchange",
-        "_producer",
-        "_producing",
+        "_production",
         "_reading",
         "_request",
         "_state",
@@ -82,8 +72,7 @@ class Stream:
         self._exchange = exchange
         self._connection = connection
         self._request: Any = None
-        self._producer: Any = None
-        self._producing = _Producing.NONE
+        self._production: Production | None = None
         self._reading = True
         self._state = _RECEIVING
 
@@ -166,15 +155,11 @@ class Stream:
             return
         if self._state is _RECEIVING:
             self._receive()
-        if self._producing is _Producing.PAUSED:
-            if not exchange.queued:
-                self._producing = _Producing.PUSHING
-                self._tell_producer("resumeProducing")
-        elif self._producing is _Producing.AWAITED:
-            if not exchange.queued:
-                self._pull_soon()
-        elif self._state is _LOSING and not exchange.queued:
-            self.abortConnection()
+        if not exchange.queued:
+            if self._state is _LOSING:
+                self.abortConnection()
+            elif self._production is not None:
+                self._production.drained()
 
     def _reason(self) -> Failure:
         """Say why the client is gone, in Twisted's words."""
@@ -186,11 +171,11 @@ class Stream:
         """Tell the request that its client is gone."""
         if self._state is _DONE:
             return
-        producer, request = self._producer, self._request
+        production, request = self._production, self._request
         self._end()
         with self._log.failuresHandled("while telling {request} of a lost stream", request=request):
-            if producer is not None:
-                producer.stopProducing()
+            if production is not None:
+                production.producer.stopProducing()
         with self._log.failuresHandled("while telling {request} of a lost stream", request=request):
             request.connectionLost(reason)
 
@@ -198,8 +183,7 @@ class Stream:
         """Let go of the exchange and the request."""
         exchange = self._exchange
         self._state = _DONE
-        self._producing = _Producing.NONE
-        self._producer = self._request = None
+        self._production = self._request = None
         exchange.on_progress = None
         exchange.waiting_since = None
         exchange.endpoint.finished(exchange)
@@ -219,7 +203,7 @@ class Stream:
             self._end()
         else:
             self._state = _FAILED
-            self._later(self._lost, reason)
+            self.later(self._lost, reason)
 
     def _answer(self, status: int, content: bytes) -> None:
         """Answer without a request object."""
@@ -231,9 +215,6 @@ class Stream:
             self._exchange.send_whole_response(status, fields, content)
         except (ExchangeError, LocalProtocolError):
             pass  # the client is gone
-
-    def _later(self, callback: Callable[..., object], *args: object) -> None:
-        self._connection.callLater(0, callback, *args)
 
     # -- what a request calls --------------------------------------------------------------------
 
@@ -280,10 +261,8 @@ class Stream:
         except LocalProtocolError:
             self._fail("while sending the response to {request}")
             return
-        if self._producing is _Producing.PUSHING and exchange.queued > self._connection.limits.write_buffer:
-            self._producing = _Producing.PAUSED
-            exchange.endpoint.waiting_to_write.add(exchange)
-            self._tell_producer("pauseProducing")
+        if self._production is not None:
+            self._production.wrote()
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send pieces of content."""
@@ -389,49 +368,43 @@ class Stream:
         Raises:
             RuntimeError: There is one already.
         """
-        if self._producer is not None:
+        if self._production is not None:
             raise RuntimeError(
-                f"Cannot register producer {producer}, because producer {self._producer} was never "
-                "unregistered."
+                f"Cannot register producer {producer}, because producer {self._production.producer} was "
+                "never unregistered."
             )
         if self._state is _DONE:
             producer.stopProducing()
-            return
-        self._producer = producer
-        if streaming:
-            self._producing = _Producing.PUSHING
         else:
-            self._pull_soon()
+            self._production = Production(self, producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Take note that the producer has produced all."""
-        self._producer = None
-        self._producing = _Producing.NONE
+        self._production = None
 
-    def _pull_soon(self) -> None:
-        self._producing = _Producing.PULLED
-        self._later(self._pull, self._producer)
+    # -- what the production of content calls ----------------------------------------------------
 
-    def _pull(self, producer: Any) -> None:
-        """Ask a pull producer once, and again when there is room."""
-        if producer is not self._producer or self._producing is not _Producing.PULLED:
-            return
-        self._tell_producer("resumeProducing")
-        if self._producing is _Producing.PULLED:
-            exchange = self._exchange
-            if exchange.queued < self._connection.limits.write_buffer:
-                self._pull_soon()
-            else:
-                self._producing = _Producing.AWAITED
-                exchange.endpoint.waiting_to_write.add(exchange)
+    @property
+    def full(self) -> bool:
+        """Whether no more content should be written for now; if so, ``drained`` will tell."""
+        exchange = self._exchange
+        if exchange.queued <= self._connection.limits.write_buffer:
+            return False
+        exchange.endpoint.waiting_to_write.add(exchange)
+        return True
 
-    def _tell_producer(self, what: str) -> None:
-        try:
-            getattr(self._producer, what)()
-        except Exception:
-            self._producer = None
-            self._producing = _Producing.NONE
-            self._fail("while producing the response to {request}")
+    def produces(self, production: Production) -> bool:
+        """Whether a production is still the one registered."""
+        return production is self._production
+
+    def later(self, callback: Callable[..., object], *args: object) -> None:
+        """Call something in the reactor's next turn."""
+        self._connection.callLater(0, callback, *args)
+
+    def production_failed(self) -> None:
+        """Take note that the producer raised the exception being handled."""
+        self._production = None
+        self._fail("while producing the response to {request}")
 
     # -- IPushProducer: the content of the request -----------------------------------------------
 
