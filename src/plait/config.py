@@ -190,7 +190,7 @@ class ServerConfig:
         path_after="=",
     )
     # Where.
-    host: str = option("127.0.0.1", "Address to listen on.")
+    host: str = option("127.0.0.1", "Address or name to listen on; '' for every address.")
     port: int = option(8443, "Port to listen on; 0 lets the system choose.")
     listen: tuple[str, ...] = option(
         (),
@@ -220,7 +220,7 @@ class ServerConfig:
     # Behind a proxy.
     trust: tuple[str, ...] = option(
         (),
-        "Address or network of a proxy whose Forwarded and X-Forwarded-* fields are believed.",
+        "Address or network of a proxy that is believed about its clients; unix for those on Unix sockets.",
         metavar="NETWORK",
     )
     proxy_protocol: bool = option(False, "Expect the PROXY protocol, v1 or v2, from trusted addresses.")
