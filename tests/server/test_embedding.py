@@ -46,7 +46,7 @@ def test_options_are_given_by_name_with_paths_as_strings() -> None:
         "a:b", cert=["1.pem", "2.pem"], key=["1.key", "2.key"], trust="10.0.0.0/8", pid_file="p"
     )
     assert several.cert == (Path("1.pem"), Path("2.pem"))
-    assert several.trust == ("::1",)
+    assert several.trust == ("10.0.0.0/8",)
     assert several.pid_file == Path("p")
 
 
