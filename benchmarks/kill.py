@@ -55,6 +55,7 @@ def kill(server: RunningServer, times: int, workers: int) -> None:
         time.sleep(1.1)  # for that long a worker must serve for its end not to slow down the next start
         os.kill(random.choice(workers_of(server)), signal.SIGKILL)
         until(lambda: server.output().count("it is replaced") > done, server)  # noqa: B023
+    time.sleep(1)  # until clients have seen the last
 
 
 def main() -> None:

@@ -188,12 +188,14 @@ def h2load(port: int, tally: Tally) -> None:
             ["h2load", "-n", "400", "-c", "2", "-m", "8", f"https://127.0.0.1:{port}/1"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        counts = re.search(r"(\d+) started, \d+ done, (\d+) succeeded", done.stdout)
+        counts = re.search(r"(\d+) started, (\d+) done, (\d+) succeeded", done.stdout)
         if counts is None or counts[1] == "0":
             raise Gone
-        started, succeeded = map(int, counts.groups())
+        started, finished, succeeded = map(int, counts.groups())
         tally.served += succeeded
-        tally.lose(started - succeeded)
+        # Requests that its library does not send any more after a GOAWAY, or that the server refused.
+        tally.again += finished - succeeded
+        tally.lose(started - finished)
 
 
 CLIENTS: dict[str, Callable[..., object]] = {

@@ -95,6 +95,19 @@ def test_an_idle_connection_closes_after_its_final_goaway() -> None:
     assert pair.endpoint.closed
 
 
+def test_a_client_that_says_goodbye_with_its_answer_is_let_go() -> None:
+    pair = ServerPair()
+    pair.answer(pair.exchange_of(pair.request()))
+    pair.move()
+    pair.endpoint.shut_down()
+    (ping,) = [frame for frame in frames(pair.output()) if isinstance(frame, PingFrame)]
+    answer = PingFrame(0, opaque_data=ping.opaque_data, flags=["ACK"])
+    goodbye = GoAwayFrame(0, last_stream_id=0, error_code=0)
+    pair.send(answer.serialize() + goodbye.serialize())
+    pair.output()
+    assert pair.endpoint.closed
+
+
 def test_a_shutdown_before_the_first_request_closes_in_time() -> None:
     pair = ServerPair()
     pair.endpoint.shut_down()

@@ -44,6 +44,7 @@ def test_an_application_that_cannot_start_is_mended_without_a_restart(tmp_path: 
     with workshop(tmp_path, "--reload", ready="waiting for a change") as server:
         assert "'workshop:app'" in server.output()
         server.app.write_text(code)
+        server.says("plait: serving")
         assert server.get()[1] == "one"
         assert server.end() == 0
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from ngh2 import Configuration, NGH2Error, Setting, pack_settings_payload
+from ngh2 import Configuration, ConnectionStateError, NGH2Error, Setting, pack_settings_payload
 from ngh2 import Connection as Engine
 from ngh2 import Priority as EnginePriority
 
@@ -442,7 +442,10 @@ class H2Connection:
 
     def _final_goaway(self) -> None:
         self._goaway_steps = 2
-        self._engine.send_goaway(ErrorCode.NO_ERROR)
+        try:
+            self._engine.send_goaway(ErrorCode.NO_ERROR)
+        except ConnectionStateError:
+            pass  # the client's own GOAWAY came with the answer, and nothing is open: both have ended
 
     def terminate(self, error_code: int) -> None:
         if self._closed:

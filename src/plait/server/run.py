@@ -101,9 +101,7 @@ async def _serve_here(config: ServerConfig, make: MakeGateway) -> None:
 
 
 def _say_alone() -> None:
-    logging.getLogger("plait.server").warning(
-        "SIGTTIN adds no worker here: one process serves alone without --workers"
-    )
+    logger.warning("SIGTTIN adds no worker here: one process serves alone without --workers")
 
 
 # -- several processes -----------------------------------------------------------------------------
@@ -125,6 +123,15 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
         def stop_listening() -> None:
             for one in bound:
                 one.close()
+
+        def reload() -> None:
+            # Here, so that workers to come have the new certificates and still one ticket key.
+            for one in bound:
+                if one.tls is not None:
+                    try:
+                        one.tls.reload()
+                    except ConfigError as error:
+                        logger.error("reload: %s", error)
 
         stack.callback(stop_listening)
         metrics = None
@@ -153,7 +160,7 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
             notifier=notifier,
             changes=changes,
             on_ready=lambda: _announce(bound, config),
-            on_reopen=lambda: None,
+            on_reload=reload,
             on_stop=stop_listening,
         ).run()
 

@@ -164,9 +164,15 @@ class Server:
     def _begin_to_stop(self) -> None:
         if self._stop.is_set():
             self._give_up.set()
-        elif self.phase is not Phase.STOPPED:
-            self.phase = Phase.DRAINING
+            return
         self._stop.set()
+        if self.phase is Phase.SERVING:
+            self._acceptor.stop()
+            # Each once: the second call is the second step of the end.
+            for driver in list(self._drivers):
+                driver.shut_down()
+        if self.phase is not Phase.STOPPED:
+            self.phase = Phase.DRAINING
 
     def reopen(self) -> None:
         """Open the log files anew; call it in the server's own thread."""
@@ -284,11 +290,8 @@ class Server:
 
     async def _drain(self) -> None:
         """Let exchanges in flight finish, for as long as the grace period."""
-        self._acceptor.stop()
         if not self._acceptor.open:
             return
-        for driver in list(self._drivers):
-            driver.shut_down()
         try:
             async with asyncio.timeout(self.config.grace):
                 await _unless(self._give_up, self._all_closed.wait())

@@ -85,7 +85,7 @@ class Supervisor:
         notifier: Told how the whole is doing.
         changes: File descriptor that can be read when source files changed, or None.
         on_ready: Called when all of the first workers are ready.
-        on_reopen: Called to open this process's own log files anew.
+        on_reload: Called before workers are started anew by SIGHUP.
         on_stop: Called when the end begins: nothing is accepted any more.
     """
 
@@ -99,7 +99,7 @@ class Supervisor:
         notifier: Notifier,
         changes: int | None = None,
         on_ready: Callable[[], None],
-        on_reopen: Callable[[], None],
+        on_reload: Callable[[], None],
         on_stop: Callable[[], None],
     ) -> None:
         self._work = work
@@ -109,7 +109,7 @@ class Supervisor:
         self._notifier = notifier
         self._changes = changes
         self._on_ready = on_ready
-        self._on_reopen = on_reopen
+        self._on_reload = on_reload
         self._on_stop = on_stop
         self._workers: list[_Worker] = []
         self._generation = 0
@@ -204,10 +204,11 @@ class Supervisor:
                 logger.info("reloading")
                 self._notifier.reloading()
                 self._reloading = True
+                self._on_reload()
                 self._begin_generation(now)
             case signal.SIGUSR1:
-                self._on_reopen()
-                self._tell_all(Command.REOPEN)
+                for worker in self._workers:
+                    self._tell(worker, Command.REOPEN)
             case signal.SIGTTIN | signal.SIGTTOU if not self._stopping:
                 self._target = max(1, self._target + (1 if number == signal.SIGTTIN else -1))
                 logger.info("workers: %d", self._target)
@@ -355,10 +356,6 @@ class Supervisor:
             if at_once:
                 self._tell(worker, Command.GIVE_UP)
                 worker.deadline = now + _LAST_WORDS
-
-    def _tell_all(self, command: Command) -> None:
-        for worker in self._workers:
-            self._tell(worker, command)
 
     def _tell(self, worker: _Worker, command: Command) -> None:
         try:
