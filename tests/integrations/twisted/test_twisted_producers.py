@@ -144,6 +144,23 @@ def test_a_client_that_goes_away_stops_its_producer_only() -> None:
     assert made[1].stopped
 
 
+def test_a_pull_producer_is_not_asked_once_the_connection_is_being_lost() -> None:
+    site, made = serve(Puller, 100)
+    client = Http2Client(site)
+    client.credits = False
+    client.request()
+    made[0].request.loseConnection()
+    left = made[0].left
+
+    client.credits = True
+    client.engine.acknowledge_received_data(65_535, 1)
+    client.move()
+
+    assert made[0].left == left
+    assert made[0].stopped
+    assert client.messages[1].reset == 8
+
+
 def test_a_connection_that_takes_no_bytes_pauses_producers_and_reads_nothing() -> None:
     site, made = serve(Pusher)
     client = Http2Client(site, initial_window_size=1 << 20)

@@ -381,6 +381,23 @@ def test_an_upload_larger_than_the_windows_arrives_whole() -> None:
     assert client.messages[stream].status == 200
 
 
+def test_a_request_may_be_answered_before_its_content_is_whole() -> None:
+    class Hasty(server.Request):
+        def handleContentChunk(self, data: bytes) -> None:
+            super().handleContentChunk(data)
+            if not self.finished:
+                self.setResponseCode(403)
+                self.write(b"no more")
+                self.finish()
+
+    client = Http2Client(make_site(Hello(), requestFactory=Hasty))
+
+    stream = client.request(b"POST", content=b"some", end_stream=False)
+
+    assert client.messages[stream].status == 403
+    assert (client.messages[stream].content, client.messages[stream].ended) == (b"no more", True)
+
+
 def test_a_request_that_pauses_its_content_leaves_it_with_the_client_and_not_its_siblings() -> None:
     made = []
 
@@ -499,6 +516,19 @@ def test_a_request_factory_that_fails_is_logged_and_answered() -> None:
 
     assert message.status == 500
     assert logged[0].type is ZeroDivisionError
+
+
+def test_what_goes_wrong_after_the_response_leaves_it_whole() -> None:
+    def render(request: Any) -> object:
+        request.write(b"whole")
+        request.finish()
+        raise ZeroDivisionError
+
+    with failures() as logged:
+        message = Http2Client(make_site(render)).get()
+
+    assert (message.content, message.ended, message.reset) == (b"whole", True, None)
+    assert ZeroDivisionError in [one.type for one in logged]
 
 
 def test_a_site_made_without_a_reactor_uses_twisteds() -> None:

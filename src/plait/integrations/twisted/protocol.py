@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from plait.integrations.twisted.connections import Connections
+    from plait.integrations.twisted.conversation import Conversation
     from plait.protocol.server_exchange import ServerExchange
 
 __all__ = ["SiteProtocol"]
@@ -194,7 +195,7 @@ class SiteProtocol(Protocol):
 
     # -- what streams call -----------------------------------------------------------------------
 
-    def make_request(self, stream: Stream) -> Any:
+    def make_request(self, stream: Conversation) -> Any:
         """Make the request object of a stream."""
         factory = self.requestFactory
         if INonQueuedRequestFactory.providedBy(factory):
