@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -560,3 +561,27 @@ async def test_a_websocket_is_one_line_of_the_access_log(version: str, tmp_path:
         await peer.close()
     method, status = ("CONNECT", 200) if version == "2" else ("GET", 101)
     assert f'"{method} /chat HTTP/{version}" {status} ' in lines.read_text()
+
+
+async def test_to_applications_that_are_not_asgi_no_websocket_is_offered() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("content-length", "2")])
+        return [b"ok"]
+
+    async with serving(app) as running:
+        async with wire(running, "1.1") as opened:
+            assert opened.status == 200
+        async with h2_client(running) as client:
+            await client.response(client.request())
+            assert not client.engine.remote_settings.enable_connect_protocol
+
+
+async def test_the_example_of_the_docs_echoes(version: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
+    (block,) = re.findall(r"```python\n(async def echo.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    async with serving(names["echo"]) as running, connected(running, version) as peer:
+        await peer.send("hello")
+        assert await peer.receive() == "hello"
+        await peer.close()

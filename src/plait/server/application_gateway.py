@@ -37,10 +37,13 @@ class ApplicationGateway:
         app_timeout: Seconds an application has for one request, 0 for no limit.
         max_concurrency: Requests that may run at once.
         root_path: Below which path the application is mounted.
+        websockets: Whether its kind of application can speak WebSocket.
         write_buffer: Bytes of one response queued before the application waits.
     """
 
     __slots__ = ("app_timeout", "date", "log", "loop", "max_concurrency", "root_path", "write_buffer")
+
+    websockets = False
 
     def __init__(self, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None) -> None:
         self.loop = loop

@@ -49,6 +49,8 @@ class AsgiGateway(ApplicationGateway):
 
     __slots__ = ("_config", "_lifespan", "_raw_root_path", "_tasks", "app", "extensions", "push")
 
+    websockets = True
+
     def __init__(
         self, app: Application, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None
     ) -> None:

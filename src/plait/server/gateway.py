@@ -28,9 +28,11 @@ class Gateway(Protocol):
     Attributes:
         date: The ``date`` field's value, kept up to date by the server (RFC 9110 §6.6.1).
         running: Requests whose application has not finished.
+        websockets: Whether it takes requests for a tunnel to speak WebSocket on (``request.protocol``).
     """
 
     date: bytes
+    websockets: bool
 
     @property
     def running(self) -> int: ...

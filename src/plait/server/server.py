@@ -218,7 +218,7 @@ class Server:
             protocol,
             self.limits,
             scheme,
-            websockets=config.websockets,
+            websockets=config.websockets and self._gateway.websockets,
             upgrades=scheme == "http" and versions is HttpVersions.AUTO,
             alt_svc=config.alt_svc.encode(),
             # RFC 8336 §2.1: it means nothing where nobody proved who answers.

@@ -40,8 +40,9 @@ _CLOSE_TIMEOUT = 10.0
 _QUEUE_MAX = 65_536
 #: What a message takes beside its content.
 _MESSAGE_OVERHEAD = 64
-#: Bytes given to the parser at a time, so that what they decompress to stays within bounds.
-_PIECE = 16_384
+#: Bytes given to the parser at a time, so that what comes of them stays within bounds: frames, and in a
+#: session that compresses a thousand times as many bytes.
+_PIECE, _COMPRESSED_PIECE = 65_536, 16_384
 
 _OPEN = State.OPEN
 _CONT, _TEXT, _BINARY, _CLOSE = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE
@@ -79,6 +80,7 @@ class Session:
         "_loop",
         "_messages",
         "_on_change",
+        "_piece",
         "_pinged",
         "_position",
         "_protocol",
@@ -104,6 +106,7 @@ class Session:
         self.ended: Close | None = None
         self._protocol = _Protocol(Side.SERVER, max_size=limits.max_message_size, logger=_logger)
         self._protocol.extensions = list(extensions)
+        self._piece = _COMPRESSED_PIECE if extensions else _PIECE
         self._messages: deque[str | bytes] = deque()
         #: Bytes of them.
         self._waiting_size = 0
@@ -228,12 +231,12 @@ class Session:
         raw, position = self._raw, self._position
         if not raw:
             data = self._exchange.read()
-            if not data or len(data) <= _PIECE:
+            if not data or len(data) <= self._piece:
                 return data
             raw, position = data, 0
-        self._position = position + _PIECE
+        self._position = position + self._piece
         self._raw = raw if self._position < len(raw) else b""
-        return raw[position : position + _PIECE]
+        return raw[position : self._position]
 
     def _take(self, frame: Frame) -> None:
         opcode = frame.opcode
