@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -535,3 +537,15 @@ def test_a_site_made_without_a_reactor_uses_twisteds() -> None:
     from twisted.internet import reactor
 
     assert Site(Hello()).reactor is reactor
+
+
+def test_a_site_needs_no_client_of_plaits() -> None:
+    program = """
+import sys
+from plait.integrations.twisted import Site
+print([name for name in sys.modules if name.startswith(("plait.client", "plait.server"))])
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
