@@ -244,7 +244,7 @@ class H2Connection:
 
     @property
     def push_allowed(self) -> bool:
-        return self.push_limit > 0
+        return self._push_enabled and self.push_limit > 0
 
     @property
     def push_limit(self) -> int:

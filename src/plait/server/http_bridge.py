@@ -9,10 +9,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from plait.errors import ContentTooLarge, ExchangeError
-from plait.fields import FieldSection
+from plait.fields import FieldSection, outbound_fields
 from plait.protocol.exchange import Half
 from plait.protocol.server_exchange import ServerExchange
-from plait.server.http_extensions import EXTENSIONS, field_section, takes_trailers
+from plait.server.http_extensions import EXTENSIONS, no_pairs, takes_trailers
 from plait.server.interfaces import Message
 from plait.server.response import OVER, ClientDisconnected, Response, Stage
 
@@ -38,7 +38,12 @@ class HttpBridge(Response):
     gateway: AsgiGateway
 
     def __init__(self, gateway: AsgiGateway, exchange: ServerExchange, driver: ServerDriver) -> None:
-        Response.__init__(self, gateway, exchange, driver)
+        # What Response does, in one call: there is a bridge for every request.
+        self.gateway = gateway
+        self.exchange = exchange
+        self.driver = driver
+        self.status = 0
+        self.stage = _START
         self.trailers: FieldSection | None = None
         self._request_read = False
         self._waiters: list[asyncio.Future[None]] | None = None
@@ -151,7 +156,10 @@ class HttpBridge(Response):
                 if not takes_trailers(exchange):
                     raise RuntimeError("http.response.start announces trailers, which are not offered here")
                 self.trailers = []
-            self.fields = field_section(message)
+            try:
+                self.fields = outbound_fields(message.get("headers", ()))
+            except (TypeError, ValueError):
+                raise no_pairs(message) from None
             self.status = status
             self.stage = _CONTENT
         else:

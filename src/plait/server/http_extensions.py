@@ -22,26 +22,25 @@ from plait.server.response import OVER, ClientDisconnected, Stage
 if TYPE_CHECKING:
     from plait.server.http_bridge import HttpBridge
 
-__all__ = ["EXTENSIONS", "field_section", "takes_trailers"]
+__all__ = ["EXTENSIONS", "no_pairs", "takes_trailers"]
 
 #: What a path may hold as it stands (RFC 3986 §3.3, §3.4), "%" included.
 _IN_TARGET = "/?%:@!$&'()*+,;=-._~"
 
 
-def field_section(message: Message) -> FieldSection:
-    """Take the headers of a message.
+def no_pairs(message: Message) -> RuntimeError:
+    """Make the exception for headers that are not pairs."""
+    return RuntimeError(
+        f"the headers of {message['type']} must be pairs of bytes, not {message.get('headers')!r}"
+    )
 
-    Raises:
-        RuntimeError: They are not pairs.
-        LocalProtocolError: HTTP cannot carry one of them.
-    """
+
+def _field_section(message: Message) -> FieldSection:
     headers: Iterable[Iterable[bytes]] = message.get("headers", ())
     try:
         return outbound_fields(headers)
     except (TypeError, ValueError):
-        raise RuntimeError(
-            f"the headers of {message['type']} must be pairs of bytes, not {headers!r}"
-        ) from None
+        raise no_pairs(message) from None
 
 
 def takes_trailers(exchange: ServerExchange) -> bool:
@@ -53,7 +52,7 @@ async def _trailers(bridge: HttpBridge, message: Message) -> None:
     if bridge.stage is not Stage.TRAILERS or bridge.trailers is None:
         raise bridge.misplaced("http.response.trailers")
     exchange = bridge.exchange
-    bridge.trailers += field_section(message)
+    bridge.trailers += _field_section(message)
     if message.get("more_trailers", False):
         return
     bridge.stage = Stage.ENDED
@@ -92,7 +91,7 @@ async def _push(bridge: HttpBridge, message: Message) -> None:
     if not isinstance(path, str) or not path.startswith("/"):
         raise RuntimeError(f"the path of http.response.push must begin with /, not be {path!r}")
     request = exchange.request
-    fields = field_section(message)
+    fields = _field_section(message)
     if not exchange.closed:
         # None where the client has said no since: a push is an offer.
         exchange.push(

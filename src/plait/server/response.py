@@ -49,12 +49,14 @@ class Response:
     Attributes:
         exchange: The exchange.
         driver: Its connection's driver.
-        fields: The field section the application gave.
+        fields: The field section the application gave; there is none before.
         stage: What the application owes next.
         status: The status code the application gave, 0 before.
     """
 
     __slots__ = ("driver", "exchange", "fields", "gateway", "stage", "status")
+
+    fields: FieldSection
 
     def __init__(self, gateway: ApplicationGateway, exchange: ServerExchange, driver: ServerDriver) -> None:
         self.gateway = gateway
@@ -62,7 +64,6 @@ class Response:
         self.driver = driver
         self.status = 0
         self.stage = Stage.START
-        self.fields: FieldSection = []
 
     def ask_for_content(self) -> None:
         """Tell a client that waits for it to go on: the application wants the content."""
