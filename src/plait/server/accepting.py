@@ -162,10 +162,11 @@ class Acceptor:
     async def _welcome(self, connection: socket.socket, name: Any, bound: Bound) -> None:
         """Bring one connection to where its driver takes over."""
         driver: ServerDriver | None = None
+        peer = address_of(name)
         try:
             places = None
             if self._proxies is not None:
-                if address_of(name) not in self._proxies:
+                if peer not in self._proxies:
                     raise RemoteProtocolError("only trusted proxies may connect")
                 async with asyncio.timeout(self._limits.handshake_timeout):
                     places = await read_header(self._loop, connection)
@@ -183,9 +184,11 @@ class Acceptor:
                 }
             await self._loop.connect_accepted_socket(lambda: made, connection, **options)
         except (OSError, RemoteProtocolError, asyncio.CancelledError) as error:
-            logger.debug("no connection with %s: %s", address_of(name) or "a Unix socket", error or "dropped")
+            who = "a Unix socket" if peer is None else "{} port {}".format(*peer)
+            logger.debug("no connection with %s: %s", who, error or "it was dropped")
+            if self.figures is not None and bound.tls is not None and driver is not None:
+                self.figures.handshake_failed()
+        finally:
             if driver is None or driver.transport is None:
-                if self.figures is not None and bound.tls is not None and isinstance(error, OSError):
-                    self.figures.handshake_failed()
                 connection.close()
                 self.ended()
