@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,13 @@ def test_options_are_given_by_name_with_paths_as_strings() -> None:
     assert several.cert == (Path("1.pem"), Path("2.pem"))
     assert several.trust == ("10.0.0.0/8",)
     assert several.pid_file == Path("p")
+
+
+def test_the_example_of_the_docs_names_options_that_there_are() -> None:
+    text = (ROOT / "docs" / "server.md").read_text()
+    (call,) = re.findall(r"^plait\.serve\((.*)\)$", text, re.MULTILINE)
+    config = eval(f"configure({call})")
+    assert (config.app, config.workers, config.limits.header_timeout) == ("hello:app", 4, 5.0)
 
 
 @pytest.mark.parametrize(

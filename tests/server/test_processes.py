@@ -116,10 +116,10 @@ def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(tmp_p
 
 
 def test_a_worker_that_hangs_is_killed_and_says_where_it_hung(tmp_path: Path) -> None:
-    with workshop(tmp_path, "--max-requests", "1000000", "--worker-timeout", "3") as server:
+    with workshop(tmp_path, "--max-requests", "1000000", "--worker-timeout", "2") as server:
         (first,) = server.lives("up")
         fetch = Fetch(server, "/hang")
-        server.says(f"worker {first} gave no sign of life for 3 seconds: it is killed")
+        server.says(f"worker {first} gave no sign of life for 2 seconds: it is killed")
         until(lambda: len(server.lives("up")) == 2, server.output)
         fetch.join()
         assert fetch.error is not None
@@ -239,6 +239,19 @@ def test_one_process_alone_reloads_its_files_on_sighup_and_serves_on(tmp_path: P
         server.says("SIGTTIN adds no worker here")
         assert server.get() == (server.process.pid, "one")
         assert server.end() == 0
+
+
+def test_sigusr1_opens_the_access_log_anew_in_every_worker(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    with workshop(tmp_path, "--workers", "2", "--access-log", "--access-log-file", file) as server:
+        server.get()
+        until(lambda: file.exists() and file.read_text(), server.output)
+        file.rename(tmp_path / "access.log.1")
+        server.send(signal.SIGUSR1)
+        # From whichever worker answers, until both have written to the new file.
+        until(lambda: server.get() and file.exists() and file.read_text(), server.output)
+        assert server.end() == 0
+        assert (tmp_path / "access.log.1").read_text().count("\n") >= 1
 
 
 def test_the_pid_file_is_there_while_the_server_is(tmp_path: Path) -> None:
