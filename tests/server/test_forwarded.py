@@ -142,6 +142,10 @@ def test_any_field_is_read_or_refused(value: bytes) -> None:
     assert hops is None or all(isinstance(hop, Hop) for hop in hops)
 
 
+def test_a_field_longer_than_any_chain_of_proxies_is_not_read() -> None:
+    assert elements(b"for=192.0.2.1," * 2000 + b"for=192.0.2.2") is None
+
+
 def test_the_examples_of_rfc_7239_are_read() -> None:
     assert elements(b'for="_gazonk"') == [Hop(None, None)]
     assert elements(b'For="[2001:db8:cafe::17]:4711"') == [Hop(("2001:db8:cafe::17", 4711), None)]

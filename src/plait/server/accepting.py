@@ -186,7 +186,8 @@ class Acceptor:
         except (OSError, RemoteProtocolError, asyncio.CancelledError) as error:
             who = "a Unix socket" if peer is None else "{} port {}".format(*peer)
             logger.debug("no connection with %s: %s", who, error or "it was dropped")
-            if self.figures is not None and bound.tls is not None and driver is not None:
+            shaking = bound.tls is not None and driver is not None and isinstance(error, OSError)
+            if shaking and self.figures is not None:
                 self.figures.handshake_failed()
         finally:
             if driver is None or driver.transport is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plait.protocol.server_exchange import ServerExchange
@@ -23,6 +24,8 @@ _SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 #: One parameter of an element (RFC 7239 §4), and what may stand between two.
 _PAIR = re.compile(rb'[ \t]*(%s)=(?:(%s)|"((?:[^"\\]|\\.)*)")[ \t]*' % (_TOKEN, _TOKEN), re.DOTALL)
+#: Bytes of a Forwarded field that no honest chain of proxies reaches; it has to be read from its start.
+_LONGEST = 8192
 _BLANK = re.compile(rb"[ \t]*")
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}|[._-][A-Za-z0-9._-]*))?")
 
@@ -85,7 +88,7 @@ def caller(exchange: ServerExchange, driver: ServerDriver, trust: Trust) -> Call
         elif name == b"forwarded":
             forwarded.append(value)
     if addresses or schemes:
-        client, depth = _walk([_node(one.decode("latin-1")) for one in addresses], trust)
+        client, depth = _walk((_node(one.decode("latin-1")) for one in reversed(addresses)), trust)
         # Each proxy adds one as well, or the outermost alone does.
         scheme = _SCHEMES.get(schemes[-min(depth, len(schemes))].lower()) if schemes else None
         if not addresses:
@@ -94,7 +97,7 @@ def caller(exchange: ServerExchange, driver: ServerDriver, trust: Trust) -> Call
         hops = elements(b",".join(forwarded))
         if hops is None:  # one quotation mark of a client's could hide what a proxy adds behind it
             return Caller(driver, None, driver.scheme)
-        client, depth = _walk([hop.client for hop in hops], trust)
+        client, depth = _walk((hop.client for hop in reversed(hops)), trust)
         scheme = hops[-depth].scheme
         if not any(b"for=" in one.lower() for one in forwarded):
             client = driver.client
@@ -103,25 +106,28 @@ def caller(exchange: ServerExchange, driver: ServerDriver, trust: Trust) -> Call
     return Caller(driver, client, scheme or driver.scheme)
 
 
-def _walk(path: list[tuple[str, int] | None], trust: Trust) -> tuple[tuple[str, int] | None, int]:
-    """Return the client among the addresses, and its place from the end, from 1."""
+def _walk(path: Iterable[tuple[str, int] | None], trust: Trust) -> tuple[tuple[str, int] | None, int]:
+    """Return the client among the addresses, the nearest first, and its place among them, from 1."""
+    address: tuple[str, int] | None = None
     depth = 0
-    for address in reversed(path):
+    for address in path:
         depth += 1
         if address is None or address not in trust:
-            return address, depth
-    return (path[0] if path else None), max(depth, 1)
+            break
+    return address, max(depth, 1)
 
 
 def elements(value: bytes) -> list[Hop] | None:
-    """Read a ``Forwarded`` field (RFC 7239 §4).
+    """Read a ``Forwarded`` field (RFC 7239 §4) of no more than 8192 bytes.
 
     Args:
         value: Its value, with those of further such fields after commas.
 
     Returns:
-        One hop for each element, the nearest last; None when the value is malformed.
+        One hop for each element, the nearest last; None when the value is malformed or longer.
     """
+    if len(value) > _LONGEST:
+        return None
     hops: list[Hop] = []
     pairs: dict[bytes, bytes] = {}
     at = 0
