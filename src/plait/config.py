@@ -6,6 +6,7 @@ instead of spelling it again. Times are seconds, sizes are bytes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 
+#: RFC 6454 §6.2; what ORIGIN frames tell is proved by a certificate, so there is no http.
+_ORIGIN = re.compile(r"https://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 #: What HTTP/2 has room for in a window or a stream identifier (RFC 9113 §6.9.1, §5.1.1).
 _INT_MAX = 2**31 - 1
 
@@ -276,6 +279,11 @@ class ServerConfig:
             raise ConfigError("--insecure serves without TLS, so it takes no --cert")
         if self.client_cert is not ClientCertificates.NONE and self.client_ca is None:
             raise ConfigError("--client-cert needs --client-ca, to know whom to let in")
+        if not all(" " <= letter <= "~" for letter in self.alt_svc):
+            raise ConfigError(f"alt_svc must be the value of a field, not {self.alt_svc!r}")
+        for origin in self.origin:
+            if not _ORIGIN(origin):
+                raise ConfigError(f"an origin has the form https://HOST or https://HOST:PORT, not {origin!r}")
         if self.proxy_protocol and not self.trust:
             raise ConfigError("--proxy-protocol needs --trust, to know whose word to take")
 

@@ -25,6 +25,8 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
     * ``/echo``: the request's content, sent back piece by piece while it arrives.
     * ``/ignored``: an answer that reads nothing of the request.
     * ``/bytes?n=N``: N bytes in pieces of at most 16 KiB.
+    * ``/pushing``: a push of ``/bytes?n=5`` to clients that allow it, and an answer.
+    * ``/hinting``: an early hint, and an answer.
     """
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
@@ -38,6 +40,13 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
         await _answer(send, b"ignored\n", content_type=b"text/plain")
     elif path == "/bytes":
         await _bytes(int(parse_qs(scope["query_string"].decode())["n"][0]), send)
+    elif path == "/pushing":
+        if "http.response.push" in scope["extensions"]:
+            await send({"type": "http.response.push", "path": "/bytes?n=5", "headers": []})
+        await _answer(send, b"pushed\n", content_type=b"text/plain")
+    elif path == "/hinting":
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+        await _answer(send, b"hinted\n", content_type=b"text/plain")
     else:
         await _describe(scope, send)
 
