@@ -139,8 +139,9 @@ class AsgiGateway(ApplicationGateway):
             del extensions["http.response.early_hint"]  # RFC 9110 §15.2
         if request.accepts_trailers and version != "1.0":
             extensions["http.response.trailers"] = {}
-        if driver.tls is not None:
-            extensions["tls"] = driver.tls
+        tls = driver.tls
+        if tls is not None:
+            extensions["tls"] = tls
         return {
             "type": "http",
             "asgi": _ASGI,
