@@ -22,6 +22,8 @@ from plait.server.unix_sockets import bind_unix
 
 __all__ = ["Bound", "bind"]
 
+#: Not on Windows.
+_UNIX = getattr(socket, "AF_UNIX", None)
 #: What IPv6 addresses meet on a machine without IPv6.
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
@@ -52,7 +54,7 @@ class Bound:
         self.listener = listener
         self.sockets = sockets
         self.tls = tls
-        self.port = 0 if sockets[0].family == socket.AF_UNIX else int(sockets[0].getsockname()[1])
+        self.port = 0 if sockets[0].family == _UNIX else int(sockets[0].getsockname()[1])
         self._clean_up = clean_up
         self._made_by = os.getpid()
 
@@ -60,7 +62,7 @@ class Bound:
     def where(self) -> str:
         """Where clients find it: a URL, or what there is in place of one."""
         scheme = "https" if self.tls else "http"
-        if self.sockets[0].family == socket.AF_UNIX:
+        if self.sockets[0].family == _UNIX:
             name = os.fsdecode(self.sockets[0].getsockname())
             return f"unix:{name} ({scheme})"
         host = self._host()
@@ -156,7 +158,8 @@ def _bind_tcp(address: Tcp) -> list[socket.socket]:
                 missing = error
                 continue
             bound.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # on Windows it would let others take the port
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 # Without it the addresses of IPv4 would be taken twice, and clients from there be
                 # known by an address of IPv6.

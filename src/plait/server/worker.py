@@ -31,10 +31,11 @@ _BEAT = 1.0
 
 def run_in_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine to its end in an event loop of its own, uvloop's where it exists."""
+    factory: Callable[[], asyncio.AbstractEventLoop]
     try:
         import uvloop
     except ImportError:  # no wheel for this platform
-        factory = None
+        factory = asyncio.SelectorEventLoop  # and not Windows's other one, which cannot watch a socket
     else:
         factory = uvloop.new_event_loop
 
