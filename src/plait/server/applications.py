@@ -12,6 +12,7 @@ from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway, Log
 from plait.server.importer import call_factory, load
 from plait.server.interfaces import interface_of
+from plait.server.mounts import Mounts, files_gateways
 from plait.server.wsgi import WsgiGateway
 
 __all__ = ["make_gateway"]
@@ -26,17 +27,22 @@ def make_gateway(config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log
         log: Called with each finished exchange, or None.
 
     Raises:
-        ConfigError: There is no such application, or it cannot be told how it is called.
+        ConfigError: There is no such application, it cannot be told how it is called, or a directory
+            of files is none.
     """
     root = config.root_path
     if root and (not root.startswith("/") or root.endswith("/")):
         raise ConfigError(f"root_path must begin with / and not end with it, as in /app, not {root!r}")
+    files = files_gateways(config, loop, log)
+    if files and config.app is None:
+        return Mounts(None, files)
     app, name = _application(config)
     interface = config.interface
     if interface is Interface.AUTO:
         interface = interface_of(app, name)
     make = WsgiGateway if interface is Interface.WSGI else AsgiGateway
-    return make(app, config, loop, log)
+    gateway = make(app, config, loop, log)
+    return Mounts(gateway, files) if files else gateway
 
 
 def _application(config: ServerConfig) -> tuple[Any, str]:
