@@ -66,13 +66,6 @@ def test_one_port_without_tls_serves_both_versions(
     assert described["scheme"] == "http"
 
 
-def test_an_upgrade_to_h2c_is_answered_in_http_1(insecure_server: RunningServer) -> None:
-    # RFC 9113 §3.1: the Upgrade mechanism is deprecated; a server may ignore it.
-    done = curl("--http2", "--write-out", "\n%{http_version}", insecure_server.url())
-
-    assert done.stdout.endswith(b"\n1.1")
-
-
 @VERSIONS
 def test_five_megabytes_arrive_whole(
     server: RunningServer, certificate: Certificate, upload: Path, flag: str, version: str
