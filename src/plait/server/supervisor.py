@@ -12,12 +12,10 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable
 
 from plait.errors import ConfigError, PlaitError
+from plait.server.fleet import SIGNALS, State, WorkerProcess, ending, signals_in_pipe
 from plait.server.notify import Notifier
 from plait.server.process import Command, Sign, fork
 
@@ -25,53 +23,9 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger("plait.server")
 
-_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGCHLD,
-)
 #: Seconds: how long a worker has served when its end says nothing about the next one's chances; the
 #: longest wait before a worker is started again; what one gets to write its traceback; to give up.
 _SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS = 1.0, 30.0, 2.0, 1.0
-
-
-class _State(Enum):
-    STARTING = "starting"
-    READY = "ready"
-    DRAINING = "draining"
-    HUNG = "hung"
-
-
-@dataclass(eq=False, slots=True)
-class _Worker:
-    """One worker process.
-
-    Attributes:
-        pid: Its process id.
-        channel: This end of the socket to it.
-        generation: How many reloads there had been when it was started.
-        sign: When it last gave a sign of life.
-        state: What it is doing.
-        served_since: When it became ready, or None.
-        deadline: When it is killed if it still runs, or None.
-        worn: Whether it asked to be replaced.
-        failure: What it said of why it could not start: the exit status and a sentence.
-    """
-
-    pid: int
-    channel: socket.socket
-    generation: int
-    sign: float
-    state: _State = _State.STARTING
-    served_since: float | None = None
-    deadline: float | None = None
-    worn: bool = False
-    failure: bytearray = field(default_factory=bytearray)
 
 
 class Supervisor:
@@ -111,7 +65,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._on_reload = on_reload
         self._on_stop = on_stop
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._generation = 0
         self._up = False
         self._reloading = False
@@ -130,7 +84,8 @@ class Supervisor:
                 the main thread, which alone can have signals.
             PlaitError: It could not start for another reason.
         """
-        with selectors.DefaultSelector() as self._selector, self._signals() as self._wakeup:
+        with selectors.DefaultSelector() as self._selector, signals_in_pipe() as self._pipe:
+            self._selector.register(self._pipe[0], selectors.EVENT_READ)
             if self._changes is not None:
                 self._selector.register(self._changes, selectors.EVENT_READ)
             try:
@@ -145,31 +100,6 @@ class Supervisor:
             raise self._error
 
     # -- what happens ----------------------------------------------------------------------------
-
-    @contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Have signals written into a pipe while the block runs; yield the end to read."""
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        self._own = (reader, writer)
-        try:
-            wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        except ValueError:
-            os.close(reader)
-            os.close(writer)
-            raise ConfigError("workers are supervised in the main thread, and this is another") from None
-        # Python writes the pipe for signals that have a handler.
-        handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-        self._selector.register(reader, selectors.EVENT_READ)
-        try:
-            yield reader
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            os.close(reader)
-            os.close(writer)
 
     def _wait(self) -> None:
         """Wait for a signal, a sign or a second, and act on the first two."""
@@ -188,7 +118,7 @@ class Supervisor:
                 self._notice_change(now)
         # After the signs, so that what a worker said before it died is known when its end is.
         try:
-            numbers = os.read(self._wakeup, 4096)
+            numbers = os.read(self._pipe[0], 4096)
         except BlockingIOError:
             return
         for number in numbers:
@@ -208,12 +138,12 @@ class Supervisor:
                 self._begin_generation(now)
             case signal.SIGUSR1:
                 for worker in self._workers:
-                    self._tell(worker, Command.REOPEN)
+                    worker.tell(Command.REOPEN)
             case signal.SIGTTIN | signal.SIGTTOU if not self._stopping:
                 self._target = max(1, self._target + (1 if number == signal.SIGTTIN else -1))
                 logger.info("workers: %d", self._target)
 
-    def _hear(self, worker: _Worker, now: float) -> None:
+    def _hear(self, worker: WorkerProcess, now: float) -> None:
         """Read what a worker says."""
         while True:
             try:
@@ -233,13 +163,13 @@ class Supervisor:
                 continue
             for position, byte in enumerate(said):
                 match Sign(byte):
-                    case Sign.READY if worker.state is _State.STARTING:
-                        worker.state = _State.READY
+                    case Sign.READY if worker.state is State.STARTING:
+                        worker.state = State.READY
                         worker.served_since = now
                     case Sign.WORN:
                         worker.worn = True
-                    case Sign.LEAVING if worker.state is _State.READY:
-                        worker.state = _State.DRAINING
+                    case Sign.LEAVING if worker.state is State.READY:
+                        worker.state = State.DRAINING
                         worker.deadline = now + self._grace + self._timeout
                     case Sign.FAILED:
                         worker.failure += said[position + 1 :]
@@ -272,7 +202,7 @@ class Supervisor:
         """Start and drain workers until there are as many, and as new, as there should be."""
         if self._stopping:
             return
-        ready = [worker for worker in self._workers if worker.state is _State.READY]
+        ready = [worker for worker in self._workers if worker.state is State.READY]
         # A worker is replaced by starting one more; the stalest is then one too many.
         ready.sort(key=lambda worker: (worker.generation, not worker.worn, worker.served_since))
         while len(ready) > self._target:
@@ -284,7 +214,7 @@ class Supervisor:
             self._on_ready()
             self._notifier.ready()
             self._report()
-        starting = sum(worker.state is _State.STARTING for worker in self._workers)
+        starting = sum(worker.state is State.STARTING for worker in self._workers)
         missing = self._target - len(ready) - starting
         if missing <= 0 and not starting and any(self._stale(worker) for worker in ready):
             missing = 1
@@ -295,12 +225,12 @@ class Supervisor:
             for _ in range(missing):
                 self._start(now)
 
-    def _stale(self, worker: _Worker) -> bool:
+    def _stale(self, worker: WorkerProcess) -> bool:
         return worker.worn or worker.generation < self._generation
 
     def _settle(self) -> None:
         if self._reloading and not any(
-            worker.generation < self._generation for worker in self._workers if worker.state is _State.READY
+            worker.generation < self._generation for worker in self._workers if worker.state is State.READY
         ):
             self._reloading = False
             logger.info("reloaded; workers: %d", self._target)
@@ -318,13 +248,13 @@ class Supervisor:
             self._selector.close()
             for worker in self._workers:
                 worker.channel.close()
-            for descriptor in (*self._own, *([] if self._changes is None else [self._changes])):
+            for descriptor in (*self._pipe, *([] if self._changes is None else [self._changes])):
                 os.close(descriptor)
             ours.close()
             return self._work(theirs)
 
         try:
-            pid = fork(child, _SIGNALS)
+            pid = fork(child, SIGNALS)
         except OSError as error:
             ours.close()
             theirs.close()
@@ -333,17 +263,17 @@ class Supervisor:
             return
         theirs.close()
         ours.setblocking(False)
-        worker = _Worker(pid=pid, channel=ours, generation=self._generation, sign=now)
+        worker = WorkerProcess(pid=pid, channel=ours, generation=self._generation, sign=now)
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
-    def _drain(self, worker: _Worker, now: float) -> None:
+    def _drain(self, worker: WorkerProcess, now: float) -> None:
         """Let a worker finish what it has in flight, and end."""
-        if worker.state in (_State.STARTING, _State.READY):
-            worker.state = _State.DRAINING
+        if worker.state in (State.STARTING, State.READY):
+            worker.state = State.DRAINING
             # The grace period is for requests; then the application's own shutdown has its time.
             worker.deadline = now + self._grace + self._timeout
-            self._tell(worker, Command.DRAIN)
+            worker.tell(Command.DRAIN)
 
     def _stop(self, now: float, *, at_once: bool) -> None:
         if not self._stopping:
@@ -354,14 +284,8 @@ class Supervisor:
         for worker in self._workers:
             self._drain(worker, now)
             if at_once:
-                self._tell(worker, Command.GIVE_UP)
+                worker.tell(Command.GIVE_UP)
                 worker.deadline = now + _LAST_WORDS
-
-    def _tell(self, worker: _Worker, command: Command) -> None:
-        try:
-            worker.channel.send(bytes((command,)))
-        except OSError:
-            pass  # it is ending, or hangs and will be killed
 
     # -- what has come to pass -------------------------------------------------------------------
 
@@ -379,31 +303,31 @@ class Supervisor:
                 logger.error("worker %d did not end in time: it is killed", worker.pid)
                 worker.deadline = now + self._timeout
                 os.kill(worker.pid, signal.SIGKILL)
-            elif worker.state is not _State.HUNG and now - worker.sign >= self._timeout:
+            elif worker.state is not State.HUNG and now - worker.sign >= self._timeout:
                 logger.error(
                     "worker %d gave no sign of life for %g seconds: it is killed",
                     worker.pid,
                     self._timeout,
                 )
-                worker.state = _State.HUNG
+                worker.state = State.HUNG
                 worker.deadline = now + _TRACEBACK
                 os.kill(worker.pid, signal.SIGABRT)  # faulthandler writes where it hangs
         if self._notifier.interval is not None and now >= self._next_ping:
             self._next_ping = now + self._notifier.interval
             states = {worker.state for worker in self._workers}
-            if self._stopping or (_State.READY in states and _State.HUNG not in states):
+            if self._stopping or (State.READY in states and State.HUNG not in states):
                 self._notifier.alive()
 
-    def _bury(self, worker: _Worker, status: int, now: float) -> None:
+    def _bury(self, worker: WorkerProcess, status: int, now: float) -> None:
         """Take note of a worker's end, and decide what follows from it."""
         self._workers.remove(worker)
         if worker.channel.fileno() in self._selector.get_map():
             self._selector.unregister(worker.channel)
         worker.channel.close()
-        if self._stopping or worker.state is _State.DRAINING:
+        if self._stopping or worker.state is State.DRAINING:
             return
         if worker.served_since is not None:
-            logger.error("worker %d %s: it is replaced", worker.pid, _ending(status))
+            logger.error("worker %d %s: it is replaced", worker.pid, ending(status))
             if now - worker.served_since >= _SETTLED:
                 self._failures = 0
                 self._not_before = now
@@ -414,14 +338,14 @@ class Supervisor:
             kind = ConfigError if worker.failure[:1] == b"2" else PlaitError
             error = kind(worker.failure[1:].decode(errors="replace"))
         else:
-            error = PlaitError(f"a worker {_ending(status)} before it was ready")
+            error = PlaitError(f"a worker {ending(status)} before it was ready")
         if self._changes is not None:
             self._broken = True
             logger.error("%s; waiting for a change", error)
         elif not self._up:
             self._error = error
             self._stop(now, at_once=False)
-        elif any(w.generation < self._generation for w in self._workers if w.state is _State.READY):
+        elif any(w.generation < self._generation for w in self._workers if w.state is State.READY):
             for other in self._workers:
                 other.generation = self._generation
             self._reloading = False
@@ -435,12 +359,3 @@ class Supervisor:
     def _back_off(self, now: float) -> None:
         self._failures += 1
         self._not_before = now + min(_LONGEST_WAIT, 0.1 * 2**self._failures)
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"ended with exit status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
