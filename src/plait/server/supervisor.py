@@ -7,12 +7,14 @@ waits for the three together. It runs no thread, so that a fork copies nothing h
 from __future__ import annotations
 
 import logging
+import math
 import os
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Callable
+from enum import Enum
 
 from plait.errors import ConfigError, PlaitError
 from plait.server.fleet import SIGNALS, State, WorkerProcess, ending, signals_in_pipe
@@ -26,6 +28,13 @@ logger = logging.getLogger("plait.server")
 #: Seconds: how long a worker has served when its end says nothing about the next one's chances; the
 #: longest wait before a worker is started again; what one gets to write its traceback; to give up.
 _SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS = 1.0, 30.0, 2.0, 1.0
+
+
+class _Phase(Enum):
+    STARTING = "starting"
+    SERVING = "serving"
+    RELOADING = "reloading"
+    STOPPING = "stopping"
 
 
 class Supervisor:
@@ -67,10 +76,7 @@ class Supervisor:
         self._on_stop = on_stop
         self._workers: list[WorkerProcess] = []
         self._generation = 0
-        self._up = False
-        self._reloading = False
-        self._stopping = False
-        self._broken = False
+        self._phase = _Phase.STARTING
         self._error: PlaitError | None = None
         self._failures = 0
         self._not_before = 0.0
@@ -89,7 +95,7 @@ class Supervisor:
             if self._changes is not None:
                 self._selector.register(self._changes, selectors.EVENT_READ)
             try:
-                while self._workers or not self._stopping:
+                while self._workers or self._phase is not _Phase.STOPPING:
                     self._balance(time.monotonic())
                     self._wait()
                     self._look(time.monotonic())
@@ -127,19 +133,20 @@ class Supervisor:
     def _take(self, number: signal.Signals, now: float) -> None:
         match number:
             case signal.SIGTERM | signal.SIGINT:
-                self._stop(now, at_once=self._stopping)
+                self._stop(now, at_once=self._phase is _Phase.STOPPING)
             case signal.SIGQUIT:
                 self._stop(now, at_once=True)
-            case signal.SIGHUP if not self._stopping:
+            case signal.SIGHUP if self._phase is not _Phase.STOPPING:
                 logger.info("reloading")
                 self._notifier.reloading()
-                self._reloading = True
+                if self._phase is _Phase.SERVING:
+                    self._phase = _Phase.RELOADING
                 self._on_reload()
                 self._begin_generation(now)
             case signal.SIGUSR1:
                 for worker in self._workers:
                     worker.tell(Command.REOPEN)
-            case signal.SIGTTIN | signal.SIGTTOU if not self._stopping:
+            case signal.SIGTTIN | signal.SIGTTOU if self._phase is not _Phase.STOPPING:
                 self._target = max(1, self._target + (1 if number == signal.SIGTTIN else -1))
                 logger.info("workers: %d", self._target)
 
@@ -182,7 +189,7 @@ class Supervisor:
             self._selector.unregister(self._changes)
             logger.error("the watch over source files ended: nothing is reloaded any more")
             return
-        if self._stopping:
+        if self._phase is _Phase.STOPPING:
             return
         logger.info("%s changed: starting anew", said.splitlines()[0])
         self._begin_generation(now)
@@ -192,7 +199,6 @@ class Supervisor:
 
     def _begin_generation(self, now: float) -> None:
         self._generation += 1
-        self._broken = False
         self._failures = 0
         self._not_before = now
 
@@ -200,44 +206,39 @@ class Supervisor:
 
     def _balance(self, now: float) -> None:
         """Start and drain workers until there are as many, and as new, as there should be."""
-        if self._stopping:
+        if self._phase is _Phase.STOPPING:
             return
         ready = [worker for worker in self._workers if worker.state is State.READY]
         # A worker is replaced by starting one more; the stalest is then one too many.
         ready.sort(key=lambda worker: (worker.generation, not worker.worn, worker.served_since))
         while len(ready) > self._target:
             self._drain(ready.pop(0), now)
-        if self._up and self._target == len(ready):
-            self._settle()
-        elif not self._up and len(ready) >= self._target:
-            self._up = True
-            self._on_ready()
-            self._notifier.ready()
-            self._report()
+        if len(ready) == self._target:
+            self._settle(ready)
         starting = sum(worker.state is State.STARTING for worker in self._workers)
         missing = self._target - len(ready) - starting
         if missing <= 0 and not starting and any(self._stale(worker) for worker in ready):
             missing = 1
-        if not self._up and not ready:
+        if self._phase is _Phase.STARTING and not ready:
             # The first goes first: what is wrong with the application is said once.
             missing = min(missing, 1 - starting)
-        if not self._broken and now >= self._not_before:
+        if now >= self._not_before:
             for _ in range(missing):
                 self._start(now)
 
     def _stale(self, worker: WorkerProcess) -> bool:
         return worker.worn or worker.generation < self._generation
 
-    def _settle(self) -> None:
-        if self._reloading and not any(
-            worker.generation < self._generation for worker in self._workers if worker.state is State.READY
-        ):
-            self._reloading = False
+    def _settle(self, ready: list[WorkerProcess]) -> None:
+        """Say that all are there, when that is news."""
+        if self._phase is _Phase.STARTING:
+            self._on_ready()
+        elif self._phase is _Phase.RELOADING and all(w.generation == self._generation for w in ready):
             logger.info("reloaded; workers: %d", self._target)
-            self._notifier.ready()
-            self._report()
-
-    def _report(self) -> None:
+        else:
+            return
+        self._phase = _Phase.SERVING
+        self._notifier.ready()
         self._notifier.status(f"serving; workers: {self._target}")
 
     def _start(self, now: float) -> None:
@@ -276,8 +277,8 @@ class Supervisor:
             worker.tell(Command.DRAIN)
 
     def _stop(self, now: float, *, at_once: bool) -> None:
-        if not self._stopping:
-            self._stopping = True
+        if self._phase is not _Phase.STOPPING:
+            self._phase = _Phase.STOPPING
             self._on_stop()
             self._notifier.stopping()
             self._notifier.status("draining")
@@ -315,7 +316,7 @@ class Supervisor:
         if self._notifier.interval is not None and now >= self._next_ping:
             self._next_ping = now + self._notifier.interval
             states = {worker.state for worker in self._workers}
-            if self._stopping or (State.READY in states and State.HUNG not in states):
+            if self._phase is _Phase.STOPPING or (State.READY in states and State.HUNG not in states):
                 self._notifier.alive()
 
     def _bury(self, worker: WorkerProcess, status: int, now: float) -> None:
@@ -324,7 +325,7 @@ class Supervisor:
         if worker.channel.fileno() in self._selector.get_map():
             self._selector.unregister(worker.channel)
         worker.channel.close()
-        if self._stopping or worker.state is State.DRAINING:
+        if self._phase is _Phase.STOPPING or worker.state is State.DRAINING:
             return
         if worker.served_since is not None:
             logger.error("worker %d %s: it is replaced", worker.pid, ending(status))
@@ -340,15 +341,15 @@ class Supervisor:
         else:
             error = PlaitError(f"a worker {ending(status)} before it was ready")
         if self._changes is not None:
-            self._broken = True
+            self._not_before = math.inf
             logger.error("%s; waiting for a change", error)
-        elif not self._up:
+        elif self._phase is _Phase.STARTING:
             self._error = error
             self._stop(now, at_once=False)
         elif any(w.generation < self._generation for w in self._workers if w.state is State.READY):
             for other in self._workers:
                 other.generation = self._generation
-            self._reloading = False
+            self._phase = _Phase.SERVING
             logger.error("the reload failed, and the workers before it go on: %s", error)
             self._notifier.ready()
             self._notifier.status(f"the reload failed: {error}")
