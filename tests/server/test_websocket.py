@@ -124,6 +124,17 @@ async def test_over_tls_the_scheme_is_wss(certificate: Certificate, alpn: str) -
                 assert await client.recv() == "wss 1.1"
 
 
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [(b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), (b"of a stream it means nothing", None)],
+)
+async def test_a_key_that_a_proxy_hands_on_over_http2_is_answered(key: bytes, answer: bytes | None) -> None:
+    """Envoy has a client of HTTP/1.1, whose handshake it leaves to the server (RFC 6455 §4.2.2)."""
+    given = (b"sec-websocket-key", key)
+    async with serving(echo) as running, wire(running, "2", b"/", given) as opened:
+        assert opened.fields.get(b"sec-websocket-accept") == answer
+
+
 async def test_a_subprotocol_and_fields_of_the_applications_are_sent(version: str) -> None:
     @on_websocket
     async def app(scope: Scope, receive: Any, send: Any) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-__all__ = ["require_tool"]
+__all__ = ["require_script", "require_tool"]
 
 
 def require_tool(name: str) -> str:
@@ -23,8 +26,28 @@ def require_tool(name: str) -> str:
     # Debian keeps servers in /usr/sbin, which is on root's PATH only.
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
     if path is None:
-        sentence = f"{name} is not installed; scripts/install-debian-packages installs it"
-        if os.environ.get("CI"):
-            pytest.fail(sentence, pytrace=False)
-        pytest.skip(sentence)
+        _do_without(f"{name} is not installed; scripts/install-debian-packages installs it")
     return path
+
+
+def require_script(name: str) -> str:
+    """Find a program that the test extra installs, which is beside the interpreter.
+
+    Args:
+        name: The command, such as ``hadolint``.
+
+    Returns:
+        Its path. Where it is missing, as for :func:`require_tool`.
+    """
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        _do_without(
+            f"{name} is not installed; it is in plait's extra for tests, where there is a build of it"
+        )
+    return str(path)
+
+
+def _do_without(sentence: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)

@@ -67,8 +67,12 @@ class Handshake:
         if versions != [b"13"]:
             raise RemoteProtocolError("The version of WebSocket spoken here is 13.", status_hint=426)
         self.fields: FieldSection = []
-        if http_version != "2":
-            self.fields.append((b"sec-websocket-accept", _accept(keys)))
+        accept = _accept(keys)
+        if accept is not None:
+            # Over HTTP/2, too: Envoy hands on there what a client over HTTP/1.1 sent it, and the answer back.
+            self.fields.append((b"sec-websocket-accept", accept))
+        elif http_version != "2":
+            raise RemoteProtocolError("Sec-WebSocket-Key is not one key of 16 bytes in Base64.")
         try:
             self.subprotocols: list[str] = [one for value in names for one in parse_subprotocol(value)]
             self.extensions: list[Extension] = []
@@ -93,13 +97,13 @@ class Handshake:
                 return
 
 
-def _accept(keys: Sequence[bytes]) -> bytes:
-    """Answer the client's key (RFC 6455 §4.2.2)."""
+def _accept(keys: Sequence[bytes]) -> bytes | None:
+    """Answer the client's key (RFC 6455 §4.2.2); None where there is none, or no good one."""
     try:
         (key,) = keys
         good = len(b64decode(key, validate=True)) == 16
     except (ValueError, binascii.Error):
         good = False
     if not good:
-        raise RemoteProtocolError("Sec-WebSocket-Key is not one key of 16 bytes in Base64.")
+        return None
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())

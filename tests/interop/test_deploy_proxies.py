@@ -1,0 +1,92 @@
+"""The configurations of proxies in deploy/, each by a running proxy in front of a running plait."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.support.deployment import Site, caddy, envoy, haproxy, nginx, passthrough
+from tests.support.servers import Certificate
+from tests.support.tools import require_tool
+
+BOTH = pytest.mark.parametrize("flag", ["--http2", "--http1.1"])
+LIES = [
+    *("--header", "x-forwarded-for: 192.0.2.66"),
+    *("--header", "x-forwarded-proto: http"),
+    *("--header", "forwarded: for=192.0.2.67;proto=http"),
+]
+
+
+PROXIES: list[Callable[..., Any]] = [nginx, haproxy, caddy, envoy, passthrough]
+
+
+@pytest.fixture(scope="module", params=PROXIES, ids=lambda one: one.__name__)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> Iterator[Site]:
+    """Run each proxy in turn."""
+    # Short, since the path of a Unix socket has to be.
+    with request.param(tmp_path_factory.mktemp("site"), certificate) as running:
+        running.wait()
+        yield running
+
+
+@BOTH
+def test_the_application_sees_the_client_and_not_the_proxy(site: Site, flag: str) -> None:
+    seen = json.loads(site.curl("/a%20b?c=d", flag, "--interface", "127.0.0.2", *LIES))
+    version = {"--http2": "2", "--http1.1": "1.1"}[flag] if site.version == "as the client" else site.version
+    assert seen["http_version"] == version
+    assert seen["scheme"] == "https"
+    # The proxy says whose request it is, and what the client says itself is not believed.
+    assert seen["client"][0] == "127.0.0.2"
+    assert seen["path"] == "/a b"
+    assert seen["query"] == "c=d"
+    assert dict(seen["headers"])["host"] == f"localhost:{site.proxy.port}"
+
+
+@BOTH
+def test_an_upload_arrives_whole(site: Site, flag: str, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    seen = json.loads(site.curl("/digest", flag, "--data-binary", f"@{file}"))
+    assert seen == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@BOTH
+def test_a_download_arrives_whole(site: Site, flag: str) -> None:
+    assert len(site.curl("/bytes?n=5000000", flag)) == 5_000_000
+
+
+@BOTH
+def test_a_stream_arrives_as_it_is_written(site: Site, flag: str) -> None:
+    command = [
+        require_tool("curl"), "--silent", "--show-error", "--fail", "--no-buffer", "--max-time", "60", flag,
+        "--cacert", site.certificate.ca, site.proxy.url("/wait"),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        # plait writes the second line when it has seen another request, so the first came before it.
+        assert waiting.stdout.readline() == b"first\n"
+        site.curl("/go")
+        assert waiting.stdout.read() == b"second\n"
+    assert waiting.returncode == 0
+
+
+def test_a_websocket_goes_through(site: Site) -> None:
+    url = site.proxy.url("/chat").replace("http", "ws", 1)
+    here = ("127.0.0.2", 0)  # as a client elsewhere: to Envoy, 127.0.0.1 is the machine it runs on
+    with connect(url, ssl=site.certificate.context(), proxy=None, source_address=here) as client:
+        how = json.loads(client.recv())
+        assert how["scheme"] == "wss"
+        assert how["client"][0] == "127.0.0.2"
+        for message in ("héllo", "x" * 300_000, bytes(100_000)):
+            client.send(message)
+            assert client.recv() == message
