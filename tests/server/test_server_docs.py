@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from plait.config import Limits, ServerConfig
+from plait.config import Limits
+from tests.support import option_table
 
+TESTS = Path(__file__).parents[1]
 DOCS = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
 
 
-@pytest.mark.parametrize("name", [one.name for one in fields(ServerConfig) if one.name != "limits"])
-def test_every_option_is_in_the_docs(name: str) -> None:
-    assert f"`--{name.replace('_', '-')}`" in DOCS
+def test_the_table_of_options_is_the_codes() -> None:
+    written = DOCS.partition(option_table.BEGIN)[2].partition(option_table.END)[0]
+    assert written == option_table.table(), "python -m tests.support.option_table writes it anew"
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", DOCS))))
+def test_every_test_that_the_docs_name_is_there(name: str) -> None:
+    assert any(f"def {name}(" in path.read_text() for path in TESTS.rglob("test_*.py"))
 
 
 @pytest.mark.parametrize("one", fields(Limits), ids=lambda one: one.name)

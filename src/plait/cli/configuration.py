@@ -305,6 +305,8 @@ def render(settings: Mapping[str, Setting]) -> str:
         one = OPTIONS[name]
         if setting.value is None:
             lines.append(f"# {name} is not set")
+        elif name in ("host", "port") and settings["listen"].value:
+            lines.append(f"# {name} is not used beside listen")
         else:
             lines.append(f"{name} = {_toml(one, setting.value)}  # {_one_line(setting.origin)}")
     return "\n".join(lines) + "\n"
