@@ -80,8 +80,16 @@ _PHASES = tuple(Phase)
 _VERSION = {name: index for index, name in enumerate(VERSIONS)}
 _METHOD = {name.encode(): index * len(CLASSES) for index, name in enumerate(METHODS[:-1])}
 _OTHER = (len(METHODS) - 1) * len(CLASSES)
-_PER_VERSION = len(METHODS) * len(CLASSES)
-_PER_HISTOGRAM = len(BUCKETS) + 1
+#: Where the figures of a version's requests begin.
+_PLACES = {
+    name: (
+        REQUESTS + index * len(METHODS) * len(CLASSES),
+        DURATIONS + index * (len(BUCKETS) + 1),
+        DURATION_SUMS + index,
+        SESSIONS + index,
+    )
+    for name, index in _VERSION.items()
+}
 
 
 class Board:
@@ -190,20 +198,20 @@ class Figures:
         self.log: Log | None = None
         self.counts = board.read(self._number)
         self.counts[GAUGES:] = [0.0] * (SIZE - GAUGES)
-        self.counts[STARTS] += 1
+        self.counts[STARTS] += 1.0
         self.flush()
 
     def __call__(self, exchange: ServerExchange, driver: ServerDriver, status: int) -> None:
         counts = self.counts
         request = exchange.request
-        version = _VERSION[exchange.endpoint.connection.http_version]
-        counts[version * _PER_VERSION + _METHOD.get(request.method, _OTHER) + status // 100] += 1
+        base, histogram, total, sessions = _PLACES[exchange.endpoint.connection.http_version]
+        counts[base + _METHOD.get(request.method, _OTHER) + status // 100] += 1.0
         if not request.protocol:
             seconds = perf_counter() - exchange.begun
-            counts[DURATIONS + version * _PER_HISTOGRAM + bisect_left(BUCKETS, seconds)] += 1
-            counts[DURATION_SUMS + version] += seconds
+            counts[histogram + bisect_left(BUCKETS, seconds)] += 1.0
+            counts[total] += seconds
         elif status in (101, 200):
-            counts[SESSIONS + version] += 1
+            counts[sessions] += 1.0
         if self.log is not None:
             self.log(exchange, driver, status)
 
@@ -213,11 +221,11 @@ class Figures:
 
     def handshake_failed(self) -> None:
         """Count a connection that ended in TLS's handshake."""
-        self.counts[HANDSHAKE_FAILURES] += 1
+        self.counts[HANDSHAKE_FAILURES] += 1.0
 
     def reset(self, by_client: bool, error_code: int) -> None:
         """Count a stream that was reset."""
-        self.counts[RESETS + by_client * (RESET_CODES + 1) + min(error_code, RESET_CODES)] += 1
+        self.counts[RESETS + by_client * (RESET_CODES + 1) + min(error_code, RESET_CODES)] += 1.0
 
     def observe(self, drivers: Iterable[ServerDriver], running: int) -> None:
         """Look at what there is now, and publish everything.
