@@ -177,6 +177,9 @@ class ServerConfig:
     app: Any = option(None, "The application, or its name as MODULE:APP.", argument=True)
     interface: Interface = option(Interface.AUTO, "How the application is called: auto, asgi or wsgi.")
     factory: bool = option(False, "MODULE:APP is called without arguments to make the application.")
+    twisted: bool = option(
+        False, "MODULE:APP is a Twisted resource, Site or service, served on Twisted's asyncio reactor."
+    )
     app_dir: Path | None = option(
         None, "Directory to import the application from; by default the current one.", metavar="DIR"
     )
@@ -272,6 +275,13 @@ class ServerConfig:
                 raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.static is not None and self.app is not None:
             raise ConfigError("--static serves files without an application; --mount serves them beside one")
+        if self.twisted:
+            if self.app is None:
+                raise ConfigError("--twisted needs the name of what it serves, MODULE:ROOT")
+            if self.interface is not Interface.AUTO:
+                raise ConfigError(f"--twisted goes without --interface {self.interface.value}")
+            if self.root_path:
+                raise ConfigError("--twisted goes without --root-path: twisted.web.vhost has its own ways")
         if len(self.cert) != len(self.key):
             missing, given = ("--key", "--cert") if len(self.key) < len(self.cert) else ("--cert", "--key")
             raise ConfigError(f"each {given} needs a {missing} beside it")

@@ -237,8 +237,8 @@ def test_a_factory_makes_the_application(directory: Path) -> None:
         ("slow", "the factory 'named_app:slow' is a coroutine function"),
         ("failing", "the factory 'named_app:failing' failed: KeyError: 'DATABASE'"),
         ("leaving", "the factory 'named_app:leaving' ended in sys.exit('no')"),
-        ("nothing", "the factory 'named_app:nothing' made NoneType, not an application"),
-        ("SETTING", "'named_app:SETTING' is NoneType, not an application"),
+        ("nothing", "what 'named_app:nothing' makes is NoneType, not an application"),
+        ("SETTING", "'named_app:SETTING' is no factory, but NoneType"),
     ],
 )
 def test_a_factory_that_makes_none_is_one_sentence(directory: Path, name: str, says: str) -> None:

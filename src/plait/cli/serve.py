@@ -17,9 +17,15 @@ __all__ = ["command"]
 def command(config: ServerConfig) -> None:
     """Serve an ASGI or WSGI application, such as hello:app, over HTTP/2 and HTTP/1.1.
 
-    With --static DIR, serve the files of a directory instead. Options may also come from PLAIT_* variables
+    With --twisted, serve a Twisted resource, Site or service instead; with --static DIR, the files of a
+    directory. Options may also come from PLAIT_* variables
     and from a TOML file.
     """
     if config.app is None and config.static is None and not config.mount:
         raise click.UsageError("missing argument MODULE:APP, or --static DIR")
-    serve(config)
+    if config.twisted:
+        from plait.integrations.twisted import make_gateway
+
+        serve(config, make_gateway)
+    else:
+        serve(config)

@@ -77,17 +77,21 @@ class ApplicationGateway:
 
     def time_out(self, response: Response) -> None:
         """End an exchange whose application has taken too long."""
-        request = response.exchange.request
+        self.note_time_out(response.exchange)
+        # RFC 9110 §15.6.5: the application is what this server waits for. 503 is for the client to
+        # come back, and this request may do the same again.
+        response.fail(504, "The application took too long.")
+
+    def note_time_out(self, exchange: ServerExchange) -> None:
+        """Log that an application has taken too long."""
+        request = exchange.request
         logger.error(
             "the application took more than %g seconds for %s %s",
             self.app_timeout,
             printable(request.method),
             printable(request.target),
-            extra=request_extra(response.exchange),
+            extra=request_extra(exchange),
         )
-        # RFC 9110 §15.6.5: the application is what this server waits for. 503 is for the client to
-        # come back, and this request may do the same again.
-        response.fail(504, "The application took too long.")
 
     def note_failure(self, exchange: ServerExchange, error: BaseException) -> None:
         """Log an application's exception, quietly when it only tells of a client that left."""

@@ -9,13 +9,13 @@ from typing import Any
 from plait.config import Interface, ServerConfig
 from plait.errors import ConfigError
 from plait.server.asgi import AsgiGateway
-from plait.server.gateway import Gateway, Log
+from plait.server.gateway import Gateway, Log, MakeGateway
 from plait.server.importer import call_factory, load
 from plait.server.interfaces import interface_of
 from plait.server.mounts import Mounts, files_gateways
 from plait.server.wsgi import WsgiGateway
 
-__all__ = ["make_gateway"]
+__all__ = ["beside_files", "find_application", "make_gateway"]
 
 
 def make_gateway(config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None) -> Gateway:
@@ -33,20 +33,52 @@ def make_gateway(config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log
     root = config.root_path
     if root and (not root.startswith("/") or root.endswith("/")):
         raise ConfigError(f"root_path must begin with / and not end with it, as in /app, not {root!r}")
-    files = files_gateways(config, loop, log)
-    if files and config.app is None:
-        return Mounts(None, files)
-    app, name = _application(config)
+    if config.twisted:
+        raise ConfigError("what is Twisted's is served by the command: plait serve --twisted MODULE:ROOT")
+    return beside_files(_gateway, config, loop, log)
+
+
+def _gateway(config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None) -> Gateway:
+    app, name = find_application(config)
+    if not callable(app):
+        raise ConfigError(f"{name} is {type(app).__name__}, not an application")
     interface = config.interface
     if interface is Interface.AUTO:
         interface = interface_of(app, name)
     make = WsgiGateway if interface is Interface.WSGI else AsgiGateway
-    gateway = make(app, config, loop, log)
+    return make(app, config, loop, log)
+
+
+def beside_files(
+    make: MakeGateway, config: ServerConfig, loop: asyncio.AbstractEventLoop, log: Log | None
+) -> Gateway:
+    """Make a gateway, and have those of ``config.static`` and ``config.mount`` before it.
+
+    Args:
+        make: Makes the gateway, if there is an application.
+        config: The options.
+        loop: The running loop.
+        log: Called with each finished exchange, or None.
+
+    Raises:
+        ConfigError: A directory of files is none, or what ``make`` raises.
+    """
+    files = files_gateways(config, loop, log)
+    if files and config.app is None:
+        return Mounts(None, files)
+    gateway = make(config, loop, log)
     return Mounts(gateway, files) if files else gateway
 
 
-def _application(config: ServerConfig) -> tuple[Any, str]:
-    """Return the application and what to call it in an error."""
+def find_application(config: ServerConfig) -> tuple[Any, str]:
+    """Find what a configuration names, in the environment that it asks for.
+
+    Returns:
+        What was found, of whatever kind, and what to call it in an error.
+
+    Raises:
+        ConfigError: It cannot be imported, or a factory fails.
+    """
     if config.env_file is not None:
         load_environment(config.env_file)
     app = config.app
@@ -56,9 +88,7 @@ def _application(config: ServerConfig) -> tuple[Any, str]:
     else:
         if app is None:
             raise ConfigError("there is no application to serve: name one as MODULE:APP")
-        name = f"the application ({type(app).__name__})"
-        if not callable(app):
-            raise ConfigError(f"{name} cannot be called")
+        name = "what was given"
     if config.factory:
         app = call_factory(app, name)
         name = f"what {name} makes"

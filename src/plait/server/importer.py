@@ -6,7 +6,6 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,7 @@ __all__ = ["call_factory", "load"]
 _FROZEN = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
 
-def load(name: str, directory: Path) -> Callable[..., Any]:
+def load(name: str, directory: Path) -> Any:
     """Import an application, or what makes one.
 
     Args:
@@ -26,8 +25,8 @@ def load(name: str, directory: Path) -> Callable[..., Any]:
         directory: Put first on the import path.
 
     Raises:
-        ConfigError: There is no such directory, module or attribute, or it is nothing that can be
-            called; or the module raised, and then its traceback was printed: it is the user's own code.
+        ConfigError: There is no such directory, module or attribute; or the module raised, and then its
+            traceback was printed: it is the user's own code.
     """
     module_name, colon, path = name.partition(":")
     if not module_name or not path:
@@ -46,7 +45,7 @@ def load(name: str, directory: Path) -> Callable[..., Any]:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise ConfigError(f"there is no module {error.name!r} in {directory.resolve()}") from error
         raise ConfigError(f"importing {module_name!r} failed: {error}") from error
-    except (SyntaxError, ImportError) as error:
+    except (SyntaxError, ImportError, ConfigError) as error:
         raise ConfigError(f"importing {module_name!r} failed: {error}") from error
     except SystemExit as error:
         raise ConfigError(f"importing {module_name!r} ended in sys.exit({error.code!r})") from error
@@ -58,12 +57,10 @@ def load(name: str, directory: Path) -> Callable[..., Any]:
             found = getattr(found, part)
         except AttributeError:
             raise ConfigError(f"the module {module_name!r} has no {path!r}") from None
-    if not callable(found):
-        raise ConfigError(f"{name!r} is {type(found).__name__}, not an application")
     return found
 
 
-def call_factory(factory: Callable[..., Any], name: str) -> Any:
+def call_factory(factory: Any, name: str) -> Any:
     """Let a factory make the application.
 
     Args:
@@ -71,9 +68,10 @@ def call_factory(factory: Callable[..., Any], name: str) -> Any:
         name: What the user calls it, for errors.
 
     Raises:
-        ConfigError: It takes arguments, or makes nothing that can be called; or it raised, and then its
-            traceback was printed.
+        ConfigError: It cannot be called so; or it raised, and then its traceback was printed.
     """
+    if not callable(factory):
+        raise ConfigError(f"{name} is no factory, but {type(factory).__name__}")
     try:
         inspect.signature(factory).bind()
     except TypeError as error:
@@ -84,14 +82,14 @@ def call_factory(factory: Callable[..., Any], name: str) -> Any:
         app = factory()
     except SystemExit as error:
         raise ConfigError(f"the factory {name} ended in sys.exit({error.code!r})") from error
+    except ConfigError as error:
+        raise ConfigError(f"the factory {name} failed: {error}") from error
     except Exception as error:
         traceback.print_exception(type(error), error, _inside(error.__traceback__))
         raise ConfigError(f"the factory {name} failed: {type(error).__name__}: {error}") from error
     if inspect.iscoroutine(app):
         app.close()
         raise ConfigError(f"the factory {name} is a coroutine function: it must make the application itself")
-    if not callable(app):
-        raise ConfigError(f"the factory {name} made {type(app).__name__}, not an application")
     return app
 
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.integrations.twisted.agent import Agent
+    from plait.integrations.twisted.gateway import make_gateway
     from plait.integrations.twisted.request import Request, RequestMixin
     from plait.integrations.twisted.site import Site
 
-__all__ = ["Agent", "Request", "RequestMixin", "Site"]
+__all__ = ["Agent", "Request", "RequestMixin", "Site", "make_gateway"]
 
-_HOMES = {"Agent": "agent", "Request": "request", "RequestMixin": "request", "Site": "site"}
+_HOMES = {
+    "Agent": "agent",
+    "Request": "request",
+    "RequestMixin": "request",
+    "Site": "site",
+    "make_gateway": "gateway",
+}
 
 
 def __getattr__(name: str) -> object:

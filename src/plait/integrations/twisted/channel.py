@@ -66,14 +66,15 @@ class Stream(Conversation):
         """Send the response's head.
 
         Args:
-            version: Not sent over HTTP/2.
+            version: Not used: it is the connection's.
             code: The status code.
-            reason: Not sent over HTTP/2.
+            reason: Not used.
             headers: The field section; connection-specific fields are left out.
         """
-        exchange = self._exchange
-        if exchange.closed:
+        exchange = self.exchange
+        if exchange.closed or not self._answering:
             return
+        self._request.chunked = 0  # Twisted would over HTTP/1.1, and so does the connection by itself
         try:
             fields = field_section(headers)
             lengths = {value for name, value in fields if name == b"content-length"}
@@ -83,7 +84,9 @@ class Stream(Conversation):
                 if lengths or not value.isdigit():
                     raise LocalProtocolError(f"content-length {value!r} is not the one length of the content")
                 length = int(value)
-            exchange.send_response(int(code), fields, content_length=length)
+            status = int(code)
+            exchange.send_response(status, fields, content_length=length)
+            self.status = status
         except ExchangeError:
             pass  # _progress tells the request
         except LocalProtocolError:
@@ -91,7 +94,7 @@ class Stream(Conversation):
 
     def write(self, data: bytes) -> None:
         """Send content of the response."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.closed or not self._answering:
             return
         if not isinstance(data, bytes):
@@ -116,11 +119,11 @@ class Stream(Conversation):
         """End the response: the request is finished."""
         if self._state is _DONE:
             return
-        exchange = self._exchange
+        exchange = self.exchange
         if self._answering and not exchange.closed and exchange.sent is Half.CONTENT:
             try:
                 trailers = getattr(request, "responseTrailers", None)
-                if trailers is None:
+                if trailers is None or not self._takes_trailers():
                     exchange.send_data(b"", end_stream=True)
                 else:
                     exchange.send_trailers(field_section(trailers))
@@ -129,6 +132,11 @@ class Stream(Conversation):
             except LocalProtocolError:
                 self._log.failure("while ending the response to {request}", request=request)
         self._end()
+
+    def _takes_trailers(self) -> bool:
+        """Whether the client reads trailers: over HTTP/1.1 it would have to say so (RFC 9110 §6.5.1)."""
+        exchange = self.exchange
+        return exchange.request.accepts_trailers or exchange.endpoint.connection.http_version == "2"
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse a request that Twisted cannot parse (multipart content)."""
@@ -140,14 +148,16 @@ class Stream(Conversation):
     def send_informational(self, status: int, fields: FieldSection) -> None:
         """Send an interim response; see :class:`plait.integrations.twisted.RequestMixin`."""
         try:
-            self._exchange.send_informational_response(status, fields)
+            self.exchange.send_informational_response(status, fields)
         except ExchangeError:
             pass  # _progress tells the request
 
     def push(self, method: bytes, path: bytes, fields: FieldSection) -> bool:
         """Promise a request of the same origin; return whether the client allows it."""
-        head = self._exchange.request
-        promised = self._exchange.push(
+        if not self._connection.push:
+            return False
+        head = self.exchange.request
+        promised = self.exchange.push(
             [
                 (b":method", method),
                 (b":scheme", b"https" if self.isSecure() else b"http"),
@@ -161,11 +171,11 @@ class Stream(Conversation):
     @property
     def priority(self) -> Priority:
         """Urgency and whether the response is incremental."""
-        return self._exchange.priority
+        return self.exchange.priority
 
     @priority.setter
     def priority(self, priority: tuple[int, bool]) -> None:
-        self._exchange.prioritize(*priority)
+        self.exchange.prioritize(*priority)
 
     # -- ITransport ------------------------------------------------------------------------------
 
@@ -176,8 +186,8 @@ class Stream(Conversation):
         """
         if self._answering:
             self._state = _LOSING
-            if self._exchange.queued:
-                self._exchange.endpoint.waiting_to_write.add(self._exchange)
+            if self.exchange.queued:
+                self.exchange.endpoint.waiting_to_write.add(self.exchange)
             else:
                 self.abort()
 
@@ -229,7 +239,7 @@ class Stream(Conversation):
     @property
     def full(self) -> bool:
         """Whether no more content should be written for now; if so, ``drained`` will tell."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.queued <= self._connection.limits.write_buffer:
             return False
         exchange.endpoint.waiting_to_write.add(exchange)
@@ -253,7 +263,7 @@ class Stream(Conversation):
     def resumeProducing(self) -> None:
         """Take content again."""
         self._reading = True
-        if self._state is _RECEIVING and not self._exchange.closed:
+        if self._state is _RECEIVING and not self.exchange.closed:
             self._receive()
 
     def stopProducing(self) -> None:
@@ -269,7 +279,7 @@ class SecureStream(Stream):
 
     def getPeerCertificate(self) -> Any:
         """Return the client's certificate, or None."""
-        return self._connection.transport.getPeerCertificate()  # type: ignore[union-attr]
+        return self._connection.certificate
 
 
 def field_section(headers: Headers) -> FieldSection:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
 
 from plait.errors import ContentTooLarge, ExchangeError, LocalProtocolError
@@ -20,11 +21,63 @@ from plait.protocol.server_exchange import ServerExchange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plait.integrations.twisted.protocol import SiteProtocol
+    from plait.config import Limits
 
-__all__ = ["Conversation", "State"]
+__all__ = ["Carrier", "Conversation", "State"]
 
 _HEAD, _CONTENT, _ENDED = Half
+#: The versions as Twisted writes them, by the core's names.
+_VERSIONS = {"2": b"HTTP/2", "1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
+
+
+class Carrier(Protocol):
+    """What a conversation is carried by: a connection of a Site, or of plait's own server."""
+
+    @property
+    def site(self) -> Any:
+        """The site."""
+
+    @property
+    def factory(self) -> Any:
+        """Whose access log requests are written to, or None."""
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken from the client."""
+
+    @property
+    def push(self) -> bool:
+        """Whether requests may push."""
+
+    @property
+    def callLater(self) -> Any:
+        """The reactor's."""
+
+    @property
+    def peer(self) -> Any:
+        """The client's address."""
+
+    @property
+    def host(self) -> Any:
+        """This end's address."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client speaks TLS."""
+
+    @property
+    def certificate(self) -> Any:
+        """The client's certificate, or None."""
+
+    @property
+    def reason(self) -> Failure:
+        """Why the connection was lost."""
+
+    def make_request(self, conversation: Any) -> Any:
+        """Make the request object."""
+
+    def ended(self, conversation: Any) -> None:
+        """Take note that a conversation is over."""
 
 
 class State(Enum):
@@ -46,22 +99,28 @@ class Conversation:
     Args:
         exchange: The request and its response.
         connection: The connection it is on.
+
+    Attributes:
+        exchange: The request and its response.
+        status: The status code sent, 0 before.
     """
 
     __slots__ = (
         "__weakref__",
         "_connection",
-        "_exchange",
         "_production",
         "_reading",
         "_request",
         "_state",
+        "exchange",
+        "status",
     )
 
     _log: ClassVar[Logger] = Logger()
 
-    def __init__(self, exchange: ServerExchange, connection: SiteProtocol) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: ServerExchange, connection: Carrier) -> None:
+        self.exchange = exchange
+        self.status = 0
         self._connection = connection
         self._request: Any = None
         self._production: Production | None = None
@@ -72,7 +131,7 @@ class Conversation:
 
     def begin(self) -> None:
         """Make the request, and give it what has arrived."""
-        exchange = self._exchange
+        exchange = self.exchange
         head = exchange.request
         if head.refusal is not None:
             status, sentence = head.refusal
@@ -97,7 +156,7 @@ class Conversation:
 
     def _receive(self) -> None:
         """Give the request its content; what it takes is credited to the client."""
-        exchange = self._exchange
+        exchange = self.exchange
         try:
             while self._reading and self._state is _RECEIVING:
                 data = exchange.read()
@@ -114,7 +173,8 @@ class Conversation:
                         self._request.trailers = received = Headers()
                         for name, value in exchange.trailers:
                             received.addRawHeader(name, value)
-                    self._request.requestReceived(head.method, head.target, b"HTTP/2")
+                    version = _VERSIONS[exchange.endpoint.connection.http_version]
+                    self._request.requestReceived(head.method, head.target, version)
         except ContentTooLarge as error:
             self._answer(413, f"{error}\n".encode())
             self._lose(Failure(error))
@@ -125,7 +185,7 @@ class Conversation:
 
     def _progress(self) -> None:
         """Something changed: content came, there is room again, or the stream is closed."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.closed:
             if exchange.error is not None or exchange.sent is not _ENDED:
                 self._lost(self._reason())
@@ -140,9 +200,9 @@ class Conversation:
 
     def _reason(self) -> Failure:
         """Say why the client is gone, in Twisted's words."""
-        if self._exchange.endpoint.closed:
+        if self.exchange.endpoint.closed:
             return self._connection.reason
-        return Failure(ConnectionLost(str(self._exchange.error or "the stream was reset")))
+        return Failure(ConnectionLost(str(self.exchange.error or "the stream was reset")))
 
     def _lost(self, reason: Failure) -> None:
         """Tell the request that its client is gone."""
@@ -158,22 +218,32 @@ class Conversation:
 
     def _end(self) -> None:
         """Let go of the exchange and the request."""
-        exchange = self._exchange
+        exchange = self.exchange
         self._state = _DONE
         self._production = self._request = None
         exchange.on_progress = None
         exchange.waiting_since = None
         exchange.endpoint.finished(exchange)
+        self._connection.ended(self)
 
     def _fail(self, doing: str) -> None:
         """Log the exception being handled, and end the request after it."""
         self._log.failure(doing, request=self._request)
         if self._state is _DONE:
             return  # it was after the response, which is whole
-        if self._exchange.sent is _HEAD:
-            self._answer(500, b"Internal Server Error\n")
+        self.give_up(500, b"Internal Server Error\n")
+
+    def give_up(self, status: int, content: bytes) -> None:
+        """End an exchange whose request goes on no more.
+
+        Args:
+            status: What it is answered with, if its response has not begun; otherwise it is reset.
+            content: The content of the answer.
+        """
+        if self.exchange.sent is _HEAD:
+            self._answer(status, content)
         else:
-            self._exchange.abandon(ErrorCode.INTERNAL_ERROR)
+            self.exchange.abandon(ErrorCode.INTERNAL_ERROR)
         self._lose(Failure(ConnectionAborted()))
 
     def _lose(self, reason: Failure) -> None:
@@ -189,16 +259,18 @@ class Conversation:
         fields: FieldSection = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(content)),
+            (b"date", datetimeToString()),
         ]
+        self.status = status
         try:
-            self._exchange.send_whole_response(status, fields, content)
+            self.exchange.send_whole_response(status, fields, content)
         except (ExchangeError, LocalProtocolError):
             pass  # the client is gone
 
     def abort(self) -> None:
         """Reset the stream now."""
         if self._state is not _DONE and self._state is not _FAILED:
-            self._exchange.abandon(ErrorCode.CANCEL)
+            self.exchange.abandon(ErrorCode.CANCEL)
             self._lose(Failure(ConnectionDone()))
 
     def later(self, callback: Callable[..., object], *args: object) -> None:

@@ -57,8 +57,10 @@ class SiteProtocol(Protocol):
         host: This end's address.
         secure: Whether TLS is spoken.
         reason: Why the connection was lost.
+        push: Requests may push.
     """
 
+    push = True
     site: Any = None
     requestFactory: Any = None
     timeOut: float | None = None
@@ -193,7 +195,15 @@ class SiteProtocol(Protocol):
     def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         (SecureStream if self.secure else Stream)(exchange, self).begin()
 
-    # -- what streams call -----------------------------------------------------------------------
+    # -- what streams ask (plait.integrations.twisted.conversation.Carrier) ----------------------
+
+    @property
+    def certificate(self) -> Any:
+        """The client's certificate, or None."""
+        return self.transport.getPeerCertificate()  # type: ignore[union-attr]
+
+    def ended(self, stream: Conversation) -> None:
+        """Nothing to do."""
 
     def make_request(self, stream: Conversation) -> Any:
         """Make the request object of a stream."""
