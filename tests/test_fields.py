@@ -40,12 +40,17 @@ def test_pairs_may_be_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"Connection", b"keep-alive", b"Proxy-Connection", b"transfer-encoding", b"UPGRADE"]
+    "name", [b"Connection", b"keep-alive", b"Proxy-Connection", b"transfer-encoding", b"UPGRADE", b"TE"]
 )
 def test_connection_specific_fields_are_dropped(name: bytes) -> None:
     """RFC 9113 §8.2.2."""
     for _ in range(2):  # judged, then known
         assert outbound_fields([(b"a", b"1"), (name, b"x"), (b"b", b"2")]) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_te_may_say_that_trailers_are_taken() -> None:
+    """RFC 9113 §8.2.2."""
+    assert outbound_fields([(b"TE", b"Trailers")]) == [(b"te", b"Trailers")]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def outbound_fields(fields: Iterable[Iterable[bytes]]) -> FieldSection:
     """Validate fields to be sent, and give them the form both versions of HTTP share.
 
     Names become lower-case (RFC 9113 §8.2.1), surrounding white space of values goes, and
-    connection-specific fields are dropped.
+    connection-specific fields are dropped, ``TE`` among them unless it says ``trailers`` (§8.2.2).
 
     Args:
         fields: Pairs of name and value, bytes.
@@ -139,7 +139,9 @@ def _check(name: bytes, value: bytes) -> Field | None:
     stripped = value.strip(b" \t")
     if _FORBIDDEN_IN_VALUE(stripped):
         raise LocalProtocolError(f"the value of the field {lower.decode()!r} holds a control character")
-    field = None if lower in CONNECTION_SPECIFIC else (lower, stripped)
+    field: Field | None = (lower, stripped)
+    if lower in CONNECTION_SPECIFIC or (lower == b"te" and stripped.lower() != b"trailers"):
+        field = None
     if len(value) <= _KNOWN_VALUE_MAX:
         if len(_known) >= _KNOWN_MAX:
             _known.clear()

@@ -54,12 +54,7 @@ def request_fields(request: Request, headers: Headers) -> FieldSection:
     if length is not None:
         fields.append((b"content-length", b"%d" % length))
     given = outbound_fields((name, value) for name, values in headers.getAllRawHeaders() for value in values)
-    for field in given:
-        name, value = field
-        # RFC 9113 §8.2.2: TE may say "trailers", and nothing else.
-        if name in (b"host", b"content-length") or (name == b"te" and value.lower() != b"trailers"):
-            continue
-        fields.append(field)
+    fields += [field for field in given if field[0] not in (b"host", b"content-length")]
     return fields
 
 

@@ -140,7 +140,7 @@ class Stream(Conversation):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse a request that Twisted cannot parse (multipart content)."""
-        self._answer(400, b"Bad Request\n")
+        self._answer(400)
         self._lose(Failure(ConnectionDone()))
 
     # -- what HTTP/2 adds to a request -----------------------------------------------------------
