@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from websockets.sync.client import connect
 from tests.support.deployment import Site, caddy, envoy, haproxy, nginx, passthrough
 from tests.support.servers import Certificate
 from tests.support.tools import require_tool
+from tests.support.workshop import until
 
 BOTH = pytest.mark.parametrize("flag", ["--http2", "--http1.1"])
 LIES = [
@@ -90,3 +92,25 @@ def test_a_websocket_goes_through(site: Site) -> None:
         for message in ("héllo", "x" * 300_000, bytes(100_000)):
             client.send(message)
             assert client.recv() == message
+
+
+@pytest.mark.parametrize("front", [nginx, haproxy, caddy, envoy], ids=lambda one: one.__name__)
+def test_a_reload_under_load_fails_no_request(
+    front: Callable[..., Any], certificate: Certificate, tmp_path: Path
+) -> None:
+    with front(tmp_path, certificate, "--workers", "2") as site:
+        site.wait()
+        asked = site.server.output().count("GET /ignored")
+        # 4 clients that send 200 requests a second each, so that they take longer than the reload.
+        command = [
+            require_tool("h2load"), "--requests=1000", "--clients=4", "--max-concurrent-streams=10",
+            "--rps=200", site.proxy.url("/ignored"),
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as load:
+            until(lambda: site.server.output().count("GET /ignored") > asked + 100, site.server.output)
+            site.server.process.send_signal(signal.SIGHUP)
+            until(lambda: "reloaded; workers: 2" in site.server.output(), site.server.output)
+            assert load.stdout is not None
+            said = load.stdout.read()
+        assert "1000 succeeded, 0 failed, 0 errored, 0 timeout" in said, said
+        assert "status codes: 1000 2xx" in said, said

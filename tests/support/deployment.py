@@ -187,9 +187,9 @@ def caddy(directory: Path, certificate: Certificate, *options: str) -> Iterator[
             directory,
             {
                 # The certificate Caddy would otherwise get from an authority on the internet.
-                "example.com {\n": "{\n\tadmin off\n\tauto_https off\n\tdefault_sni localhost\n}\n"
+                "{$SITE:example.com} {\n": "{\n\tadmin off\n\tauto_https off\n\tdefault_sni localhost\n}\n"
                 f"https://localhost:{port} {{\n\ttls {certificate.chain} {certificate.key}\n",
-                "127.0.0.1:8000 ": f"127.0.0.1:{back} ",
+                "{$PLAIT:127.0.0.1}:8000 ": f"127.0.0.1:{back} ",
                 "health_port 9100": f"health_port {health}",
             },
         )
