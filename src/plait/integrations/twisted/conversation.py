@@ -254,13 +254,12 @@ class Conversation:
             self._state = _FAILED
             self.later(self._lost, reason)
 
-    def _answer(self, status: int, content: bytes) -> None:
+    def _answer(self, status: int, content: bytes = b"") -> None:
         """Answer without a request object."""
-        fields: FieldSection = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(content)),
-            (b"date", datetimeToString()),
-        ]
+        fields: FieldSection = [(b"date", datetimeToString())]
+        if content:
+            fields.append((b"content-type", b"text/plain; charset=utf-8"))
+            fields.append((b"content-length", b"%d" % len(content)))
         self.status = status
         try:
             self.exchange.send_whole_response(status, fields, content)
