@@ -84,6 +84,11 @@ def test_a_whole_number_must_fit_into_what_http_2_has_for_it() -> None:
         ({"cert": (Path("c"), Path("d")), "key": (Path("k"),)}, "each --cert needs a --key"),
         ({"insecure": True, "cert": (Path("c.pem"),), "key": (Path("k.pem"),)}, "--insecure"),
         ({"client_cert": ClientCertificates.REQUIRED}, "--client-cert needs --client-ca"),
+        ({"client_ca": Path("ca.pem")}, "--client-ca is of no use unless --client-cert"),
+        (
+            {"client_ca": Path("c"), "client_cert": ClientCertificates.REQUIRED, "insecure": True},
+            "--insecure serves without TLS, so it asks no client",
+        ),
         ({"proxy_protocol": True}, "--proxy-protocol needs --trust"),
         ({"alt_svc": 'h3=":443"\r\nx: y'}, "alt_svc must be the value of a field"),
         ({"origin": ("https://a.example", "a.example")}, "an origin has the form https://HOST .*'a.example'"),

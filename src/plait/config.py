@@ -289,6 +289,11 @@ class ServerConfig:
             raise ConfigError("--insecure serves without TLS, so it takes no --cert")
         if self.client_cert is not ClientCertificates.NONE and self.client_ca is None:
             raise ConfigError("--client-cert needs --client-ca, to know whom to let in")
+        # Whoever names authorities believes that only their clients come in.
+        if self.client_ca is not None and self.client_cert is ClientCertificates.NONE:
+            raise ConfigError("--client-ca is of no use unless --client-cert is optional or required")
+        if self.client_ca is not None and self.insecure:
+            raise ConfigError("--insecure serves without TLS, so it asks no client for a certificate")
         if not all(" " <= letter <= "~" for letter in self.alt_svc):
             raise ConfigError(f"alt_svc must be the value of a field, not {self.alt_svc!r}")
         for origin in self.origin:

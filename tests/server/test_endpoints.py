@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import _parse as twisted_parse
 from twisted.internet.endpoints import _parseTCP, quoteStringArgument
 
-from plait.config import ServerConfig
+from plait.config import ClientCertificates, ServerConfig
 from plait.drivers.tls import KeyPair
 from plait.errors import ConfigError
 from plait.server.endpoints import Activated, Inherited, Listener, Tcp, Unix, _split, listeners, parse
@@ -225,6 +225,10 @@ def test_every_endpoint_string_becomes_a_listener() -> None:
     [
         (ServerConfig(listen=("tcp:80",), cert=(Path("c"),), key=(Path("k"),)), "--cert is of no use"),
         (ServerConfig(listen=("tcp:80", "ssl:443"), insecure=True), "takes no ssl endpoint beside it"),
+        (
+            ServerConfig(listen=("tcp:80",), client_ca=Path("c"), client_cert=ClientCertificates.REQUIRED),
+            "--client-cert asks nobody",
+        ),
     ],
 )
 def test_options_that_contradict_endpoint_strings_are_refused(config: ServerConfig, complaint: str) -> None:

@@ -148,6 +148,8 @@ def listeners(config: ServerConfig) -> tuple[Listener, ...]:
             raise ConfigError("--insecure serves without TLS, so --listen takes no ssl endpoint beside it")
         if given and not any(listener.certificates == given for listener in found):
             raise ConfigError("--cert is of no use: no --listen endpoint is TLS without a key of its own")
+        if config.client_ca is not None and not any(listener.tls for listener in found):
+            raise ConfigError("--client-cert asks nobody: no --listen endpoint is TLS")
         return found
     address = Tcp(config.host, config.port)
     if config.insecure or given:
