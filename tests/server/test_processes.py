@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,10 +16,18 @@ import pytest
 from plait.config import ServerConfig
 from plait.errors import ConfigError
 from plait.server import serve
+from tests.support.servers import free_port, plait
 from tests.support.workshop import Workshop, gone, until, workshop
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 pytestmark = needs_fork
+
+
+HELLO = """
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+"""
 
 
 class Fetch(threading.Thread):
@@ -38,13 +48,18 @@ class Fetch(threading.Thread):
             self.error = error
 
 
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def refuses(server: Workshop) -> bool:
     """Whether nobody listens any more."""
-    try:
-        socket.create_connection(("127.0.0.1", server.port), timeout=10).close()
-    except ConnectionRefusedError:
-        return True
-    return False
+    return not answers(server.port)
 
 
 def in_flight(server: Workshop) -> Fetch:
@@ -273,6 +288,42 @@ def test_a_pid_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> No
             assert server.wait() == 2
             assert "cannot write --pid-file" in server.output()
             assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_is_no_file_is_not_replaced_by_the_pid_file(tmp_path: Path, workers: str) -> None:
+    pipe = tmp_path / "pipe"  # as good as /dev/null
+    os.mkfifo(pipe)
+    with workshop(tmp_path, "--workers", workers, "--pid-file", pipe, ready="") as server:
+        assert server.wait() == 2
+        assert "it is there already, and it is no file" in server.output()
+    assert pipe.is_fifo()
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_at_the_start_are_taken_by_no_socket(
+    tmp_path: Path, closed: str, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "hello.py").write_text(HELLO)
+    port = free_port()
+    words = plait("serve", "hello:app", "--insecure", "--port", str(port), *options)
+    line = f"exec {shlex.join(map(str, words))} {closed}"
+    process = subprocess.Popen(["sh", "-c", line], cwd=tmp_path, start_new_session=True)
+    try:
+        until(lambda: process.poll() is not None or answers(port))
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"\r\n\r\nhello")
+        time.sleep(0.1)  # the access log is written a moment later
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

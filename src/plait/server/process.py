@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 
-__all__ = ["Command", "Sign", "fork"]
+__all__ = ["Command", "Sign", "fork", "hold_standard_streams"]
 
 
 class Sign(IntEnum):
@@ -32,6 +32,22 @@ class Command(IntEnum):
     DRAIN = ord("D")
     GIVE_UP = ord("G")
     REOPEN = ord("R")
+
+
+def hold_standard_streams() -> None:
+    """Open what this process was started without of standard input, output and error.
+
+    Otherwise the next socket would take that number, and a client would get the access log.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  (as long as the process)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def fork(work: Callable[[], int], signals: Iterable[signal.Signals]) -> int:

@@ -7,9 +7,8 @@ import logging
 import os
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from plait.certificates import Change
@@ -21,6 +20,8 @@ from plait.server.listening import Bound, bind
 from plait.server.logs import configure
 from plait.server.metrics import Metrics
 from plait.server.notify import Notifier
+from plait.server.pid_file import pid_file
+from plait.server.process import hold_standard_streams
 from plait.server.server import Server
 from plait.server.worker import Worker, handle_signals, run_in_loop
 
@@ -44,6 +45,7 @@ def serve(config: ServerConfig, make: MakeGateway = make_gateway) -> None:
             no means for.
         PlaitError: The address is taken, or the application failed to start.
     """
+    hold_standard_streams()
     configure(config)
     if config.workers > 1 or config.reload or config.max_requests:
         _supervise(config, make)
@@ -78,7 +80,7 @@ async def _serve_here(config: ServerConfig, make: MakeGateway) -> None:
         asyncio.get_running_loop().call_later(notifier.interval, ping)
 
     def ready(server: Server) -> None:
-        stack.enter_context(_pid_file(config.pid_file))
+        stack.enter_context(pid_file(config.pid_file))
         _announce(server.listening, config)
         notifier.ready()
         notifier.status("serving")
@@ -151,7 +153,7 @@ def _supervise(config: ServerConfig, make: MakeGateway) -> None:
                 jitter=config.max_requests_jitter,
             ).run()
 
-        stack.enter_context(_pid_file(config.pid_file))
+        stack.enter_context(pid_file(config.pid_file))
         Supervisor(
             work,
             workers=config.workers,
@@ -173,35 +175,6 @@ def _supervised_by(config: ServerConfig) -> str:
 
 
 # -- what both have --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _pid_file(path: Path | None) -> Iterator[None]:
-    """Have the process id in a file while the block runs; a file left behind is replaced.
-
-    Raises:
-        ConfigError: The file cannot be written.
-    """
-    if path is None:
-        yield
-        return
-    content = f"{os.getpid()}\n"
-    try:
-        # Whole or not at all: whoever reads it never sees half a number.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            new.write(content)
-            os.fchmod(new.fileno(), 0o644)
-        os.replace(new.name, path)
-    except OSError as error:
-        raise ConfigError(f"cannot write --pid-file {str(path)!r}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        try:
-            if path.read_text() == content:  # else it belongs to whoever came after
-                path.unlink()
-        except OSError:
-            pass
 
 
 def _announce(listening: Sequence[Bound], config: ServerConfig) -> None:
