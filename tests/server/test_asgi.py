@@ -532,6 +532,45 @@ async def test_send_raises_an_oserror_once_the_client_is_gone(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+async def test_who_listens_hears_of_the_disconnect_before_send_raises(
+    certificate: Certificate, version: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[str] = loop.create_future()
+
+    async def stream(send: Any) -> None:
+        try:
+            await send(START)
+            while True:
+                await send({**BODY, "body": bytes(100_000), "more_body": True})
+        except BaseException as error:
+            ended.set_result(type(error).__name__)
+            raise
+
+    @http_only
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        # As Django has it.
+        await receive()
+        tasks = [asyncio.create_task(receive()), asyncio.create_task(stream(send))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+
+    async with serving(app, certificate=certificate) as running:
+        if version == "2":
+            async with h2_client(running) as client:
+                stream_id = client.request()
+                await client.until(lambda: client.messages[stream_id].content)
+                client.engine.reset_stream(stream_id)
+                client.flush()
+                assert await ended == "CancelledError"
+        else:
+            async with h1_client(running) as h1:
+                h1.writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                await h1.head()
+            assert await ended == "CancelledError"
+
+
 async def disconnect_itself(error: OSError) -> None:
     raise error
 

@@ -13,6 +13,7 @@ import pytest
 from plait.config import LogFormat, LogLevel, ServerConfig
 from plait.errors import ConfigError
 from plait.server import logs
+from plait.server.applications import find_application
 from tests.support.serving import h2_client, serving
 
 Configure = Callable[[ServerConfig], None]
@@ -78,6 +79,21 @@ def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path, configure: Co
     logger.info("second")
     assert path.read_text().endswith("INFO plait.server: second\n")
     assert "first" not in path.read_text()
+
+
+def test_an_application_that_sets_up_its_own_logging_does_not_silence_the_server() -> None:
+    logger = logging.getLogger("plait.server")
+
+    def make() -> Callable[[], None]:
+        # Without "disable_existing_loggers": False, which is easily forgotten.
+        logger.disabled = True
+        return lambda: None
+
+    try:
+        find_application(ServerConfig(app=make, factory=True))
+        assert not logger.disabled
+    finally:
+        logger.disabled = False
 
 
 def test_an_application_that_has_set_up_logging_keeps_it() -> None:

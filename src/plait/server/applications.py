@@ -12,6 +12,7 @@ from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway, Log, MakeGateway
 from plait.server.importer import call_factory, load
 from plait.server.interfaces import interface_of
+from plait.server.logs import enable_loggers
 from plait.server.mounts import Mounts, files_gateways
 from plait.server.wsgi import WsgiGateway
 
@@ -92,6 +93,7 @@ def find_application(config: ServerConfig) -> tuple[Any, str]:
     if config.factory:
         app = call_factory(app, name)
         name = f"what {name} makes"
+    enable_loggers()
     return app, name
 
 

@@ -119,7 +119,7 @@ class HttpBridge(Response):
             more = message.get("more_body", False)
             if exchange.closed and exchange.sent is not _COMPLETE:
                 # Where it has ended, to HEAD or with 304, the rest of the content is dropped.
-                raise ClientDisconnected("the client is gone")
+                raise await _gone()
             try:
                 if more or self.trailers is not None:
                     if exchange.sent is _HEAD:
@@ -138,14 +138,14 @@ class HttpBridge(Response):
                         self.wake()
                     return
             except ExchangeError as error:
-                raise ClientDisconnected("the client is gone") from error
+                raise await _gone() from error
             if exchange.queued > self.gateway.write_buffer:
                 await self._room()
         elif kind == "http.response.start":
             if self.stage is not _START:
                 raise self.misplaced(kind)
             if exchange.closed:
-                raise ClientDisconnected("the client is gone")
+                raise await _gone()
             try:
                 status = message["status"]
             except KeyError:
@@ -185,8 +185,22 @@ class HttpBridge(Response):
             endpoint.waiting_to_write.add(exchange)
             await self._progress()
         if exchange.closed and self.stage not in OVER:
-            raise ClientDisconnected("the client is gone")
+            raise await _gone()
 
+
+async def _gone() -> ClientDisconnected:
+    """Make what ``send`` raises when the client is gone, after everybody has heard of it who listens.
+
+    Django listens for ``http.disconnect`` in a task of its own, which then cancels the response in good
+    order; an exception out of ``send`` that came first would leave the response and its iterator open.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    return ClientDisconnected("the client is gone")
+
+
+#: Turns of the event loop from a message to what a few tasks that wait for one another make of it.
+_TURNS = 10
 
 _MISPLACED = {
     _START: "before http.response.start",

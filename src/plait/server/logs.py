@@ -15,7 +15,7 @@ from plait.config import LogFormat, ServerConfig
 from plait.errors import ConfigError
 from plait.protocol.server_exchange import ServerExchange
 
-__all__ = ["JsonFormatter", "configure", "request_extra"]
+__all__ = ["JsonFormatter", "configure", "enable_loggers", "request_extra"]
 
 
 class JsonFormatter(logging.Formatter):
@@ -81,6 +81,17 @@ def configure(config: ServerConfig) -> None:
         root.addHandler(_handler(config))
         root.setLevel(config.log_level.name)
     logging.getLogger("plait").setLevel(config.log_level.name)
+
+
+def enable_loggers() -> None:
+    """Let the server log again after an application has set up its own logging.
+
+    ``logging.config`` disables every logger that exists already and is not named, unless it is told not
+    to: what the application raises later would be told to nobody. Levels and handlers stay as they are.
+    """
+    for name, logger in logging.getLogger().manager.loggerDict.items():
+        if name.partition(".")[0] == "plait" and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 def _handler(config: ServerConfig) -> logging.Handler:
