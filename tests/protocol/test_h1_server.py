@@ -754,3 +754,13 @@ def test_a_large_upload_is_handed_on_as_it_comes() -> None:
     events = connection.events()
     assert all(isinstance(event, DataReceived) and event.data is piece for event in events)
     assert [event.end_stream for event in events] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("line", [b"A:" + b" " * 4_000_000, b"A: b" + b" c" * 2_000_000])
+def test_a_long_trailer_takes_no_longer_than_its_length(line: bytes) -> None:
+    """What takes the square of it is not through in an hour."""
+    record = run_server(
+        server(max_header_size=8_000_000),
+        [POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + line + b"\x00\r\n\r\n"],
+    )
+    assert record.connection.closed
