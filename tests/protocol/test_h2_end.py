@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hpack import Encoder
 from hyperframe.frame import GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame
 
 from plait.errors import ConnectionLost
@@ -200,3 +201,27 @@ def test_a_reset_after_the_end_of_a_stream_is_free() -> None:
         pair.peer.clear_outbound_data_buffer()
         pair.messages.clear()
         assert not pair.endpoint.closed, number
+
+
+def test_a_request_behind_the_last_goaway_is_not_named_by_another() -> None:
+    """It was not looked at, and its client may send it again (RFC 9113 §6.8)."""
+    pair = ServerPair()
+    encoder = Encoder()
+    fields = request_fields()
+
+    def get(stream: int) -> bytes:
+        frame = HeadersFrame(stream, encoder.encode(fields), flags=["END_HEADERS", "END_STREAM"])
+        data: bytes = frame.serialize()
+        return data
+
+    pair.send(get(1))
+    pair.endpoint.shut_down()
+    pair.endpoint.shut_down()
+    pair.answer(pair.accepted.pop(), b"the last")
+    pair.output()
+    pair.send(get(3))
+    pair.send(get(5))
+    pair.output()
+    assert [frame.last_stream_id for frame in pair.sent(GoAwayFrame)][-1] == 1
+    assert {frame.error_code for frame in pair.sent(GoAwayFrame)} == {ErrorCode.NO_ERROR}
+    assert pair.endpoint.closed

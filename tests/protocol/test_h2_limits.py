@@ -472,8 +472,9 @@ def test_a_client_whose_requests_are_always_in_transit_is_not_given_up() -> None
     half = b""
     for stream in range(1, 101, 2):
         frame = headers(stream, encoder=encoder).serialize()
-        pair.send(half + frame[:20])
-        half = frame[20:]
+        pair.send(half + frame[:10])
+        half = frame[10:]
+        assert pair.endpoint.connection.receiving_head
         while pair.accepted:
             pair.answer(pair.accepted.pop())
         pair.endpoint.expire(float(stream))

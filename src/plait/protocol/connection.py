@@ -145,6 +145,9 @@ class Connection(Protocol):
     def queued_body_size(self, stream_id: int) -> int:
         """Return the bytes of content queued on a stream that ``data_to_send`` has not returned yet."""
 
+    def may_send(self, stream_id: int) -> bool:
+        """Whether the peer would take content of this stream now, as far as it says so stream by stream."""
+
     def shut_down(self) -> None:
         """Begin a graceful end: exchanges in flight finish, no new one starts.
 

@@ -37,10 +37,11 @@ class Endpoint:
         closed: Whether the connection has ended; write what is left, then close the transport.
         error: Why it ended, or None for a proper end.
         on_output: Called when there may be bytes to write that no ``receive_data`` led to.
+        pieces: Pieces of content handed over for sending; a server counts by them what clients may say.
         waiting_to_write: Exchanges whose owner waits until their queued content has shrunk.
     """
 
-    __slots__ = ("closed", "connection", "error", "exchanges", "on_output", "waiting_to_write")
+    __slots__ = ("closed", "connection", "error", "exchanges", "on_output", "pieces", "waiting_to_write")
 
     _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {}
 
@@ -50,6 +51,7 @@ class Endpoint:
         self.closed = False
         self.error: ConnectionLost | None = None
         self.on_output: Callable[[], None] = ignore_output
+        self.pieces = 0
         self.waiting_to_write: set[Exchange] = set()
 
     def receive_eof(self) -> None:

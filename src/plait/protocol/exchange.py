@@ -311,6 +311,7 @@ class Exchange:
                 )
             self._left = left
         self.sent_bytes += len(data)
+        self.endpoint.pieces += 1
         ends = end_stream and self._end_or_hold()
         try:
             self.endpoint.connection.send_data(self.stream_id, data, end_stream=ends)

@@ -302,6 +302,10 @@ class H1Connection:
         """Return the bytes of content queued that ``data_to_send`` has not returned yet."""
         return self._queued if stream_id == self._stream_id else 0
 
+    def may_send(self, stream_id: int) -> bool:
+        """Return False: it is not said, and there is no other stream whose turn it could be."""
+        return False
+
     # -- the end ---------------------------------------------------------------------------------
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:

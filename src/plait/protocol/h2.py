@@ -417,6 +417,12 @@ class H2Connection:
         except NGH2Error:
             pass  # the stream is gone
 
+    def may_send(self, stream_id: int) -> bool:
+        try:
+            return self._engine.stream_remote_window_size(stream_id) > 0
+        except NGH2Error:
+            return False  # the stream is gone
+
     # -- the end ---------------------------------------------------------------------------------
 
     def shut_down(self) -> None:
@@ -460,7 +466,11 @@ class H2Connection:
 
     def _fail(self, error: NGH2Error) -> None:
         """Say a last word for the engine, which says none after a fatal error."""
-        if not self._closed:
+        if self._goaway_steps == 2 and isinstance(error, ConnectionStateError):
+            # All streams of the last GOAWAY have ended, and the client's next came behind that. It knows
+            # that nobody looked at it, unless another GOAWAY says something else (RFC 9113 §6.8).
+            self._close(ErrorCode.NO_ERROR, b"")
+        elif not self._closed:
             code = (
                 ErrorCode.ENHANCE_YOUR_CALM
                 if type(error).__name__ == "DenialOfServiceError"

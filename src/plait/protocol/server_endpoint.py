@@ -27,6 +27,8 @@ _LINGER = 2.0
 #: Bytes of one frame of content, its header included (RFC 9113 §4.2).
 _FRAME = 16_384 + 9
 _ENDED, _CONTENT = Half.ENDED, Half.CONTENT
+#: Stands for an exchange that is reset in the place of the content it has sent.
+_RESET = -1
 
 
 class ServerEndpoint(Endpoint):
@@ -52,17 +54,20 @@ class ServerEndpoint(Endpoint):
         "_calm",
         "_calm_since",
         "_closing_since",
+        "_completed",
         "_early_priorities",
         "_head_since",
         "_idle_since",
         "_last_request",
         "_lingering",
         "_max_requests",
+        "_moved",
         "_pushes",
         "_reset_by_client",
         "_resets_left",
         "_unwanted",
         "_windows",
+        "_written",
         "accepted",
         "draining",
         "limits",
@@ -84,9 +89,15 @@ class ServerEndpoint(Endpoint):
         self._lingering: dict[Exchange, float] = {}
         self._unwanted: set[Exchange] = set()
         self.now = self._idle_since = self._calm_since = now
-        self._head_since: float | None = None
+        #: When a field section was first seen half-way, and the last request before it.
+        self._head_since: tuple[float, int] | None = None
         self._closing_since: float | None = None
         self._calm = limits.max_control_frames
+        #: Bytes written, and exchanges that came to their end, since the budget of calm was added to.
+        self._written = 0
+        self._completed = 0
+        #: When content of any response was last seen to have moved.
+        self._moved = now
         self.on_reset: Callable[[bool, int], None] | None = None
         self._reset_by_client = 0
         self._resets_left = limits.max_resets
@@ -116,8 +127,7 @@ class ServerEndpoint(Endpoint):
             data = Endpoint.data_to_send(self)
         if self._unwanted and len(data) < PIECE:
             data += self._reset_unwanted()
-        # Whoever is sent a lot has a lot to acknowledge.
-        self._calm += len(data) >> 10
+        self._written += len(data)
         return data
 
     def _data_in_order(self) -> bytes:
@@ -158,7 +168,7 @@ class ServerEndpoint(Endpoint):
             elif exchange.received is not _ENDED:
                 # What is left of the request is thrown away for a while, then refused.
                 exchange.on_progress = exchange.release
-                self._lingering[exchange] = self.now
+                self._lingering.setdefault(exchange, self.now)
 
     def shut_down(self) -> None:
         """Begin a graceful end because the server stops: tunnels, which no response ends, are told."""
@@ -196,6 +206,9 @@ class ServerEndpoint(Endpoint):
         if self.closed:
             return
         limits = self.limits
+        if self._completed:
+            self._moved = now
+        self._add_calm()
         renewed = now - self._calm_since >= 10
         if renewed:
             self._calm_since = now
@@ -204,9 +217,9 @@ class ServerEndpoint(Endpoint):
         if renewed or self._resets_left > limits.max_resets:
             self._resets_left = limits.max_resets
         if self.connection.receiving_head:
-            if self._head_since is None:
-                self._head_since = now
-            elif now - self._head_since >= limits.header_timeout:
+            if self._head_since is None or self._head_since[1] != self._last_request:
+                self._head_since = (now, self._last_request)
+            elif now - self._head_since[0] >= limits.header_timeout:
                 self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
                 return
         else:
@@ -236,6 +249,14 @@ class ServerEndpoint(Endpoint):
                 Endpoint.shut_down(self)
 
     def _expire_exchange(self, exchange: Exchange, now: float) -> None:
+        if exchange.closed:
+            # Its reset waits for the rest of a frame that the client began, and all of the client's other
+            # frames are behind that.
+            if exchange.stalled is None or exchange.stalled[0] != _RESET:
+                exchange.stalled = (_RESET, now)
+            elif now - exchange.stalled[1] >= self.limits.read_timeout:
+                self.terminate(ErrorCode.CANCEL)
+            return
         waiting = exchange.waiting_since
         if waiting is not None and now - waiting >= self.limits.read_timeout:
             self._reset(exchange)
@@ -243,15 +264,25 @@ class ServerEndpoint(Endpoint):
         queued = exchange.queued
         if not queued:
             exchange.stalled = None
+            if exchange.sent is _ENDED and exchange.received is not _ENDED:
+                # The application goes on, but the response should not wait for that to end.
+                self._lingering.setdefault(exchange, now)
             return
         taken = exchange.sent_bytes - queued
         if exchange.stalled is None or exchange.stalled[0] != taken:
             exchange.stalled = (taken, now)
-        elif now - exchange.stalled[1] >= self.limits.write_timeout:
+            self._moved = now
+        elif now - exchange.stalled[1] >= self.limits.write_timeout and not self._waits_for_others(exchange):
             self._reset(exchange)
 
-    def _reset(self, exchange: Exchange, error_code: int = ErrorCode.CANCEL) -> None:
-        exchange.abandon(error_code)
+    def _waits_for_others(self, exchange: Exchange) -> bool:
+        """Whether it is others' turn: the client takes their content, and would take this one's."""
+        return self.now - self._moved < self.limits.write_timeout and self.connection.may_send(
+            exchange.stream_id
+        )
+
+    def _reset(self, exchange: Exchange) -> None:
+        exchange.abandon()
         if exchange.on_progress is not None:
             exchange.on_progress()
 
@@ -370,7 +401,7 @@ class ServerEndpoint(Endpoint):
         if not error_code:
             # Kept within their limits by expire().
             self._resets_left += 1
-            self._calm += 4
+            self._completed += 1
         elif not abandoned and not pushed:
             # A reset by the client, or one it made the connection send, costs from a budget that
             # served requests earn back: honest aborts never run out of it, a flood of them does
@@ -399,7 +430,14 @@ class ServerEndpoint(Endpoint):
         """Count frames that make work and carry nothing (CVE-2019-9512, -9515, -9518)."""
         self._calm -= 1
         if self._calm < 0:
-            self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+            self._add_calm()
+            if self._calm < 0:
+                self.terminate(ErrorCode.ENHANCE_YOUR_CALM)
+
+    def _add_calm(self) -> None:
+        """Add to that budget: whoever is sent a lot, or often, has a lot to acknowledge."""
+        self._calm += (self._written >> 10) + 4 * (self._completed + self.pieces)
+        self._written = self._completed = self.pieces = 0
 
     def _on_data(self, event: ev.DataReceived) -> None:
         if not event.data and not event.end_stream:
@@ -415,7 +453,8 @@ class ServerEndpoint(Endpoint):
         size = sum(len(name) + len(value) + 32 for name, value in fields)
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and (len(fields) > limits.max_header_fields or size > limits.max_header_size):
-            self._reset(exchange, ErrorCode.ENHANCE_YOUR_CALM)
+            # A reset that the client made necessary, and so it costs.
+            self.connection.reset_stream(event.stream_id, ErrorCode.ENHANCE_YOUR_CALM)
         else:
             Endpoint._on_trailers(self, event)
 
