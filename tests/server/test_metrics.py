@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plait.config import ServerConfig
 from plait.errors import ConfigError, PlaitError
+from plait.server import Server
 from plait.server import figures as fig
 from plait.server.figures import Board, Figures
 from plait.server.metrics import Metrics
@@ -266,6 +267,13 @@ def test_an_address_that_is_taken_is_one_sentence(address: str) -> None:
     with pytest.raises(PlaitError, match=f"cannot listen on 127.0.0.1 port {first.listening[0].port}"):
         listen(address)
     first.close()
+
+
+async def test_the_servers_own_address_is_one_that_is_taken() -> None:
+    port = free_port()
+    config = ServerConfig(app=app, port=port, insecure=True, metrics=f"127.0.0.1:{port}", access_log=False)
+    with pytest.raises(PlaitError, match=f"cannot listen on 127.0.0.1 port {port}: address already in use"):
+        await Server(config).serve()
 
 
 @pytest.fixture

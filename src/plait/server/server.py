@@ -124,7 +124,7 @@ class Server:
 
     async def _serve(self, ready: Callable[[Server], None] | None) -> None:
         if self.config.metrics:
-            self._begin_to_count()
+            await self._begin_to_count()
         log = self._log = AccessLog(self.config, self._loop) if self.config.access_log else None
         if log is not None:
             self.reopeners.append(log.reopen)
@@ -243,15 +243,25 @@ class Server:
         if self._figures is not None:
             self._figures.enter(phase)
 
-    def _begin_to_count(self) -> None:
-        """Begin to count, and to answer for it and for this server's health on a listener beside."""
+    async def _begin_to_count(self) -> None:
+        """Begin to count, and to answer for it and for this server's health on a listener beside.
+
+        Raises:
+            PlaitError: The listener's address is taken.
+        """
         if self._metrics is None:
             self._metrics = Metrics(self.config)
         metrics = self._metrics
         self._figures = self._acceptor.figures = Figures(metrics.board)
         app = MetricsApp(metrics.board, self._observe)
         beside = Server(replace(metrics.config, app=app), bound=metrics.listening)
-        self._beside = beside, self._loop.create_task(beside.serve())
+        answers = asyncio.Event()
+        answering = self._loop.create_task(beside.serve(lambda _: answers.set()))
+        self._beside = beside, answering
+        answering.add_done_callback(lambda _: answers.set())
+        await answers.wait()
+        if answering.done():
+            await answering
 
     async def _end_counting(self, metrics: Metrics) -> None:
         if self._beside is not None:
