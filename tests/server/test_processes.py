@@ -142,6 +142,22 @@ def test_a_worker_that_hangs_is_killed_and_says_where_it_hung(tmp_path: Path) ->
         assert server.get()[0] != first
 
 
+def test_a_supervisor_that_was_paused_takes_no_worker_for_one_that_hangs(tmp_path: Path) -> None:
+    with workshop(tmp_path, "--workers", "2", "--worker-timeout", "1.5") as server:
+        workers = server.lives("up")
+        everybody = [server.process.pid, *workers]
+        for pid in everybody:  # as docker pause does
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4)
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        assert server.get()[0] in workers
+        assert server.lives("up") == workers
+        assert "no sign of life" not in server.output()
+        assert server.end() == 0
+
+
 def test_sighup_loads_new_code_and_lets_requests_in_flight_finish(tmp_path: Path) -> None:
     with workshop(tmp_path, "--workers", "2") as server:
         old = server.lives("up")

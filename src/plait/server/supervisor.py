@@ -28,6 +28,8 @@ logger = logging.getLogger("plait.server")
 #: Seconds: how long a worker has served when its end says nothing about the next one's chances; the
 #: longest wait before a worker is started again; what one gets to write its traceback; to give up.
 _SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS = 1.0, 30.0, 2.0, 1.0
+#: Seconds between looks at the workers, at most.
+_TURN = 1.0
 
 
 class _Phase(Enum):
@@ -81,6 +83,7 @@ class Supervisor:
         self._failures = 0
         self._not_before = 0.0
         self._next_ping = 0.0
+        self._looked = time.monotonic()
 
     def run(self) -> None:
         """Supervise until SIGINT or SIGTERM, and return when every worker is gone.
@@ -108,9 +111,9 @@ class Supervisor:
     # -- what happens ----------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        """Wait for a signal, a sign or a second, and act on the first two."""
+        """Wait for a signal, a sign or a moment, and act on the first two."""
         now = time.monotonic()
-        moments = [now + 1.0, *(w.deadline for w in self._workers if w.deadline is not None)]
+        moments = [now + _TURN, *(w.deadline for w in self._workers if w.deadline is not None)]
         if self._not_before > now:
             moments.append(self._not_before)
         if self._notifier.interval is not None:
@@ -292,7 +295,13 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         """Find workers that ended, and end those that hang."""
+        # When this process did not run either, in a container that was paused or a machine that was
+        # suspended, what was not heard in that time says nothing about the workers.
+        missed = now - self._looked - _TURN
+        self._looked = now
         for worker in list(self._workers):
+            if missed > _TURN:
+                worker.sign += missed
             try:
                 pid, status = os.waitpid(worker.pid, os.WNOHANG)
             except ChildProcessError:  # the program around this one waits for every child
