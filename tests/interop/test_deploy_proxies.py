@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import signal
@@ -16,6 +17,7 @@ from websockets.sync.client import connect
 from tests.support.deployment import Site, caddy, envoy, haproxy, nginx, passthrough
 from tests.support.servers import Certificate
 from tests.support.tools import require_tool
+from tests.support.websocket_peer import connected
 from tests.support.workshop import until
 
 BOTH = pytest.mark.parametrize("flag", ["--http2", "--http1.1"])
@@ -92,6 +94,33 @@ def test_a_websocket_goes_through(site: Site) -> None:
         for message in ("héllo", "x" * 300_000, bytes(100_000)):
             client.send(message)
             assert client.recv() == message
+
+
+class Front:
+    """The public side of a site, for clients in this process."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def connect(self, *alpn: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, offering these protocols."""
+        context = self._site.certificate.context()
+        context.set_alpn_protocols(list(alpn))
+        return await asyncio.open_connection(
+            "127.0.0.1", self._site.proxy.port, ssl=context, server_hostname="localhost"
+        )
+
+
+@pytest.mark.parametrize(
+    "site", [haproxy, envoy, passthrough], ids=lambda one: one.__name__, indirect=True, scope="module"
+)
+async def test_a_websocket_of_a_browsers_goes_through_as_one_stream(site: Site) -> None:
+    """RFC 8441 from end to end; nginx and Caddy leave browsers to HTTP/1.1 for it."""
+    async with connected(Front(site), "2", b"/chat") as peer:  # type: ignore[arg-type]
+        how = json.loads(await peer.receive())
+        assert (how["http_version"], how["scheme"]) == ("2", "wss")
+        await peer.send("there and back")
+        assert await peer.receive() == "there and back"
 
 
 @pytest.mark.parametrize("front", [nginx, haproxy, caddy, envoy], ids=lambda one: one.__name__)
