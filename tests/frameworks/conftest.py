@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,11 @@ def site(
     """Serve each of the sites; ``tests.support.sites.only`` says where some of them will do."""
     with run_site(request.param, tmp_path_factory.mktemp("site"), certificate) as running:
         yield running
+        log = running.server.output()
+        raised = set(re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception|Disconnect|Disconnected))\b", log, re.M))
+        # What the sites raise when they are asked to, and Django's cancelled listener on the way.
+        assert raised <= {"ZeroDivisionError", "CancelledError"}, log
+        assert "never retrieved" not in log, log
 
 
 @pytest.fixture(params=VERSIONS)

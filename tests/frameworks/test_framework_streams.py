@@ -52,7 +52,7 @@ def test_work_goes_on_after_the_response(site: Site, version: str) -> None:
 async def leave(site: Site, version: str, path: str, name: str, when: str | None) -> None:
     """Ask, and leave when something has been noted, or else when content has come."""
     if version == "1.1":
-        async with h1_client(site) as one:  # type: ignore[arg-type]
+        async with h1_client(site) as one:
             one.writer.write(b"GET %b HTTP/1.1\r\nhost: %b\r\n\r\n" % (path.encode(), AUTHORITY))
             if when:
                 await asyncio.to_thread(site.until_noted, name, when)
@@ -60,7 +60,7 @@ async def leave(site: Site, version: str, path: str, name: str, when: str | None
                 await one.head()
                 await one.reader.readexactly(100)
         return
-    async with h2_client(site) as two:  # type: ignore[arg-type]
+    async with h2_client(site) as two:
         stream = two.request(b"GET", path.encode())
         if when:
             await asyncio.to_thread(site.until_noted, name, when)
@@ -89,13 +89,13 @@ async def test_a_slow_reader_gets_everything_and_holds_up_nobody(site: Site, ver
     path = b"/download?size=%d" % LONG
     wanted = (bytes(range(256)) * (LONG // 256 + 1))[:LONG]
     if version == "1.1":
-        async with h1_client(site) as one:  # type: ignore[arg-type]
+        async with h1_client(site) as one:
             one.writer.write(b"GET %b HTTP/1.0\r\n\r\n" % path)
             await one.head()
             assert (await asyncio.to_thread(site.ask, "GET", "/text")).status_code == 200
             assert await one.rest() == wanted
         return
-    async with h2_client(site) as two:  # type: ignore[arg-type]
+    async with h2_client(site) as two:
         two.credits = False
         stream = two.request(b"GET", path)
         message = two.messages[stream]
@@ -114,7 +114,7 @@ async def test_a_slow_reader_gets_everything_and_holds_up_nobody(site: Site, ver
 async def test_content_is_asked_for_with_100_continue(site: Site, version: str) -> None:
     expect = (b"expect", b"100-continue")
     if version == "1.1":
-        async with h1_client(site) as one:  # type: ignore[arg-type]
+        async with h1_client(site) as one:
             head = b"POST /digest HTTP/1.1\r\nhost: %b\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n"
             one.writer.write(head % AUTHORITY)
             assert (await one.head()).startswith(b"HTTP/1.1 100 ")
@@ -122,7 +122,7 @@ async def test_content_is_asked_for_with_100_continue(site: Site, version: str) 
             assert (await one.head()).startswith(b"HTTP/1.1 200 ")
             assert json.loads(await one.reader.readuntil(b"}"))["size"] == 5
         return
-    async with h2_client(site) as two:  # type: ignore[arg-type]
+    async with h2_client(site) as two:
         length = (b"content-length", b"5")
         stream = two.request(b"POST", b"/digest", expect, length, end_stream=False)
         message = two.messages[stream]
@@ -134,7 +134,7 @@ async def test_content_is_asked_for_with_100_continue(site: Site, version: str) 
 
 async def test_a_hundred_requests_are_in_flight_on_one_connection(site: Site) -> None:
     name = unique("together").encode()
-    async with h2_client(site) as client:  # type: ignore[arg-type]
+    async with h2_client(site) as client:
         path = b"/together?count=100&name=" + name
         streams = [client.request(b"GET", path) for _ in range(100)]
         answers = [await client.response(stream) for stream in streams]
@@ -147,10 +147,10 @@ async def interim_and_trailers(site: Site, version: str, path: bytes) -> tuple[l
     """Ask with ``te: trailers``, and return the interim responses and the response."""
     te = (b"te", b"trailers")
     if version == "2":
-        async with h2_client(site) as two:  # type: ignore[arg-type]
+        async with h2_client(site) as two:
             message = await two.response(two.request(b"GET", path, te))
             return message.interim, message
-    async with h1_client(site) as one:  # type: ignore[arg-type]
+    async with h1_client(site) as one:
         head = b"GET %b HTTP/1.1\r\nhost: %b\r\nte: trailers\r\nconnection: te, close\r\n\r\n"
         one.writer.write(head % (path, AUTHORITY))
         return read_message(await one.rest())
@@ -167,14 +167,14 @@ def read_message(received: bytes) -> tuple[list[Any], Message]:
         if not status[1].startswith(b"1"):
             break
         interim.append([status, *pairs])
-    message = Message(head=[status, *pairs], content=received, ended=True)  # type: ignore[list-item]
+    message = Message(head=[status, *pairs], content=received, ended=True)
     if (b"transfer-encoding", b"chunked") in pairs:
         message.content = b""
         while (size := int((line_and_rest := received.partition(b"\r\n"))[0], 16)) > 0:
             message.content += line_and_rest[2][:size]
             received = line_and_rest[2][size + 2 :]
         trailers = line_and_rest[2].removesuffix(b"\r\n").split(b"\r\n")
-        message.trailers = [tuple(field.split(b": ", 1)) for field in trailers if field]  # type: ignore[misc]
+        message.trailers = [tuple(field.split(b": ", 1)) for field in trailers if field]
     return interim, message
 
 
@@ -200,7 +200,7 @@ async def test_trailers_follow_the_response(site: Site, version: str) -> None:
 
 @only("starlette", "fastapi")
 async def test_a_push_promised_by_the_framework_is_answered_by_it(site: Site) -> None:
-    async with h2_client(site) as client:  # type: ignore[arg-type]
+    async with h2_client(site) as client:
         assert (await client.response(client.request(b"GET", b"/push"))).content == b"pushed"
         ((stream, promise),) = client.pushes.items()
         assert dict(promise)[b":path"] == b"/text"

@@ -78,7 +78,8 @@ class H1Wire(Wire):
                 return b""
 
     def end(self) -> None:
-        self._client.writer.write_eof()
+        if self._client.writer.can_write_eof():  # which TLS cannot
+            self._client.writer.write_eof()
 
 
 class H2Wire(Wire):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, HTTPException, UploadFile
+from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, HTTPException, UploadFile, WebSocket
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel
 from starlette.middleware.sessions import SessionMiddleware
 
 from tests.frameworks.apps.shared import Digest, asignal, notes
-from tests.frameworks.apps.starlette_app import MessageTypes, lifespan, routes
+from tests.frameworks.apps.starlette_app import MessageTypes, lifespan, routes, socket
 
 __all__ = ["app"]
 
@@ -63,6 +63,11 @@ def private(credentials: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) 
     if (credentials.username, credentials.password) != ("ada", "lovelace"):
         raise HTTPException(401)
     return f"for {credentials.username}"
+
+
+@app.websocket("/socket")
+async def talk(websocket: WebSocket) -> None:
+    await socket(websocket)
 
 
 app.router.routes.extend(routes)

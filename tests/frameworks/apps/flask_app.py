@@ -134,7 +134,7 @@ def noted(name: str) -> Response:
 
 @app.get("/redirect")
 def redirect() -> Response:
-    return flask.redirect("/describe?redirected=yes", 303)  # type: ignore[return-value]
+    return flask.redirect("/describe?redirected=yes", 303)
 
 
 @app.get("/fail")
