@@ -85,6 +85,35 @@ async def test_http_1_only_offers_no_http_2(certificate: Certificate) -> None:
             assert (await h1.rest()).endswith(b"\r\n\r\n1.1")
 
 
+async def test_a_client_of_http_1_over_tls_leaves_without_a_word(
+    certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it has its response by then or not."""
+    ended = asyncio.Event()
+
+    async def wait(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == "/wait":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            ended.set()
+        else:
+            await ok(scope, receive, send)
+
+    async with serving(wait, certificate=certificate) as running:
+        async with h1_client(running, "http/1.1") as h1:
+            h1.writer.write(GET.replace(b"close", b"keep-alive"))
+            await h1.head()
+            h1.writer.close()
+            await h1.writer.wait_closed()
+        async with h1_client(running, "http/1.1") as h1:
+            h1.writer.write(GET.replace(b" / ", b" /wait "))
+            h1.writer.close()
+            await h1.writer.wait_closed()
+            async with asyncio.timeout(20):
+                await ended.wait()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 async def test_http_1_only_answers_a_preface_with_an_error() -> None:
     async with serving(ok, http="1") as running, h1_client(running) as h1:
         h1.writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

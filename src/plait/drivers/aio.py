@@ -147,7 +147,8 @@ class AioDriver(asyncio.Protocol):
             return False
         self.endpoint.receive_eof()
         self.flush()
-        return not self.endpoint.closed
+        # Over TLS nothing stays open: the loops close both ways at the end of one, and warn otherwise.
+        return not self.endpoint.closed and self.transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
