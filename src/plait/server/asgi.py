@@ -43,11 +43,11 @@ class AsgiGateway(ApplicationGateway):
 
     Attributes:
         app: The application.
-        extensions: What the scope of every request offers.
+        debug: Whether the application may write to the server's log.
         push: Whether the application may push.
     """
 
-    __slots__ = ("_config", "_lifespan", "_raw_root_path", "_tasks", "app", "extensions", "push")
+    __slots__ = ("_config", "_lifespan", "_raw_root_path", "_tasks", "app", "debug", "push")
 
     websockets = True
 
@@ -61,13 +61,7 @@ class AsgiGateway(ApplicationGateway):
         self._tasks: set[asyncio.Future[None]] = set()
         self.push = config.push
         self._raw_root_path = quote(config.root_path).encode()
-        self.extensions: dict[str, Any] = {
-            "http.response.early_hint": {},
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-        }
-        if config.log_level is LogLevel.DEBUG:
-            self.extensions["http.response.debug"] = {}
+        self.debug = config.log_level is LogLevel.DEBUG
 
     @property
     def running(self) -> int:
@@ -130,8 +124,14 @@ class AsgiGateway(ApplicationGateway):
             path = self.root_path + path
             raw_path = self._raw_root_path + raw_path
         version = connection.http_version
-        # A copy, since what the application puts there is its own affair.
-        extensions = self.extensions.copy()
+        # New ones, since what the application puts there is its own affair.
+        extensions: dict[str, Any] = {
+            "http.response.early_hint": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+        }
+        if self.debug:
+            extensions["http.response.debug"] = {}
         if version == "2":
             if self.push and connection.push_allowed:
                 extensions["http.response.push"] = {}

@@ -170,7 +170,7 @@ async def _send_file(
 
 
 async def _debug(bridge: HttpBridge, message: Message) -> None:
-    if "http.response.debug" not in bridge.gateway.extensions:
+    if not bridge.gateway.debug:
         raise _not_offered("http.response.debug")
     logger.debug("the application says: %r", message.get("info"))
 
