@@ -8,6 +8,7 @@ from struct import pack
 import pytest
 
 from plait.config import Limits
+from plait.errors import ContentTooLarge
 from plait.protocol.exchange import Half
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
@@ -208,6 +209,21 @@ def test_content_over_the_window_is_answered_over_http_1() -> None:
         assert read == b"x" * 2000
         answer(end, first, b"hello")
         assert output(end).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_content_over_the_limit_is_over_the_limit_in_an_upgrade_too() -> None:
+    for lines, content in (
+        ([b"Content-Length: 2000"], b"x" * 2000),
+        ([b"Transfer-Encoding: chunked"], b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n"),
+    ):
+        end = endpoint(max_content_size=1000)
+        end.receive_data(ask(*lines, start=b"POST / HTTP/1.1", content=content), 0.0)
+        (exchange,) = end.take_accepted()
+        if exchange.request.refusal is None:
+            with pytest.raises(ContentTooLarge):
+                exchange.read()
+        else:
+            assert exchange.request.refusal[0] == 413
 
 
 def test_nothing_pipelined_is_lost_to_an_upgrade() -> None:

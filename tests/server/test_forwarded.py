@@ -158,3 +158,15 @@ def test_the_examples_of_rfc_7239_are_read() -> None:
         Hop(("2001:db8:cafe::17", 0), None),
         Hop(None, None),
     ]
+
+
+@pytest.mark.parametrize("trust", [(), ("127.0.0.1",)])
+async def test_no_proxy_is_made_to_hand_on_http_2_by_an_upgrade(trust: tuple[str, ...]) -> None:
+    """What came after that would be its client's, and be believed as the proxy's own."""
+    upgrade = (
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+        b"http2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+    )
+    async with serving(who, trust=trust) as running, h1_client(running) as h1:
+        h1.writer.write(upgrade)
+        assert (await h1.reader.readline()).split()[1] == (b"200" if trust else b"101")

@@ -82,6 +82,7 @@ class H1Server(H1Connection):
         "_scheme",
         "_tunnel",
         "_upgrade",
+        "_upgrade_max",
         "_websockets",
     )
 
@@ -118,6 +119,7 @@ class H1Server(H1Connection):
         self._tunnel = _NO_TUNNEL
         self._alt_svc = field_line((b"alt-svc", alt_svc)) if alt_svc else b""
         self._make_upgraded = make_upgraded
+        self._upgrade_max = min(limits.stream_window, limits.max_content_size or limits.stream_window)
         #: The request that asks for HTTP/2, while its content is gathered.
         self._upgrade: Upgrade | None = None
 
@@ -228,7 +230,7 @@ class H1Server(H1Connection):
         if (
             settings is None
             or self._awaits_continue
-            or (self._head.content_length or 0) > self._stream_window
+            or (self._head.content_length or 0) > self._upgrade_max
             # Pipelined requests would be lost.
             or (self._reader is None and not PREFACE.startswith(self._buffer[: len(PREFACE)]))
         ):
@@ -239,8 +241,8 @@ class H1Server(H1Connection):
         """Read the content of a request that asks for HTTP/2; return whether it is complete."""
         content, self._buffer, complete = reader.read(self._buffer)
         upgrade.content += content
-        if len(upgrade.content) > self._stream_window:
-            # More than may be in memory unread: answered over HTTP/1.1.
+        if len(upgrade.content) > self._upgrade_max:
+            # More than may be in memory unread, or in a request at all: answered over HTTP/1.1.
             self._upgrade = None
             self._unacknowledged = len(upgrade.content)
             ends = complete and not reader.trailers

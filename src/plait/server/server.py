@@ -219,7 +219,9 @@ class Server:
             self.limits,
             scheme,
             websockets=config.websockets and self._gateway.websockets,
-            upgrades=scheme == "http" and versions is HttpVersions.AUTO,
+            # Nor behind a proxy: one that hands an Upgrade on that it does not know would hand on after that
+            # whatever its client sends, and what it sends in the proxy's name is believed.
+            upgrades=scheme == "http" and versions is HttpVersions.AUTO and not config.trust,
             alt_svc=config.alt_svc.encode(),
             # RFC 8336 §2.1: it means nothing where nobody proved who answers.
             origins=[origin.encode() for origin in config.origin] if scheme == "https" else (),
