@@ -403,6 +403,11 @@ def test_a_field_value_is_read_as_a_dictionary(value: bytes, expected: Priority)
     assert parse_priority(value) == expected
 
 
+def test_what_is_longer_than_anybody_needs_is_no_priority() -> None:
+    assert parse_priority(b"u=1" + b",a" * 510) == Priority(1)
+    assert parse_priority(b"u=1" + b",a" * 511) is None
+
+
 @pytest.mark.parametrize(
     "value", [b",", b"u=1,", b"u=", b"=1", b"u=1 i", b"U=1", b'a="', b"a=(1", b"\xc3\xa4"]
 )

@@ -40,6 +40,8 @@ _INNER_LIST = (
 _MEMBER = re.compile(
     rb"(" + _KEY + rb")(?:=(?:(" + _ITEM + rb")|" + _INNER_LIST + rb"))?" + _PARAMETERS
 ).match
+#: A longer one than anybody needs is none: it can change with every frame of a client.
+_VALUE_MAX = 1024
 _COMMA = re.compile(rb"[ \t]*,[ \t]*").match
 
 
@@ -52,8 +54,11 @@ def parse_priority(value: bytes, base: Priority = DEFAULT_PRIORITY) -> Priority 
             range, which are ignored (RFC 9218 §4).
 
     Returns:
-        The priority, or None when the value is no dictionary, and so is ignored as a whole.
+        The priority, or None when the value is no dictionary, or longer than 1,024 bytes, and so is ignored
+        as a whole.
     """
+    if len(value) > _VALUE_MAX:
+        return None
     urgency, incremental = base
     value = value.strip(b" ")
     position = 0
