@@ -168,6 +168,41 @@ def test_a_failure_only_limits_the_connections_when_there_are_some(pool: Pool) -
     assert begin(pool) == 3
 
 
+def test_a_failure_ends_what_waits_when_the_only_connection_takes_nothing_more(pool: Pool) -> None:
+    """After a GOAWAY it has a long response to finish, and who waits should not wait for that."""
+    queue(pool, 1)
+    begin(pool)
+    link = http2()
+    pool.opened(link)
+    grant(pool)
+    link.endpoint.connection.shut_down()
+    tickets = queue(pool, 3)
+    assert begin(pool) == 1
+    assert pool.failed(ORIGIN, ConnectFailed("no")) == tickets
+    assert pool.waiting(ORIGIN) == 0
+    queue(pool, 1)
+    assert begin(pool) == 1
+    pool.opened(http2())
+    assert len(grant(pool)) == 1
+    link.endpoint.terminate()
+    pool.settle(link, 1.0)
+    assert len(pool.links) == 1
+
+
+def test_a_failure_leaves_those_to_wait_that_http1_will_have_room_for(pool: Pool) -> None:
+    queue(pool, 2)
+    begin(pool)
+    link = http1()
+    pool.opened(link)
+    grant(pool)
+    link.endpoint.connection.shut_down()
+    begin(pool)
+    assert pool.failed(ORIGIN, ConnectFailed("no")) == []
+    link.endpoint.terminate()
+    pool.settle(link, 1.0)
+    assert begin(pool) == 1
+
+
 def test_a_withdrawn_request_gets_no_connection(pool: Pool) -> None:
     tickets = queue(pool, 2)
     begin(pool)
@@ -285,6 +320,20 @@ def test_when_a_connection_cannot_be_opened_the_others_take_its_share() -> None:
     assert grant(pool) == tickets[:5]
     assert pool.failed(ORIGIN, ConnectFailed("no")) == []
     assert grant(pool) == tickets[5:]
+    assert begin(pool) == 0
+
+
+def test_a_connection_that_says_goodbye_is_not_counted_as_one_that_serves() -> None:
+    pool = spreading(2)
+    queue(pool, 10)
+    begin(pool)
+    first = http2()
+    pool.opened(first)
+    pool.opened(http2())
+    grant(pool)
+    first.endpoint.connection.shut_down()
+    assert begin(pool) == 1
+    assert pool.failed(ORIGIN, ConnectFailed("no")) == []
     assert begin(pool) == 0
 
 

@@ -231,14 +231,22 @@ class Pool:
         """Take note that a connection could not be opened; return the requests that end with that."""
         site = self._sites[origin]
         site.opening -= 1
-        if site.links:
+        # One of HTTP/1.1 that closes leaves room for the next; one of HTTP/2 may go on for as long as its
+        # last response does.
+        waited_for = site.usable if site.multiplexed else site.links
+        if waited_for:
             # The server takes no more connections than these: let the queue wait for them.
-            site.limit = len(site.links)
+            site.limit = len(waited_for)
             return []
         if site.opening:
             return []
-        del self._sites[origin]
-        return [*site.returned, *site.queue]
+        tickets = [*site.returned, *site.queue]
+        if site.links:
+            site.returned.clear()
+            site.queue.clear()
+        else:
+            del self._sites[origin]
+        return tickets
 
     def settle(self, link: Link, now: float) -> bool:
         """Look at a connection after something happened on it.
