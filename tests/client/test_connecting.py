@@ -120,11 +120,22 @@ def test_a_server_without_http2_is_told_when_http2_is_demanded(
     with serve_app("interop_app:app", "--http", "1", certificate=certificate) as server:
         with (
             make_client(server.url(), verify=certificate.ca, http="2") as client,
-            pytest.raises(ConnectFailed, match=r"HTTP/2|ALPN|alpn"),
+            pytest.raises(ConnectFailed, match=rf"localhost:{server.port} does not speak HTTP/2$"),
         ):
             client.get("/")
         with make_client(server.url(), verify=certificate.ca) as client:
             assert client.get("/").http_version == "HTTP/1.1"
+
+
+def test_a_server_without_http1_is_told_when_http1_is_demanded(
+    make_client: Make, certificate: Certificate
+) -> None:
+    with (
+        serve_app("interop_app:app", "--http", "2", certificate=certificate) as server,
+        make_client(server.url(), verify=certificate.ca, http="1") as client,
+        pytest.raises(ConnectFailed, match=rf"localhost:{server.port} does not speak HTTP/1.1$"),
+    ):
+        client.get("/")
 
 
 def test_a_handshake_that_stalls_ends_in_a_timeout(make_client: Make) -> None:

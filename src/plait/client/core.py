@@ -13,6 +13,7 @@ from plait.client.journal import Journal
 from plait.client.messages import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
 from plait.config import ClientConfig, HttpVersions
+from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
 from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
@@ -31,6 +32,12 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 #: HTTP/2 in ALPN (RFC 9113 §3.2); negotiation.py, which has it too, imports the server's side.
 _ALPN_H2 = "h2"
+#: What a server does not speak that takes none of what is offered.
+_OFFERED = {
+    HttpVersions.AUTO: "HTTP/2 or HTTP/1.1",
+    HttpVersions.HTTP_1: "HTTP/1.1",
+    HttpVersions.HTTP_2: "HTTP/2",
+}
 
 
 class Methods(Generic[R]):
@@ -209,6 +216,8 @@ class ClientCore:
 
     def failed(self, origin: Origin, error: PlaitError) -> None:
         """Take note that a connection could not be opened."""
+        if isinstance(error, NoCommonProtocol):
+            error = ConnectFailed(f"{origin} does not speak {_OFFERED[self.config.http]}")
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
         self.share_out(origin)  # what was to wait for this connection

@@ -10,13 +10,17 @@ from typing import Any
 
 from plait.errors import ConnectFailed
 
-__all__ = ["Address", "connect_failure", "resolve"]
+__all__ = ["Address", "NoCommonProtocol", "connect_failure", "resolve"]
 
 #: What getaddrinfo says of one address.
 Address = tuple[int, int, int, str, Any]
 
 #: What OpenSSL says when the other side talks something else.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+
+
+class NoCommonProtocol(ConnectFailed):
+    """The server speaks none of the protocols offered to it (RFC 7301 §3.2)."""
 
 
 def resolve(host: str, port: int) -> Sequence[Address]:
@@ -43,6 +47,8 @@ def connect_failure(peer: str, error: Exception) -> ConnectFailed:
     if isinstance(error, ssl.SSLError):
         if error.reason in _NOT_TLS:
             return ConnectFailed(f"{peer} does not speak TLS")
+        if "no application protocol" in str(error):  # an alert that ssl has no name for
+            return NoCommonProtocol(f"{peer} speaks none of the protocols offered")
         return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
     if isinstance(error, socket.gaierror | UnicodeError):
         return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
