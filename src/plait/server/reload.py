@@ -14,8 +14,9 @@ from plait.server.process import fork
 
 __all__ = ["watching"]
 
-#: Milliseconds: a save is a handful of changes within this time; how often a look is taken at the parent.
-_STEP, _LOOK = 50, 1000
+#: Milliseconds: a save is a handful of changes within this time, as often as which a look is taken at the
+#: parent.
+_STEP = 50
 
 
 @contextmanager
@@ -45,6 +46,7 @@ def watching(directories: Sequence[Path]) -> Iterator[int]:
     watcher = fork(watch, (signal.SIGINT, signal.SIGTERM))
     os.close(writer)
     try:
+        os.read(reader, 1)  # now no change goes unseen; or the watcher has ended, which is seen later
         yield reader
     finally:
         os.close(reader)
@@ -55,20 +57,32 @@ def watching(directories: Sequence[Path]) -> Iterator[int]:
 def _watch(directories: Sequence[Path], writer: int) -> int:
     from watchfiles import PythonFilter, watch
 
-    parent = os.getppid()
     here = Path.cwd()
     for changes in watch(
         *directories,
         watch_filter=PythonFilter(extra_extensions=(".toml",)),
         step=_STEP,
-        rust_timeout=_LOOK,
-        yield_on_timeout=True,
+        stop_event=_Parent(writer),
         raise_interrupt=False,
     ):
-        if os.getppid() != parent:
-            break
-        names = sorted(path for _, path in changes)
-        if names:
-            shown = os.path.relpath(names[0], here)
-            os.write(writer, f"{shown}\n".encode(errors="replace"))
+        shown = os.path.relpath(min(path for _, path in changes), here)
+        os.write(writer, f"{shown}\n".encode(errors="replace"))
     return 0
+
+
+class _Parent:
+    """The process that is told of changes: the watch asks whether it is gone, first when it has begun.
+
+    Args:
+        writer: File descriptor by which it is told, for a start that the watch has begun.
+    """
+
+    def __init__(self, writer: int) -> None:
+        self._pid = os.getppid()
+        self._writer: int | None = writer
+
+    def is_set(self) -> bool:
+        if self._writer is not None:
+            os.write(self._writer, b"\n")
+            self._writer = None
+        return os.getppid() != self._pid
