@@ -79,7 +79,7 @@ async def test_an_application_sees_its_client_leave(site: Site, version: str) ->
     await asyncio.to_thread(site.until_noted, name, "disconnected")
 
 
-async def test_a_generator_is_closed_when_its_client_leaves(site: Site, version: str) -> None:
+async def test_a_stream_is_closed_when_its_client_leaves(site: Site, version: str) -> None:
     name = unique("endless")
     await leave(site, version, f"/endless?name={name}", name, None)
     await asyncio.to_thread(site.until_noted, name, "closed")

@@ -213,25 +213,36 @@ async def watch(request: HttpRequest) -> HttpResponse:
     return HttpResponse("nobody left")
 
 
+class Endless(StreamingHttpResponse):
+    """A response that notes its end, which is what Django sees to; its iterator is left to the collector."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.stream())
+        self.name = name
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        while True:
+            for piece in pieces(100_000):
+                yield piece
+
+    def close(self) -> None:
+        super().close()
+        notes.add(self.name, "closed")
+
+
 def endless(request: HttpRequest) -> HttpResponse:
     name = request.GET["name"]
+    if isinstance(request, ASGIRequest):
+        return Endless(name)
 
-    async def stream() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                for piece in pieces(100_000):
-                    yield piece
-        finally:
-            notes.add(name, "closed")
-
-    def stream_in_a_thread() -> Iterator[bytes]:
+    def stream() -> Iterator[bytes]:
         try:
             while True:
                 yield from pieces(100_000)
         finally:
             notes.add(name, "closed")
 
-    return StreamingHttpResponse(stream() if isinstance(request, ASGIRequest) else stream_in_a_thread())
+    return StreamingHttpResponse(stream())
 
 
 def file(request: HttpRequest) -> HttpResponse:
