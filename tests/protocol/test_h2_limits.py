@@ -246,6 +246,18 @@ def test_a_flood_of_control_frames_ends_the_connection(kind: str, at_once: int) 
     assert goaways(pair) == [ErrorCode.ENHANCE_YOUR_CALM]
 
 
+@pytest.mark.parametrize("kind", CONTROL)
+def test_a_request_behind_a_flood_starts_nothing(kind: str) -> None:
+    """What began on a connection that has ended would never be told of the end."""
+    pair = ServerPair(max_control_frames=10)
+    flood = CONTROL[kind].serialize() * 1000
+    pair.send(headers(1).serialize() + flood + headers(3, end_stream=False).serialize())
+    assert pair.endpoint.closed
+    assert pair.accepted == []
+    assert pair.endpoint.exchanges == {}
+    assert pair.endpoint.running == 0
+
+
 def test_a_flood_of_empty_data_ends_the_connection() -> None:
     """CVE-2019-9518."""
     pair = ServerPair(max_control_frames=1000)

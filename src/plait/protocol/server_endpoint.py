@@ -289,6 +289,8 @@ class ServerEndpoint(Endpoint):
     # -- events ----------------------------------------------------------------------------------
 
     def _on_request(self, event: ev.RequestReceived) -> None:
+        if self.closed:
+            return  # what came with it, and before it, ended the connection
         limits = self.limits
         most = limits.max_concurrent_streams + self._pushes
         stream_id = self._last_request = event.stream_id
