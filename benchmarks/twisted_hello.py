@@ -1,6 +1,7 @@
 """The same answer from a Twisted site: Twisted's own, or plait's.
 
-``python -m benchmarks.twisted_hello PORT CERT KEY [plait]``
+``python -m benchmarks.twisted_hello PORT CERT KEY [plait]``, or ``plait serve --twisted
+benchmarks.twisted_hello:root``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ class Hello(Resource):
         return CONTENT
 
 
+#: What ``plait serve --twisted`` serves.
+root = Hello()
+
+
 class Quiet:
     """A site without an access log, like the other servers."""
 
@@ -41,14 +46,14 @@ def quiet_plait_site() -> Site:
     """Make plait's, which Twisted's server does without."""
     from plait.integrations.twisted import Site as PlaitSite
 
-    return type("QuietSite", (Quiet, PlaitSite), {})(Hello())
+    return type("QuietSite", (Quiet, PlaitSite), {})(root)
 
 
 def main() -> None:
     """Serve until interrupted."""
     port, certificate, key, *plait = sys.argv[1:]
     endpoint = f"ssl:port={port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
-    serverFromString(reactor, endpoint).listen(quiet_plait_site() if plait else QuietSite(Hello()))
+    serverFromString(reactor, endpoint).listen(quiet_plait_site() if plait else QuietSite(root))
     reactor.run()
 
 

@@ -1,7 +1,7 @@
-"""How much CPU time a Twisted site spends on one request: plait's ``Site``, and Twisted's own.
+"""How much CPU time a Twisted site spends on one request: with plait's ``Site``, and with Twisted's own.
 
 ``python -m benchmarks.twisted_site`` serves the same resource with both, on the same reactor and over TLS,
-and measures them as :mod:`benchmarks.server_cpu` does (Linux only).
+and with ``plait serve --twisted``, and measures them as :mod:`benchmarks.server_cpu` does (Linux only).
 """
 
 from __future__ import annotations
@@ -13,12 +13,20 @@ from pathlib import Path
 
 from benchmarks.report import print_environment, print_figure
 from benchmarks.server_cpu import LOADS, load, measure, twisted
-from tests.support.servers import free_port, make_certificate, run_server
+from tests.support.servers import ROOT, Certificate, free_port, make_certificate, plait, run_server
 
 __all__ = ["main"]
 
 #: The least ratio to plait, by load; HTTP/1.1 is Twisted's own in both.
 TARGETS = {"4x32": {"twisted": 4.0}, "8x1": {"twisted": 2.0}}
+
+
+def plait_serve(port: int, certificate: Certificate) -> list[str | Path]:
+    """Return the command that serves the resource on plait's own server."""
+    return plait(
+        "serve", "--twisted", "benchmarks.twisted_hello:root", "--app-dir", ROOT, "--no-access-log",
+        "--port", str(port), "--cert", certificate.chain, "--key", certificate.key,
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -33,9 +41,13 @@ def main() -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plait-benchmark-")))
         certificate = make_certificate(directory)
         servers = {}
-        for name, more in (("plait", ["plait"]), ("twisted", [])):
+        for name in ("plait", "twisted", "plait serve"):
             port = free_port()
-            command = [*twisted(port, certificate, directory), *more]
+            if name == "plait serve":
+                command = plait_serve(port, certificate)
+            else:
+                command = twisted(port, certificate, directory)
+                command += ["plait"] if name == "plait" else []
             servers[name] = stack.enter_context(run_server(command, port=port))
         for chosen, targets in TARGETS.items():
             one = LOADS[chosen]
