@@ -214,12 +214,6 @@ elsewhere = service.MultiService()
 internet.TCPServer(1, Site(app)).setServiceParent(elsewhere)
 internet.TCPServer(int(os.environ.get("ELSEWHERE", "0")), Factory()).setServiceParent(elsewhere)
 
-two = service.MultiService()
-internet.TCPServer(1, Site(app)).setServiceParent(two)
-internet.TCPServer(2, Site(app)).setServiceParent(two)
-
-hooks = Hooks()
-
 
 class Broken(service.MultiService):
     """A service that does not start."""
@@ -235,10 +229,6 @@ internet.TCPServer(1, Site(app)).setServiceParent(broken)
 def make() -> Resource:
     """Make the tree."""
     return app
-
-
-def nothing() -> None:
-    """Make nothing."""
 
 
 def running() -> None:

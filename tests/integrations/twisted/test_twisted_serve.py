@@ -15,10 +15,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from twisted.application import service
+from twisted.application.internet import TCPServer, UNIXServer
+from twisted.protocols.policies import WrappingFactory
+from twisted.web.http import HTTPFactory
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
+from plait.config import Interface, ServerConfig
+from plait.errors import ConfigError
+from plait.integrations.twisted.roots import find_root
 from tests.support.servers import ROOT, Certificate, RunningServer, free_port, plait, serve_app
 from tests.support.tools import require_tool
 from tests.support.workshop import Workshop, until, workshop
@@ -351,49 +361,77 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_what_cannot_be_served_is_one_sentence() -> None:
+    done = run("twisted_tree:number")
+
+    sentence = "plait: 'twisted_tree:number' is int, not a Twisted resource, Site or service\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+
+
+def test_a_module_or_factory_that_runs_the_reactor_is_told_not_to() -> None:
+    done = run("twisted_tree:running", "--factory")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "plait: the factory 'twisted_tree:running' failed: plait runs the reactor, so the module must not "
+        "call reactor.run()\n"
+    )
+
+
+def _service(*parts: service.Service) -> service.MultiService:
+    whole = service.MultiService()
+    for part in parts:
+        part.setServiceParent(whole)
+    return whole
+
+
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("found", "sentence"),
     [
-        ([], "--twisted needs the name of what it serves, MODULE:ROOT"),
-        (["twisted_tree:nowhere"], "the module 'twisted_tree' has no 'nowhere'"),
+        (None, "x is NoneType, not a Twisted resource, Site or service"),
+        (Resource, "x is type, not a Twisted resource, Site or service: if it makes one, say --factory"),
+        (HTTPFactory(), "x is HTTPFactory, not a Twisted resource, Site or service"),
         (
-            ["twisted_tree:number"],
-            "'twisted_tree:number' is int, not a Twisted resource, Site or service",
+            _service(TCPServer(1, Site(Resource())), _service(TCPServer(2, Site(Resource())))),
+            "x is a service with 2 Sites: name the one that plait is to serve",
         ),
         (
-            ["twisted_tree:make"],
-            "'twisted_tree:make' is function, not a Twisted resource, Site or service: if it makes one, "
-            "say --factory",
-        ),
-        (
-            ["twisted_tree:nothing", "--factory"],
-            "what 'twisted_tree:nothing' makes is NoneType, not a Twisted resource, Site or service",
-        ),
-        (
-            ["twisted_tree:running", "--factory"],
-            "the factory 'twisted_tree:running' failed: plait runs the reactor, so the module must not call "
-            "reactor.run()",
-        ),
-        (
-            ["twisted_tree:two"],
-            "'twisted_tree:two' is a service with 2 Sites: name the one that plait is to serve",
-        ),
-        (
-            ["twisted_tree:hooks"],
-            "'twisted_tree:hooks' is a service without a Site that plait could serve: it looks for those of "
-            "strports, StreamServerEndpointService, TCPServer, SSLServer and UNIXServer",
-        ),
-        (["twisted_tree:app", "--interface", "wsgi"], "--twisted goes without --interface wsgi"),
-        (
-            ["twisted_tree:app", "--root-path", "/app"],
-            "--twisted goes without --root-path: twisted.web.vhost has its own ways",
+            _service(service.Service()),
+            "x is a service without a Site that plait could serve: it looks for those of strports, "
+            "StreamServerEndpointService, TCPServer, SSLServer and UNIXServer",
         ),
     ],
 )
-def test_what_cannot_be_served_is_one_sentence(options: list[str], sentence: str) -> None:
-    done = run(*options)
+def test_whatever_is_no_root_is_one_sentence(found: object, sentence: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        find_root(found, "x")
+    assert str(raised.value) == sentence
 
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"plait: {sentence}\n")
+
+def test_a_site_is_found_wherever_it_is_in_a_service_and_the_rest_is_kept() -> None:
+    site = Site(Resource())
+    wrapped = WrappingFactory(site)
+    kept = service.Service()
+    whole = _service(_service(kept, TCPServer(1, site)), UNIXServer("path", factory=wrapped))
+
+    assert find_root(whole, "x") == (site, whole)
+    (inner,) = whole.services
+    assert inner.services == [kept]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "--twisted needs the name of what it serves, MODULE:ROOT"),
+        ({"app": "m:r", "interface": Interface.WSGI}, "--twisted goes without --interface wsgi"),
+        ({"app": "m:r", "root_path": "/app"}, "--twisted goes without --root-path: twisted.web.vhost has "
+         "its own ways"),
+    ],
+)  # fmt: skip
+def test_options_that_are_not_for_twisted_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        ServerConfig(twisted=True, **options)
+    assert str(raised.value) == sentence
 
 
 def test_a_service_that_does_not_start_says_why() -> None:
