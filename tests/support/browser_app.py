@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-__all__ = ["IMAGES", "app"]
+__all__ = ["IMAGES", "SIZE", "app"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,13 +52,16 @@ class Site:
     Attributes:
         styles: Whose style sheet was asked for, by the name of its page.
         gate: Where the large responses meet.
-        log: The large responses, in the order in which they were handed over, with their priority.
+        log: The large responses, in the order in which they were handed over, with their priority and how
+            much of images had been until then, in bytes.
+        handed_over: How much of images has been.
     """
 
     def __init__(self) -> None:
         self.styles: dict[str, asyncio.Event] = {}
         self.gate = Gate(IMAGES + 2)
-        self.log: list[tuple[str, str]] = []
+        self.log: list[tuple[str, str, int]] = []
+        self.handed_over = 0
 
 
 site = Site()
@@ -73,7 +76,7 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
     * ``/pushing``: a page that says whether the client takes pushes, which are made if it does.
     * ``/ordered``: a page of images, a style sheet and a script below ``/large``.
     * ``/large/NAME``: two megabytes, once all of that page's are asked for.
-    * ``/log``: which of those were handed over, in that order, and the ``priority`` each was asked for with.
+    * ``/log``: what ``Site.log`` is then.
     """
     if scope["type"] == "lifespan":
         for phase in ("startup", "shutdown"):
@@ -137,4 +140,7 @@ async def large(scope: MutableMapping[str, Any], name: str, send: Send) -> None:
     for place in range(0, SIZE, CHUNK):
         piece = content[place : place + CHUNK]
         await send({"type": "http.response.body", "body": piece, "more_body": place + CHUNK < SIZE})
-    site.log.append((name, dict(scope["headers"]).get(b"priority", b"").decode()))
+        if start:
+            site.handed_over += CHUNK
+    priority = dict(scope["headers"]).get(b"priority", b"").decode()
+    site.log.append((name, priority, site.handed_over))
