@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
@@ -53,8 +53,6 @@ class SiteProtocol(Protocol):
         timeOut: Seconds the connection may stay idle, or None.
         callLater: The reactor's.
         limits: What is taken from the client.
-        peer: The client's address.
-        host: This end's address.
         secure: Whether TLS is spoken.
         reason: Why the connection was lost.
         push: Requests may push.
@@ -73,6 +71,18 @@ class SiteProtocol(Protocol):
         self.limits = limits
         self.reason: Failure = connectionDone
 
+    # Both are asked for with the first request: a wrapper of the PROXY protocol does not know them before.
+
+    @cached_property
+    def peer(self) -> Any:
+        """The client's address."""
+        return self.transport.getPeer()  # type: ignore[union-attr]
+
+    @cached_property
+    def host(self) -> Any:
+        """This end's address."""
+        return self.transport.getHost()  # type: ignore[union-attr]
+
     # -- what Twisted calls ----------------------------------------------------------------------
 
     def connectionMade(self) -> None:
@@ -80,8 +90,6 @@ class SiteProtocol(Protocol):
         transport: Any = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
-        self.peer = transport.getPeer()
-        self.host = transport.getHost()
         self.secure: bool = ISSLTransport.providedBy(transport)
         self.limits = _limits(self.limits, self.timeOut)
         self.reactor = self.site.reactor
