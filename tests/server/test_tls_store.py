@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -54,6 +55,11 @@ class Issuer(NamedTuple):
 @pytest.fixture
 def issuer(authority: trustme.CA, tmp_path: Path) -> Issuer:
     return Issuer(authority, tmp_path)
+
+
+async def never(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Fail, since no handshake is to lead to a request."""
+    raise AssertionError(scope["type"])
 
 
 class Shaken(NamedTuple):
@@ -245,6 +251,89 @@ def test_without_a_certificate_nobody_gets_in_where_one_is_required(issuer: Issu
     client.set_alpn_protocols(["h2"])
     assert handshake(store.context, client).alpn == "h2"
     assert handshake(store.context, client, "b.example").alpn == "h2"
+
+
+@pytest.mark.parametrize(
+    ("version", "offered", "alert"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "spdy/1", "no application protocol"),
+        (ssl.TLSVersion.TLSv1_3, "h2", "certificate required"),
+        (ssl.TLSVersion.TLSv1_2, "h2", "handshake failure"),
+    ],
+)
+async def test_a_client_is_told_over_the_network_why_a_handshake_failed(
+    issuer: Issuer,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+    offered: str,
+    alert: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ca, _ = client_files(issuer, tmp_path)
+    pair = issuer.issue("a", "localhost")
+    served = Certificate(ca=pair.cert, chain=pair.cert, key=pair.key)
+    client = issuer.context()
+    client.maximum_version = version
+    client.set_alpn_protocols([offered])
+
+    def ask(port: int) -> None:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+            client.wrap_socket(connection, server_hostname="localhost") as secured,
+        ):
+            secured.sendall(b"x" * 100_000)
+            secured.recv(1)
+
+    caplog.set_level("DEBUG", "plait.server")
+    async with serving(never, certificate=served, client_ca=ca, client_cert=REQUIRED) as running:
+        with pytest.raises(ssl.SSLError, match=f"alert {alert}"):
+            await asyncio.to_thread(ask, running.port)
+    assert "a TLS handshake failed" in caplog.text
+
+
+def foreign_hello(issuer: Issuer) -> bytes:
+    """Return the first bytes of a client that speaks none of the server's protocols."""
+    client = issuer.context()
+    client.set_alpn_protocols(["spdy/1"])
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+async def test_after_a_failed_handshake_a_client_has_to_leave(issuer: Issuer) -> None:
+    pair = issuer.issue("a", "localhost")
+    served = Certificate(ca=pair.cert, chain=pair.cert, key=pair.key)
+    async with serving(never, certificate=served, handshake_timeout=0.5) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(foreign_hello(issuer))
+        async with asyncio.timeout(20):
+            assert (await reader.read()).startswith(b"\x15")  # the type of an alert's record
+        writer.close()
+
+
+async def test_who_speaks_http_where_there_is_tls_is_not_kept_waiting(issuer: Issuer) -> None:
+    pair = issuer.issue("a", "localhost")
+    served = Certificate(ca=pair.cert, chain=pair.cert, key=pair.key)
+    async with serving(never, certificate=served, handshake_timeout=600.0) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
+
+
+def test_what_comes_after_a_failed_handshake_is_thrown_away(issuer: Issuer) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    store = TlsStore([issuer.issue("a", "localhost")])
+    server = store.context.wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(foreign_hello(issuer))
+    for _ in range(3):
+        incoming.write(b"more" * 1000)
+        with pytest.raises(ssl.SSLWantReadError):
+            server.do_handshake()
+        assert not incoming.pending
+    assert outgoing.read().startswith(b"\x15")
 
 
 def test_a_file_of_authorities_that_is_none_is_named(issuer: Issuer, tmp_path: Path) -> None:

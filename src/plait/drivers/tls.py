@@ -14,6 +14,7 @@ from plait.config import ClientCertificates, HttpVersions
 from plait.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["KeyPair", "ServerContext", "client_context", "server_context"]
@@ -54,9 +55,55 @@ class ServerContext(ssl.SSLContext):
     Attributes:
         presented: The server's certificate, PEM; None when there are several to choose from by the
             kind of key, since OpenSSL's choice cannot be asked for.
+        on_failure: Called with what a handshake failed of, if it is set.
     """
 
     presented: str | None = None
+    on_failure: Callable[[ssl.SSLError], None] | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        assert isinstance(made, _Accepted)
+        made.incoming, made.outgoing = incoming, outgoing
+        made.on_failure = self.on_failure
+        return made
+
+
+class _Accepted(ssl.SSLObject):
+    """A server's end of a connection in memory, whose client is told why a handshake failed.
+
+    Event loops close the socket as soon as a handshake fails, and the alert is never sent. So this one
+    asks for more bytes instead: the loop sends what there is to send, waits for the client to go away,
+    and for its own time limit at most.
+    """
+
+    incoming: ssl.MemoryBIO
+    outgoing: ssl.MemoryBIO
+    on_failure: Callable[[ssl.SSLError], None] | None
+    _failed = False
+
+    def do_handshake(self) -> None:
+        if not self._failed:
+            try:
+                super().do_handshake()
+                return
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError as error:
+                self._failed = True
+                if self.on_failure is not None:
+                    self.on_failure(error)
+                if not self.outgoing.pending:
+                    raise  # there is no alert, since the client does not speak TLS at all
+        self.incoming.read()  # or what the client goes on to send would pile up
+        raise ssl.SSLWantReadError
 
 
 def server_context(
@@ -79,6 +126,7 @@ def server_context(
             certificate do not belong together.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Accepted
     # RFC 9113 §9.2: TLS 1.2 at least, no compression, no renegotiation. §9.2.2 prohibits every
     # TLS 1.2 suite that is not both ephemeral and AEAD; those of TLS 1.3 all qualify.
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -189,6 +189,7 @@ class TlsStore:
     def _make_front(self) -> ServerContext:
         front = server_context(**self._options)
         front.sni_callback = self._choose
+        front.on_failure = _note_failure
         # Python's own answer to a client whose every protocol is foreign is to go on without one,
         # where RFC 7301 §3.2 asks for an alert. The one way to know what was offered is the callback
         # for messages; the context chosen has none, so that it costs nothing after the first.
@@ -214,6 +215,10 @@ class TlsStore:
         else:
             tls.context = self._default
         return None
+
+
+def _note_failure(error: ssl.SSLError) -> None:
+    logger.debug("a TLS handshake failed: %s", (error.reason or str(error)).lower().replace("_", " "))
 
 
 def _wildcard(name: str) -> str:
