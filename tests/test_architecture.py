@@ -54,6 +54,7 @@ RESERVED = {
     "selectolax": ("lab.page",),
     "tinycss2": ("lab.css",),
     "rich": ("cli", "lab.terminal"),
+    "brotli": ("client.decoding",),
     "watchfiles": ("server.reload",),
     "prometheus_client": ("server.metrics",),
 }

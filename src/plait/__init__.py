@@ -11,7 +11,9 @@ from plait._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
-    from plait.client.messages import Headers, Response
+    from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
+    from plait.client.cookies import Cookies
+    from plait.client.messages import Headers, Request, Response
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.config import ClientConfig, HttpVersions
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
     "Client",
     "ClientConfig",
     "ConnectionStatistics",
+    "Cookies",
     "Headers",
     "HttpVersions",
+    "NetrcAuth",
     "Pending",
+    "Request",
     "Response",
     "Statistics",
     "Timing",
@@ -34,12 +42,18 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "plait.client.async_client",
+    "Auth": "plait.client.auth",
+    "BasicAuth": "plait.client.auth",
+    "BearerAuth": "plait.client.auth",
     "Client": "plait.client.sync_client",
     "ClientConfig": "plait.config",
     "ConnectionStatistics": "plait.client.statistics",
+    "Cookies": "plait.client.cookies",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
+    "NetrcAuth": "plait.client.auth",
     "Pending": "plait.client.sync_client",
+    "Request": "plait.client.messages",
     "Response": "plait.client.messages",
     "Statistics": "plait.client.statistics",
     "Timing": "plait.client.statistics",

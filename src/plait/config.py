@@ -147,10 +147,12 @@ class Limits:
         65536, "Bytes of one response queued before the application waits.", metavar="BYTES"
     )
     max_buffered_per_connection: int = option(
-        16777216, "Bytes of content that one connection may hold in memory, both ways.", metavar="BYTES"
+        16777216, "Bytes of unread request content that one connection may hold.", metavar="BYTES"
     )
     max_buffered: int = option(
-        536870912, "Bytes of content that one process may hold in memory, both ways.", metavar="BYTES"
+        536870912,
+        "Bytes of content that one process may hold in memory, both ways; beyond, new requests get 503.",
+        metavar="BYTES",
     )
     handshake_timeout: float = option(10.0, "Seconds for the TLS handshake, and for the first request.")
     header_timeout: float = option(10.0, "Seconds for one request's field section to arrive whole.")
@@ -334,9 +336,21 @@ class ClientConfig:
     count_fields: bool = option(
         False, "Count the bytes of field sections, as HTTP/1.1 writes them and on the wire."
     )
+    follow_redirects: bool = option(False, "Go where redirects lead.")
+    max_redirects: int = option(20, "Redirects that are followed for one request.")
+    keep_cookies: bool = option(True, "Keep the cookies that servers set, and send them back.")
+    decode: bool = option(
+        True, "Ask for the content codings that can be undone, and undo those of responses."
+    )
+    max_decoded_size: int = option(
+        268435456,
+        "Bytes that coded content may have once decoded, where it is gathered: a response, a line, an event.",
+    )
 
     def __post_init__(self) -> None:
-        others = {"http", "header_table_size", "count_fields"}
+        others = {
+            "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
+        }  # fmt: skip
         _require_positive(self, *(name for name in self.__dataclass_fields__ if name not in others))
         if not 0 <= self.header_table_size <= _INT_MAX:
             raise ConfigError(

@@ -10,8 +10,11 @@
     ├── ExchangeError               ends one exchange; .unprocessed says whether it may be sent again
     │   ├── ExchangeReset           RST_STREAM, or the HTTP/1.1 message broke off; .error_code
     │   ├── ContentTooLarge         the peer sent more content than it may
+    │   ├── ContentDecodingError    a response's content is not in the coding that it says
     │   └── ConnectionLost          the whole connection went, and this exchange with it
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
+    ├── TooManyRedirects            one redirect led to the next too often
+    ├── StatusError                 a status of 400 or above, for who asked to be told; .response
     ├── ClientClosed                the client was closed before or during the exchange
     └── Timeout (a TimeoutError)    one exchange or one connect, never its siblings
         ├── ConnectTimeout
@@ -24,6 +27,10 @@ Two questions are answered by type: whose fault it is, and how much is lost.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "PlaitError",
     "ConfigError",
@@ -33,8 +40,11 @@ __all__ = [
     "ExchangeError",
     "ExchangeReset",
     "ContentTooLarge",
+    "ContentDecodingError",
     "ConnectionLost",
     "ConnectFailed",
+    "TooManyRedirects",
+    "StatusError",
     "ClientClosed",
     "Timeout",
     "ConnectTimeout",
@@ -103,12 +113,32 @@ class ContentTooLarge(ExchangeError):
     """The peer sent more content than it may; the rest is thrown away."""
 
 
+class ContentDecodingError(ExchangeError):
+    """A response's content is broken off, not in the coding that it says, or too large once decoded."""
+
+
 class ConnectionLost(ExchangeError):
     """The connection closed while the exchange was open."""
 
 
 class ConnectFailed(PlaitError):
     """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
+
+
+class TooManyRedirects(PlaitError):
+    """One redirect led to the next more often than the client follows them."""
+
+
+class StatusError(PlaitError):
+    """The status of a response is 400 or above.
+
+    Attributes:
+        response: The response.
+    """
+
+    def __init__(self, message: str, *, response: Any) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class ClientClosed(PlaitError):

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from plait.client.messages import Headers, Request, RequestMaker, Response
+from plait.client.making import RequestMaker
+from plait.client.messages import Headers, Request, Response
 from plait.errors import LocalProtocolError
 
 
@@ -94,7 +95,8 @@ def test_fields_of_the_caller_replace_the_default_ones_and_host_the_authority() 
 def test_content_is_measured_and_announced() -> None:
     assert field(make("POST", content="Käse"), b"content-length") == b"5"
     assert field(make("POST", content=b""), b"content-length") == b"0"
-    assert field(make("POST", content=io.BytesIO(b"x")), b"content-length") is None
+    assert field(make("POST", content=io.BytesIO(b"x")), b"content-length") == b"1"
+    assert field(make("POST", content=iter([b"x"])), b"content-length") is None
     assert (
         field(make("POST", content=iter([b"x"]), headers={"content-length": "1"}), b"content-length") == b"1"
     )

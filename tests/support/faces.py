@@ -29,6 +29,9 @@ class AsyncFace:
     def post(self, url: str, **options: Any) -> plait.Response:
         return self.run(self.client.post(url, **options))
 
+    def send(self, request: plait.Request) -> plait.Response:
+        return self.run(self.client.send(request))
+
     def submit(self, method: str, url: str, **options: Any) -> _Pending:
         async def submit() -> AsyncPending:
             return self.client.submit(method, url, **options)
@@ -46,6 +49,10 @@ class AsyncFace:
                 await asyncio.sleep(0)
 
         self.run(turns())
+
+    def __getattr__(self, name: str) -> Any:
+        # What neither waits nor sends is the same on both.
+        return getattr(self.client, name)
 
     @property
     def statistics(self) -> plait.Statistics:
@@ -84,13 +91,8 @@ class _Stream:
     def __exit__(self, *exception: Any) -> None:
         self._face.run(self._stream.__aexit__(*exception))
 
-    @property
-    def status(self) -> int:
-        return self._stream.status
-
-    @property
-    def timing(self) -> plait.Timing | None:
-        return self._stream.timing
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
     def read(self) -> bytes:
         return self._face.run(self._stream.read())

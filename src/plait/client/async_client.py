@@ -13,16 +13,19 @@ from plait.client.async_driver import LinkDriver
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
-from plait.client.messages import Request, RequestOptions, Response
+from plait.client.making import HeaderInput, Hooks, RequestOptions
+from plait.client.messages import Request, Response
 from plait.client.streams import Numbered, StreamedResponse
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.dial import dial, resolve
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError
-from plait.urls import Origin
+from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.auth import AuthInput
+    from plait.client.cookies import CookieInput
     from plait.client.statistics import Statistics
 
 __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
@@ -86,7 +89,7 @@ class AsyncResponseStream(StreamedResponse):
 
     async def __aenter__(self) -> Self:
         self._client._start(self._call)
-        self._begin(await self._client._finish(self._call))
+        self._begin(await self._client._finish(self._call), self._call)
         return self
 
     async def __aexit__(
@@ -95,8 +98,8 @@ class AsyncResponseStream(StreamedResponse):
         self._is_open = False
         self._call.give_up(ClientClosed("the response was closed"))
 
-    async def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Yield the content in pieces, as it arrives.
+    async def iter_raw(self) -> AsyncIterator[bytes]:
+        """Yield the content in pieces, as it arrives, no content coding undone.
 
         Raises:
             PlaitError: The exchange ended before its content.
@@ -104,13 +107,38 @@ class AsyncResponseStream(StreamedResponse):
         while piece := await self._read():
             yield piece
 
-    async def read(self) -> bytes:
-        """Return the content, or what is left of it.
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the content in pieces, as it arrives, its content codings undone.
 
         Raises:
+            ContentDecodingError: It is not in the coding that it says.
             PlaitError: The exchange ended before its content.
         """
-        return b"".join([piece async for piece in self.iter_bytes()])
+        while piece := await self._read_decoded():
+            yield piece
+
+    async def read(self) -> bytes:
+        """Return the content, or what is left of it, its content codings undone.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says, or is larger than it may be.
+            PlaitError: The exchange ended before its content.
+        """
+        whole = self._gather()
+        async for piece in self.iter_bytes():
+            whole.add(piece)
+        return whole.content
+
+    async def _read_decoded(self) -> bytes:
+        decoder = self._decoder
+        if decoder is None:
+            return await self._read()
+        while not (piece := decoder.take()):
+            if not (raw := await self._read()):
+                decoder.finish()
+                break
+            decoder.feed(raw)
+        return piece
 
     async def _read(self) -> bytes:
         self._check_open()
@@ -148,6 +176,12 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
     Args:
         base_url: The URL that relative ones continue.
+        headers: Fields that every request has, unless it has others of the same names.
+        params: Parameters that every query has, unless it has others of the same names.
+        cookies: Cookies to begin with; names and values go to the host of the base URL.
+        auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
+            each request, and may change it.
+        event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
         verify: True checks certificates against the system's authorities, a path against those in
             that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
         config: Options; ``options`` override them.
@@ -156,20 +190,38 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
     Raises:
         ConfigError: An option is wrong.
-        LocalProtocolError: The base URL is no http or https URL.
+        LocalProtocolError: The base URL is no http or https URL, or a field, parameter or cookie is not
+            one HTTP can carry.
     """
 
     def __init__(
         self,
         base_url: str | None = None,
         *,
+        headers: HeaderInput | None = None,
+        params: Params | None = None,
+        cookies: CookieInput | None = None,
+        auth: AuthInput = None,
+        event_hooks: Hooks | None = None,
         verify: Verify = True,
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
-        self._core = ClientCore(base_url, verify, config, options, monotonic)
+        self._core = ClientCore(
+            base_url,
+            verify,
+            config,
+            options,
+            monotonic,
+            headers=headers,
+            params=params,
+            cookies=cookies,
+            auth=auth,
+            event_hooks=event_hooks,
+        )
         self._core.needs_connection = self._needs_connection
         self._core.needs_content = self._needs_content
+        self._core.needs_owner = self._needs_owner
         self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = Waiting()
@@ -179,8 +231,10 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     # -- requests --------------------------------------------------------------------------------
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
-        response: Response = await self._finish(self.submit(method, url, **options))
-        return response
+        return await self.submit(method, url, **options)
+
+    async def send(self, request: Request) -> Response:
+        return await self._submit(request)
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
         """Send a request without waiting; as many as you like, they share the connection.
@@ -191,7 +245,9 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
-        request = self._core.maker.make(method, url, **options)
+        return self._submit(self._core.maker.make(method, url, **options))
+
+    def _submit(self, request: Request) -> AsyncPending:
         pending = AsyncPending(self, request, WHOLE)
         self._start(pending)
         return pending
@@ -280,7 +336,10 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             await self._wait(call)
         if call.error is not None:
             raise call.error
-        return call.value
+        value = call.value
+        if type(value) is Response and value.codings:
+            value.decode()
+        return value
 
     async def _wait(self, call: AsyncPending, *, keep: bool = False) -> None:
         """Wait until a call is done.
@@ -295,6 +354,23 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             if not keep:
                 call.give_up(ClientClosed("the request was cancelled"))
             raise
+
+    def _needs_owner(self, call: Call) -> None:
+        self._spawn(self._work(call))
+
+    async def _work(self, call: Call) -> None:
+        """Do what a call wants of its owner, which may take its time."""
+        chore = call.take_chore()
+        value: Any = None
+        failure: Exception | None = None
+        if chore is not None:
+            try:
+                value = chore()
+                if hasattr(value, "__await__"):
+                    value = await value
+            except Exception as error:
+                failure = error
+            call.carry_on(value, failure)
 
     def _needs_content(self, call: Call, upload: Upload) -> None:
         self._spawn(self._feed(call, upload))

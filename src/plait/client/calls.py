@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from plait.client.flow import Flow, fetch
+from plait.client.flow import Flow, Step, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
@@ -18,10 +18,12 @@ from plait.errors import (
     Timeout,
     WriteTimeout,
 )
+from plait.fields import Field
 from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
+    from plait.client.messages import Response
 
 __all__ = ["Call", "Upload"]
 
@@ -132,10 +134,13 @@ class Call:
         queued: Whether the request waits for a connection.
         exchange: Its exchange, while there is something to do with it.
         upload: What sends the request's content, if there is any.
+        chore: What is to be done before the call can go on, and may take its time; whoever owns the call
+            takes it with :meth:`take_chore`, and gives what came of it to :meth:`carry_on`.
+        history: The responses that led to the latest one by redirects.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
         deadline: When the request is given up, whatever happens, or None.
-        watchers: Called when the call is done, when the upload wants a piece, and when ``expires``
+        watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
             may have come nearer.
     """
 
@@ -146,12 +151,16 @@ class Call:
         "_core",
         "_flow",
         "_goal",
+        "_paused",
         "_sent",
         "_submitted",
+        "_wanted",
+        "chore",
         "deadline",
         "done",
         "error",
         "exchange",
+        "history",
         "queued",
         "request",
         "touched",
@@ -163,8 +172,11 @@ class Call:
 
     def __init__(self, core: ClientCore, request: Request, goal: Goal) -> None:
         self._core = core
-        self._goal = goal
+        self._goal = self._wanted = goal
         self._again = False
+        self._paused = False
+        self.chore: Callable[[], Any] | None = None
+        self.history: tuple[Response, ...] = ()
         self._flow: Flow | None = None
         self.used_before = False
         self.request = request
@@ -180,7 +192,15 @@ class Call:
         self.watchers: list[Callable[[], None]] | None = None
 
     def start(self) -> None:
-        """Ask for a connection, and send the request once there is one with room."""
+        """Begin: ask for a connection, and send the request once there is one with room."""
+        plan = self.request.plan
+        if plan is not None and plan.run is not None:
+            self._flow = plan.run(self.request, self)
+            self._go_on(self._flow.send, None)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
         origin = self.request.origin
         link = self._core.pool.ask(origin, self, self._again)
         if link is None:
@@ -201,7 +221,7 @@ class Call:
 
     def _send(self, link: Link) -> None:
         core = self._core
-        if not self._again:
+        if self._flow is None:
             # Only now: calls that wait for their turn, thousands perhaps, are small.
             self._flow = fetch(self.request, self)
             self.request = next(self._flow)
@@ -240,7 +260,7 @@ class Call:
             else:
                 if self.upload.wants_piece:
                     self._changed()
-        if exchange is not None and not self.done and self._goal.reached(exchange):
+        if exchange is not None and not self.done and not self._paused and self._goal.reached(exchange):
             self._arrive(exchange)
 
     def _arrive(self, exchange: Exchange) -> None:
@@ -253,23 +273,92 @@ class Call:
                 assert error is not None
                 if flow is None:
                     raise error
-                request = flow.throw(error)
+                step = flow.throw(error)
             else:
                 value = goal.result(exchange, self)
                 if flow is None:
                     if value is not None:
                         self._finish(value, None)
                     return
-                request = flow.send(value)
+                step = flow.send(value)
         except StopIteration as end:
             self._finish(end.value, None)
         except Exception as error:
             self._finish(None, error)
         else:
-            exchange.on_progress = self.exchange = self.upload = None
-            self.request = request
-            self._again = True
-            self.start()
+            self._do(step)
+
+    def _go_on(self, resume: Callable[[Any], Step], value: Any) -> None:
+        """Let the flow go on, and do what it says."""
+        try:
+            step = resume(value)
+        except StopIteration as end:
+            self._finish(end.value, None)
+        except Exception as error:
+            self._finish(None, error)
+        else:
+            self._do(step)
+
+    def _do(self, step: Step) -> None:
+        """Do what the flow says."""
+        exchange = self.exchange
+        if isinstance(step, Request):
+            if exchange is not None:
+                self._again = True
+                exchange.on_progress = self.exchange = self.upload = None
+                if not exchange.closed and (exchange.received is not Half.ENDED or exchange.queued):
+                    exchange.abandon()
+            self._goal = self._wanted
+            self._answered = 0.0
+            self.request = step
+            self._ask()
+            if self.watchers:
+                self._changed()  # it may need a connection elsewhere
+        elif isinstance(step, Goal):
+            assert exchange is not None
+            self._goal = step
+            if step.whole:
+                exchange.collect()
+            if step.reached(exchange):
+                self._arrive(exchange)
+        else:
+            self._paused = True
+            self.chore = step
+            self._core.needs_owner(self)
+            self._changed()
+
+    def note(self, response: Response) -> None:
+        """Take note of what the fields of a response say (for its goal)."""
+        self._core.maker.note(response)
+
+    def cookie_field(self, request: Request) -> Field | None:
+        """Return the cookies for another request (for the flow)."""
+        return self._core.maker.cookie_field(request)
+
+    @property
+    def wants_owner(self) -> bool:
+        """Whether there is something that only the one who owns the call can do."""
+        return self.chore is not None or (self.upload is not None and self.upload.wants_piece)
+
+    def take_chore(self) -> Callable[[], Any] | None:
+        """Return what is to be done, for one who will do it, and :meth:`carry_on`."""
+        chore, self.chore = self.chore, None
+        return chore
+
+    def carry_on(self, value: Any, error: Exception | None) -> None:
+        """Go on after a chore.
+
+        Args:
+            value: What came of it.
+            error: What it raised, or None.
+        """
+        self.touched = self._core.clock()
+        self._paused = False
+        if self._flow is not None:
+            if error is not None:
+                self._go_on(self._flow.throw, error)
+            else:
+                self._go_on(self._flow.send, value)
 
     @property
     def times(self) -> tuple[float, float, float, float, int]:
@@ -329,9 +418,9 @@ class Call:
         self.done = True
         self.value = value
         self.error = error
-        self._flow = None
+        self._flow = self.chore = None
         exchange = self.exchange
-        if exchange is not None and (error is not None or self._goal.whole):
+        if exchange is not None and (error is not None or self._wanted.whole):
             # It and the call hold each other, as the flow did: let go, so that all can go at once.
             exchange.on_progress = self.exchange = self.upload = None
             if error is not None:
@@ -348,7 +437,7 @@ class Call:
             began: When somebody began to wait for it: time in which nobody did does not count.
         """
         config = self._core.config
-        if self.upload is not None and self.upload.wants_piece:
+        if self._paused or (self.upload is not None and self.upload.wants_piece):
             self.touched = self._core.clock()  # it is not the server that keeps us waiting
         expires = max(self.touched, began) + (config.pool_timeout if self.queued else config.read_timeout)
         return expires if self.deadline is None else min(expires, self.deadline)

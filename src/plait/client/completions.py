@@ -8,8 +8,6 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from plait.client.calls import Call
-
 if TYPE_CHECKING:
     from plait.client.sync_client import Client, Pending
 
@@ -53,7 +51,7 @@ class Completions:
         self._client = client
         self._members: dict[Pending, _Member] = {}
         self._done: deque[Pending] = deque()
-        self._to_pull: deque[Pending] = deque()
+        self._to_do: deque[Pending] = deque()
         self._sleeping: list[Callable[[], None]] = []
         #: When the time of one of them may be over.
         self._next_look = inf
@@ -88,8 +86,8 @@ class Completions:
         with driver.lock:
             try:
                 while self._members and not self._done:
-                    if self._to_pull:
-                        self._pull()
+                    if self._to_do:
+                        self._work()
                         continue
                     while client._to_connect:
                         client._connect(next(iter(client._to_connect)))
@@ -126,24 +124,26 @@ class Completions:
         if pending.done:
             if self._members.pop(pending, None) is not None:
                 self._done.append(pending)
-        elif _wants_piece(pending):
-            self._to_pull.append(pending)
+        elif pending.wants_owner:
+            self._to_do.append(pending)
         else:
             self._next_look = min(self._next_look, pending.expires(monotonic()))
-            return
+            if pending.request.origin not in self._client._to_connect:
+                return
+            # After a redirect, say: one who waits here connects.
         for wake in self._sleeping:
             wake()
 
-    def _pull(self) -> None:
-        """Take the next piece of the content of a request."""
-        pending = self._to_pull[0]
-        if _wants_piece(pending):
-            self._client._pull(pending)
+    def _work(self) -> None:
+        """Do what a request wants of its owner."""
+        pending = self._to_do[0]
+        if pending.wants_owner:
+            self._client._work(pending)
         else:
-            self._to_pull.popleft()
+            self._to_do.popleft()
 
     def _has_arrived(self) -> bool:
-        return bool(self._done or self._to_pull)
+        return bool(self._done or self._to_do)
 
     def _look(self, now: float, began: float) -> None:
         """Give up the requests whose time is over."""
@@ -163,7 +163,3 @@ class Completions:
     def unwatch(self, watcher: Callable[[], None]) -> None:
         """Call this one no more (for the driver)."""
         self._sleeping.remove(watcher)
-
-
-def _wants_piece(call: Call) -> bool:
-    return call.upload is not None and call.upload.wants_piece

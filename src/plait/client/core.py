@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
 from plait.client.journal import Journal
-from plait.client.messages import RequestMaker, RequestOptions
+from plait.client.making import RequestMaker, RequestOptions, SessionOptions
 from plait.client.pool import Link, Pool
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import NoCommonProtocol
@@ -19,9 +19,11 @@ from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
-from plait.urls import Origin
+from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.cookies import Cookies
+    from plait.client.messages import MutableHeaders, Request
     from plait.protocol.field_bytes import FieldCount
 
 __all__ = ["ClientCore", "Methods", "Verify"]
@@ -41,7 +43,46 @@ _OFFERED = {
 
 
 class Methods(Generic[R]):
-    """A method for each method; ``R`` is what a request gives."""
+    """A method for each method, and what all requests have in common; ``R`` is what a request gives."""
+
+    _core: ClientCore
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """Fields that every request has, unless it has others of the same names."""
+        return self._core.maker.headers
+
+    @property
+    def params(self) -> Params:
+        """Parameters that every query has, unless it has others of the same names; can be set."""
+        return self._core.maker.params
+
+    @params.setter
+    def params(self, params: Params) -> None:
+        self._core.maker.params = params
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies: those given, and those that servers have set."""
+        return self._core.maker.cookies
+
+    def build_request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Request:
+        """Return a request that is not sent yet; see :meth:`send`.
+
+        Arguments are those of :meth:`request`.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this.
+        """
+        return self._core.maker.make(method, url, **options)
+
+    def send(self, request: Request) -> R:
+        """Send a request made by :meth:`build_request`, or what a response's ``next`` says.
+
+        Raises:
+            PlaitError: As with :meth:`request`.
+        """
+        raise NotImplementedError
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
         """Send a request and wait for its response.
@@ -49,7 +90,7 @@ class Methods(Generic[R]):
         Args:
             method: The method.
             url: An absolute URL, or one that continues the base URL.
-            options: See :class:`~plait.client.messages.RequestOptions`.
+            options: See :class:`~plait.client.making.RequestOptions`.
 
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
@@ -98,6 +139,8 @@ class ClientCore:
         options: Fields of :class:`~plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
             ``"2"``.
         clock: Tells the time, in seconds.
+        session: What all requests have in common, see
+            :class:`~plait.client.making.SessionOptions`.
 
     Attributes:
         config: The options.
@@ -108,6 +151,7 @@ class ClientCore:
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
+        needs_owner: Called with a call that has a chore.
         closed: Whether the client was closed.
 
     Raises:
@@ -122,6 +166,7 @@ class ClientCore:
         config: ClientConfig | None,
         options: dict[str, Any],
         clock: Callable[[], float],
+        **session: Unpack[SessionOptions],
     ) -> None:
         if isinstance(http := options.get("http"), str):
             try:
@@ -133,7 +178,7 @@ class ClientCore:
         elif options:
             config = dataclasses.replace(config, **options)
         self.config = config
-        self.maker = RequestMaker(base_url)
+        self.maker = RequestMaker(base_url, config, **session)
         self.pool = Pool(
             max_connections=config.max_connections,
             h2_connections=config.h2_connections,
@@ -146,6 +191,7 @@ class ClientCore:
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
         self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
+        self.needs_owner: Callable[[Call], None] = lambda call: None
         self._count_fields: Callable[[], FieldCount] | None = None
         # Imports take milliseconds: before there is a connection, so that no exchange waits for them.
         if config.count_fields:

@@ -1,15 +1,17 @@
 """Flows: which requests are sent for one call, and what is made of how they ended.
 
-A flow is a generator, run by :class:`plait.client.calls.Call` for both clients alike. It yields the
-request to send next; it is sent what came of it, or has the error thrown into it; what it returns, or
-raises, is what the call comes to. It never waits and touches no connection.
+A flow is a generator, run by :class:`plait.client.calls.Call` for both clients alike. It yields what to
+do next: a request to send; a goal to go on to with the exchange at hand; or something to be called by
+whoever waits for the call, which may take its time. It is sent what came of it, or has the error thrown
+into it; what it returns, or raises, is what the call comes to. It never waits and touches no connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.errors import ConnectionLost, ExchangeError
 from plait.protocol.exchange import Half
@@ -17,9 +19,10 @@ from plait.protocol.exchange import Half
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["Flow", "fetch"]
+__all__ = ["Flow", "Step", "fetch"]
 
-Flow = Generator[Request, Any, Any]
+Step = Request | Goal | Callable[[], Any]
+Flow = Generator[Any, Any, Any]
 
 
 def fetch(request: Request, call: Call) -> Flow:

@@ -6,16 +6,17 @@ one, and the next piece of its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plait.client.messages import Response
+from plait.fields import Field
 from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal"]
+__all__ = ["HEAD", "PIECE", "VERSIONS", "WHOLE", "Goal", "head_of"]
 
 #: What a response calls the version of HTTP.
 VERSIONS = {"2": "HTTP/2", "1.1": "HTTP/1.1"}
@@ -63,13 +64,29 @@ def _response(exchange: Exchange, call: Call) -> Response:
     # A response may be complete before its request is (RFC 9113 §8.1).
     if not exchange.closed and (exchange.sent is not _ENDED or exchange.queued):
         exchange.abandon()
-    return Response(
-        exchange.status,
-        exchange.fields,
-        content,
-        VERSIONS[exchange.endpoint.connection.http_version],
-        call.times,
-    )
+    fields, request = exchange.fields, call.request
+    version = VERSIONS[exchange.endpoint.connection.http_version]
+    response = Response(exchange.status, fields, content, version, call.times, request)
+    if request.plan is not None:
+        _note(response, fields, call, request.plan.noted)
+    return response
+
+
+def head_of(exchange: Exchange, call: Call) -> Response:
+    """Return a response whose content is still to be read, by who reads it and not from here."""
+    fields, request = exchange.fields, call.request
+    version = VERSIONS[exchange.endpoint.connection.http_version]
+    response = Response(exchange.status, fields, None, version, call.times, request)
+    if request.plan is not None:
+        _note(response, fields, call, request.plan.noted)
+    return response
+
+
+def _note(response: Response, fields: Sequence[Field], call: Call, noted: frozenset[bytes]) -> None:
+    for name, _ in fields:
+        if name in noted:
+            call.note(response)
+            break
 
 
 def _has_head(exchange: Exchange) -> bool:

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from plait import urls
-from plait._version import __version__
-from plait.errors import LocalProtocolError
+from plait.errors import LocalProtocolError, StatusError
 from plait.fields import Field, FieldSection, outbound_fields
-from plait.urls import Origin, Params
+from plait.urls import Origin
 
 if TYPE_CHECKING:
+    from plait.client.cookies import Cookies
+    from plait.client.making import Plan
     from plait.client.statistics import Timing
 
-__all__ = ["Content", "Headers", "HeaderInput", "Request", "RequestMaker", "RequestOptions", "Response"]
+__all__ = ["Headers", "MutableHeaders", "Request", "Response", "ResponseHead", "encode_field"]
 
-Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
-HeaderInput = Mapping[str, str] | Iterable[tuple[str, str]]
-
-#: Methods whose effect is the same however often they arrive (RFC 9110 §9.2.2).
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_STANDARD_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _CHARSET = r";\s*charset\s*=\s*\"?([^\s\";]+)"
-_DEFAULT_FIELDS: FieldSection = [(b"accept", b"*/*"), (b"user-agent", b"plait/" + __version__.encode())]
-_STARTS_MAX = 1024
-#: Bytes read at once from a file that is sent.
-_PIECE = 65_536
 
 
 class Headers(Mapping[str, str]):
@@ -72,23 +61,97 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._fields!r})"
 
 
-class RequestOptions(TypedDict, total=False):
-    """What a request can be told, beside its method and URL.
+def encode_field(name: str, value: str) -> Field | None:
+    """Return a field as it is sent; None for one about the connection, which is not.
 
-    Attributes:
-        params: Parameters, added to the URL's query.
-        headers: Fields, names and values as str; a tuple of tuples is read once for all requests with it.
-        content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
-            asynchronous client an asynchronous iterable, too.
-        json: Content, sent as JSON.
-        timeout: Seconds in all, after which the request is given up.
+    Raises:
+        LocalProtocolError: HTTP cannot carry it.
+    """
+    try:
+        fields = outbound_fields([(name.encode("ascii"), value.encode("latin-1"))])
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"{error.object!r} is not text that a field can carry") from None
+    except AttributeError:
+        raise LocalProtocolError("headers must be pairs of name and value, both str") from None
+    return fields[0] if fields else None
+
+
+class MutableHeaders(MutableMapping[str, str]):
+    """A field section that can be changed: of a request, or of all requests of a client.
+
+    Args:
+        fields: The section; it is changed in place. Pseudo-fields at its beginning are left alone, and
+            ``host`` stands for ``:authority`` among them.
+        changed: Called after a change.
     """
 
-    params: Params | None
-    headers: HeaderInput | None
-    content: Content | None
-    json: Any
-    timeout: float | None
+    __slots__ = ("_changed", "_fields")
+
+    def __init__(self, fields: FieldSection, changed: Callable[[], None] = lambda: None) -> None:
+        self._fields = fields
+        self._changed = changed
+
+    def _where(self, name: str) -> list[int]:
+        lower = name.lower().encode("latin-1", "replace")
+        if lower == b"host" and self._fields and self._fields[0][0] == b":method":
+            lower = b":authority"
+        return [at for at, field in enumerate(self._fields) if field[0] == lower]
+
+    def __getitem__(self, name: str) -> str:
+        """Return a field's value, joined with commas when it is there more than once."""
+        found = self._where(name)
+        if not found:
+            raise KeyError(name)
+        return ", ".join(self._fields[at][1].decode("latin-1") for at in found)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        """Set a field's only value.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry it.
+        """
+        field = encode_field(name, value)
+        if field is None:
+            return
+        found = self._where(name)
+        for at in reversed(found[1:]):
+            del self._fields[at]
+        if found:
+            self._fields[found[0]] = (self._fields[found[0]][0], field[1])
+        else:
+            self._fields.append(field)
+        self._changed()
+
+    def add(self, name: str, value: str) -> None:
+        """Add a field, beside others of this name.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry it.
+        """
+        field = encode_field(name, value)
+        if field is not None:
+            self._fields.append(field)
+            self._changed()
+
+    def __delitem__(self, name: str) -> None:
+        found = self._where(name)
+        if not found or self._fields[found[0]][0] == b":authority":
+            raise KeyError(name)
+        for at in reversed(found):
+            del self._fields[at]
+        self._changed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({name.decode(): None for name, _ in self._fields if name[:1] != b":"})
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._fields if name[:1] != b":"})
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._where(name))
+
+    def __repr__(self) -> str:
+        return f"MutableHeaders({[field for field in self._fields if field[0][:1] != b':']!r})"
 
 
 class Request:
@@ -96,14 +159,17 @@ class Request:
 
     Attributes:
         origin: Where it goes.
-        fields: Its field section, pseudo-fields first.
-        content: ``b""``, bytes, or an iterable that yields them once.
+        fields: Its field section, pseudo-fields first: ``:method``, ``:scheme``, ``:authority``,
+            ``:path``.
+        content: ``b""``, bytes, or an iterable of bytes.
         length: Bytes of content its field section announces, or None.
         idempotent: Whether sending it twice does what sending it once does.
         timeout: Seconds it may take in all, or None.
+        plan: What is done for it beside sending it; None for nothing, by which its response's content is
+            left as it comes, too.
     """
 
-    __slots__ = ("content", "fields", "idempotent", "length", "origin", "timeout")
+    __slots__ = ("content", "fields", "idempotent", "length", "origin", "plan", "timeout")
 
     def __init__(
         self,
@@ -113,6 +179,7 @@ class Request:
         length: int | None,
         idempotent: bool,
         timeout: float | None,
+        plan: Plan | None = None,
     ) -> None:
         self.origin = origin
         self.fields = fields
@@ -120,191 +187,166 @@ class Request:
         self.length = length
         self.idempotent = idempotent
         self.timeout = timeout
+        self.plan = plan
 
     @property
     def replayable(self) -> bool:
         """Whether its content can be sent again."""
-        return type(self.content) is bytes
+        return type(self.content) is bytes or getattr(self.content, "replayable", False)
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self.fields[0][1].decode()
+
+    @property
+    def url(self) -> str:
+        """Where it goes, without a fragment."""
+        _, (_, scheme), (_, authority), (_, target) = self.fields[:4]
+        return f"{scheme.decode()}://{authority.decode('latin-1')}{target.decode('latin-1')}"
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """Its fields, which can be changed until it is sent."""
+        return MutableHeaders(self.fields)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
 
 
-class RequestMaker:
-    """Makes requests out of what the caller of a client says; refuses what HTTP cannot carry.
+class ResponseHead:
+    """What is known of a response before its content.
 
-    Args:
-        base_url: The URL that relative ones continue, or None.
-
-    Raises:
-        LocalProtocolError: The base URL is no http or https URL.
+    Attributes:
+        status: The status code.
+        http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        history: The responses that led here by redirects, the oldest first.
     """
 
-    def __init__(self, base_url: str | None) -> None:
-        self._base: urls.Url | None = None
-        if base_url is not None:
-            base = urls.parse(base_url)
-            self._base = base._replace(target=base.target.partition("?")[0].rstrip("/"))
-        #: What requests of one method to one authority begin with.
-        self._starts: dict[tuple[str, str, bytes], tuple[FieldSection, bool]] = {}
-        #: What requests without content end with, by what their callers gave as headers.
-        self._ends: dict[tuple[tuple[str, str], ...], FieldSection] = {}
+    __slots__ = ()
 
-    def make(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Params | None = None,
-        headers: HeaderInput | None = None,
-        content: Content | None = None,
-        json: Any = None,
-        timeout: float | None = None,
-    ) -> Request:
-        """Make a request; see :class:`RequestOptions`.
+    status: int
+    http_version: str
+    history: tuple[Response, ...]
+
+    @property
+    def headers(self) -> Headers:
+        """The field section."""
+        raise NotImplementedError
+
+    @property
+    def request(self) -> Request:
+        """The request that this answers: after redirects, the last."""
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        """The URL of the request that this answers."""
+        return self.request.url
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status < 400
+
+    @property
+    def reason(self) -> str:
+        """What the status means, in HTTP's own words: HTTP/2 carries no others."""
+        from http import HTTPStatus
+
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+    def raise_for_status(self) -> Self:
+        """Return this response, unless its status says that something is wrong.
 
         Raises:
-            LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
+            StatusError: The status is 400 or above; its ``response`` is this one.
         """
-        where = urls.parse(url) if self._base is None else urls.join(self._base, url)
-        target = where.target
-        if params is not None and (added := urls.query(params)):
-            target = f"{target}{'&' if '?' in target else '?'}{added}"
-        key = (method, where.origin.scheme, where.authority)
-        start = self._starts.get(key)
-        if start is None:
-            start = _start(*key)
-            if len(self._starts) >= _STARTS_MAX:
-                self._starts.clear()
-            self._starts[key] = start
-        path = (b":path", target.encode("ascii"))
-        if content is None and json is None and (end := self._end(headers)) is not None:
-            return Request(where.origin, [*start[0], path, *end], b"", None, start[1], timeout)
-        fields = [*start[0], path]
-        given = [] if headers is None else _encode(headers)
-        body, length = _add_fields(fields, given, content, json)
-        return Request(where.origin, fields, body, length, start[1], timeout)
+        if self.status >= 400:
+            whose = "the client" if self.status < 500 else "the server"
+            words = f"{self.status} {self.reason}".rstrip()
+            raise StatusError(f"{self.url} answered {words}, an error of {whose}", response=self)
+        return self
 
-    def _end(self, headers: HeaderInput | None) -> FieldSection | None:
-        """Return the fields behind the pseudo-fields, where they depend on the headers alone.
+    @property
+    def links(self) -> dict[str, dict[str, str]]:
+        """What the ``link`` fields say (RFC 8288), by relation, or by URL where there is none."""
+        from plait.client.links import parse_links
 
-        Many requests have the same ones: given as a tuple, which cannot change, they are read once.
+        return parse_links(", ".join(self.headers.get_all("link")))
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies that this response sets."""
+        from plait.client.cookies import Cookies
+
+        cookies = Cookies()
+        cookies.take(self.request, self.headers.get_all("set-cookie"))
+        return cookies
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it says that the request should go somewhere else."""
+        return self.status in (301, 302, 303, 307, 308) and "location" in self.headers
+
+    @property
+    def next(self) -> Request | None:
+        """The request that a redirect asks for, as ``follow_redirects`` would send it; None without one.
+
+        Raises:
+            RemoteProtocolError: It leads nowhere that a request can go.
+            LocalProtocolError: The content would have to be sent again, and is gone.
         """
-        if headers is None:
-            return _DEFAULT_FIELDS
-        if type(headers) is not tuple:
-            return None
-        try:
-            end = self._ends.get(headers)
-        except TypeError:  # a list is in it, which can change
-            return None
-        if end is None:
-            given = _encode(headers)
-            if any(name in (b"host", b"content-length") for name, _ in given):
-                return None
-            end = []
-            _add_fields(end, given, None, None)
-            if len(self._ends) >= _STARTS_MAX:
-                self._ends.clear()
-            self._ends[headers] = end
-        return end
+        from plait.client.redirects import next_request
+
+        return next_request(self)
 
 
-def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
-    if not isinstance(method, str) or not _METHOD(method):
-        raise LocalProtocolError(f"{method!r} is not a method")
-    name = (method.upper() if method.upper() in _STANDARD_METHODS else method).encode()
-    if name == b"CONNECT":
-        raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
-    fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
-    return fields, name in _IDEMPOTENT
-
-
-def _add_fields(
-    fields: FieldSection, given: FieldSection, content: Content | None, json: Any
-) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
-    """Add a request's fields to its pseudo-fields; return its content and the length of it."""
-    names = {name for name, _ in given}
-    for name, value in given:
-        if name == b"host":
-            # RFC 9113 §8.3.1: one name for the server, in :authority.
-            fields[2] = (b":authority", value)
-            given = [field for field in given if field[0] != b"host"]
-            break
-    if json is not None:
-        if content is not None:
-            raise LocalProtocolError("a request has content or json, not both")
-        from json import dumps
-
-        content = dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        if b"content-type" not in names:
-            given.append((b"content-type", b"application/json"))
-    body, length = _body(content)
-    if b"content-length" in names:
-        announced = [value for name, value in given if name == b"content-length"]
-        if len(announced) > 1 or not announced[0].isdigit():
-            raise LocalProtocolError(f"content-length {b', '.join(announced).decode()!r} is not a number")
-        if length is not None and length != int(announced[0]):
-            raise LocalProtocolError(f"the content has {length} bytes, not {announced[0].decode()}")
-        length = int(announced[0])
-    elif length is not None:
-        given.append((b"content-length", b"%d" % length))
-    fields += [field for field in _DEFAULT_FIELDS if field[0] not in names]
-    fields += given
-    return body, length
-
-
-def _encode(headers: HeaderInput) -> FieldSection:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    try:
-        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
-    except UnicodeEncodeError as error:
-        raise LocalProtocolError(f"{error.object!r} is not text that a field can carry") from None
-    except (AttributeError, TypeError, ValueError):
-        raise LocalProtocolError("headers must be pairs of name and value, both str") from None
-    return outbound_fields(encoded)
-
-
-def _body(content: Content | None) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
-    """Return content in one of the forms a request holds, and its length where that is known."""
-    if content is None:
-        return b"", None
-    if isinstance(content, str):
-        content = content.encode()
-    if isinstance(content, bytes | bytearray | memoryview):
-        content = bytes(content)
-        return content, len(content)
-    read: Callable[[int], bytes] | None = getattr(content, "read", None)
-    if read is not None:
-        # Iterating over a file would yield its lines.
-        return iter(lambda: read(_PIECE), b""), None
-    if isinstance(content, Iterable | AsyncIterable):
-        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), None
-    raise LocalProtocolError(f"content must be bytes, str or an iterable, not {type(content).__name__}")
-
-
-class Response:
+class Response(ResponseHead):
     """A response, complete.
 
     Attributes:
         status: The status code.
-        content: The content, as it came.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        history: The responses that led here by redirects, the oldest first.
     """
 
-    __slots__ = ("_fields", "_headers", "_times", "content", "http_version", "status")
+    __slots__ = (
+        "_content",
+        "_encoding",
+        "_fields",
+        "_headers",
+        "_request",
+        "_times",
+        "codings",
+        "history",
+        "http_version",
+        "status",
+    )
 
     def __init__(
         self,
         status: int,
         fields: Sequence[Field],
-        content: bytes,
+        content: bytes | None,
         http_version: str,
         times: tuple[float, float, float, float, int],
+        request: Request | None = None,
     ) -> None:
         self.status = status
-        self.content = content
         self.http_version = http_version
+        self.history = ()
+        #: The content codings that are still to be undone, in the order in which they were applied.
+        self.codings: Sequence[str] = ()
+        self._content = content
         self._times = times
         self._fields = fields
+        self._request = request
         self._headers: Headers | None = None
+        self._encoding: str | None = None
 
     @property
     def headers(self) -> Headers:
@@ -312,6 +354,47 @@ class Response:
         if self._headers is None:
             self._headers = Headers(self._fields)
         return self._headers
+
+    @property
+    def request(self) -> Request:
+        """The request that this answers: after redirects, the last."""
+        if self._request is None:
+            raise LocalProtocolError("this response was made without a request")
+        return self._request
+
+    @property
+    def content(self) -> bytes:
+        """The content.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says.
+            LocalProtocolError: It is streamed, and this is only its head.
+        """
+        if self.codings:
+            self.decode()
+        if self._content is None:
+            raise LocalProtocolError("the content of this response is streamed, and not kept here")
+        return self._content
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the content is here; the head of a streamed response is without."""
+        return self._content is not None
+
+    def decode(self) -> None:
+        """Undo the content codings, if that is still to be done.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says.
+        """
+        codings, content = self.codings, self._content
+        if codings and content:
+            from plait.client.decoding import decode
+
+            plan = self.request.plan
+            assert plan is not None
+            self._content = decode(content, codings, plan.max_decoded_size)
+        self.codings = ()
 
     @property
     def elapsed(self) -> float:
@@ -326,9 +409,18 @@ class Response:
         return Timing(*self._times)
 
     @property
+    def encoding(self) -> str:
+        """The charset of the text: what content-type names, or else UTF-8; it can be set."""
+        return self._encoding or charset_of(self.headers)
+
+    @encoding.setter
+    def encoding(self, charset: str) -> None:
+        self._encoding = known_charset(charset)
+
+    @property
     def text(self) -> str:
-        """The content as text, in the charset that content-type names, or else UTF-8."""
-        return decode_text(self.content, self.headers)
+        """The content as text, in the charset that ``encoding`` says."""
+        return self.content.decode(self.encoding, "replace")
 
     def json(self) -> Any:
         """Return the content, parsed as JSON.
@@ -341,13 +433,29 @@ class Response:
         return loads(self.content)
 
     def __repr__(self) -> str:
-        return f"<Response {self.status}, {len(self.content)} bytes, {self.http_version}>"
+        size = "" if self._content is None else f", {len(self._content)} bytes"
+        return f"<Response {self.status}{size}, {self.http_version}>"
 
 
-def decode_text(content: bytes, headers: Headers) -> str:
-    """Decode content in the charset that its field section names, or else as UTF-8."""
+def charset_of(headers: Headers) -> str:
+    """Return the charset that a field section names, or UTF-8 where there is none of that name."""
     match = re.search(_CHARSET, headers.get("content-type", ""), re.IGNORECASE)
+    if match is not None:
+        try:
+            return known_charset(match[1])
+        except LocalProtocolError:
+            pass
+    return "utf-8"
+
+
+def known_charset(name: str) -> str:
+    """Return the name of a charset.
+
+    Raises:
+        LocalProtocolError: There is none of that name.
+    """
     try:
-        return content.decode(match[1] if match else "utf-8", "replace")
-    except LookupError:
-        return content.decode("utf-8", "replace")
+        b" ".decode(name, "replace")
+    except (LookupError, ValueError, TypeError):
+        raise LocalProtocolError(f"{name!r} is not the name of a charset") from None
+    return name

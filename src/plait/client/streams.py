@@ -5,40 +5,76 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 
-from plait.client.goals import VERSIONS
-from plait.client.messages import Headers, RequestOptions
-from plait.errors import LocalProtocolError
+from plait.client.goals import head_of
+from plait.client.making import RequestOptions
+from plait.client.messages import Headers, Request, Response, ResponseHead
+from plait.errors import ContentDecodingError, LocalProtocolError
 from plait.protocol.exchange import Exchange
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
+    from plait.client.decoding import Decoder
     from plait.client.statistics import Timing
 
 __all__ = ["Numbered", "StreamedResponse"]
 
 
-class StreamedResponse:
+class StreamedResponse(ResponseHead):
     """A response whose content is read while it arrives.
 
     Attributes:
         status: The status code.
-        headers: The field section.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        history: The responses that led here by redirects, the oldest first.
         timing: When everything happened; None until the content was read to its end.
     """
 
     def __init__(self) -> None:
         self._is_open = False
+        self._head: Response | None = None
         self.status = 0
-        self.headers = Headers(())
         self.http_version = ""
+        self.history = ()
         self.timing: Timing | None = None
+        self._decoder: Decoder | None = None
 
-    def _begin(self, exchange: Exchange) -> None:
+    @property
+    def headers(self) -> Headers:
+        """The field section."""
+        return Headers(()) if self._head is None else self._head.headers
+
+    @property
+    def request(self) -> Request:
+        """The request that this answers: after redirects, the last."""
+        if self._head is None:
+            raise LocalProtocolError("there is no response outside its with block")
+        return self._head.request
+
+    @property
+    def encoding(self) -> str:
+        """The charset of the text: what content-type names, or else UTF-8; it can be set."""
+        return "utf-8" if self._head is None else self._head.encoding
+
+    @encoding.setter
+    def encoding(self, charset: str) -> None:
+        if self._head is not None:
+            self._head.encoding = charset
+
+    def _begin(self, exchange: Exchange, call: Call) -> None:
         self._is_open = True
-        self.status = exchange.status
-        self.headers = Headers(exchange.fields)
-        self.http_version = VERSIONS[exchange.endpoint.connection.http_version]
+        head = self._head = head_of(exchange, call)
+        self.status = head.status
+        self.http_version = head.http_version
+        self.history = call.history
+        if head.codings:
+            from plait.client.decoding import Decoder
+
+            self._decoder = Decoder(head.codings)
+
+    def _gather(self) -> Gathered:
+        """Return what gathers the content, or what is left of it."""
+        plan = self.request.plan
+        return Gathered(None if plan is None or self._decoder is None else plan.max_decoded_size)
 
     def _end(self, call: Call) -> None:
         """Take note that the content was read to its end."""
@@ -50,6 +86,35 @@ class StreamedResponse:
     def _check_open(self) -> None:
         if not self._is_open:
             raise LocalProtocolError("a response is read inside its with block")
+
+
+class Gathered:
+    """Content in one piece, made of many.
+
+    Args:
+        limit: Bytes that it may have, None for any number.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            ContentDecodingError: It is one too many.
+        """
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._limit is not None and self._size > self._limit:
+            raise ContentDecodingError(f"the content is more than {self._limit} bytes once decoded")
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return b"".join(self._pieces)
 
 
 class _Cancellable(Protocol):

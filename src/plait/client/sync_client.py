@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
-from plait.client.messages import Request, RequestOptions, Response
+from plait.client.making import HeaderInput, Hooks, RequestOptions
+from plait.client.messages import Request, Response
 from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
@@ -19,14 +20,17 @@ from plait.drivers.blocking import BlockingDriver
 from plait.drivers.transport import Transport
 from plait.errors import (
     ClientClosed,
+    ConfigError,
     LocalProtocolError,
     PlaitError,
     Timeout,
 )
-from plait.urls import Origin
+from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.auth import AuthInput
     from plait.client.completions import Completions
+    from plait.client.cookies import CookieInput
     from plait.client.statistics import Statistics
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
@@ -63,6 +67,8 @@ class Pending(Call):
         if self.error is not None:
             raise self.error
         response: Response = self.value
+        if response.codings:
+            response.decode()
         return response
 
     def cancel(self) -> None:
@@ -88,7 +94,7 @@ class ResponseStream(StreamedResponse):
     def __enter__(self) -> Self:
         self._client._start(self._call)
         try:
-            self._begin(self._client._finish(self._call))
+            self._begin(self._client._finish(self._call), self._call)
         except BaseException:
             self.close()
             raise
@@ -99,8 +105,8 @@ class ResponseStream(StreamedResponse):
     ) -> None:
         self.close()
 
-    def iter_bytes(self) -> Iterator[bytes]:
-        """Yield the content in pieces, as it arrives.
+    def iter_raw(self) -> Iterator[bytes]:
+        """Yield the content in pieces, as it arrives, no content coding undone.
 
         Raises:
             PlaitError: The exchange ended before its content.
@@ -108,13 +114,38 @@ class ResponseStream(StreamedResponse):
         while piece := self._read():
             yield piece
 
-    def read(self) -> bytes:
-        """Return the content, or what is left of it.
+    def iter_bytes(self) -> Iterator[bytes]:
+        """Yield the content in pieces, as it arrives, its content codings undone.
 
         Raises:
+            ContentDecodingError: It is not in the coding that it says.
             PlaitError: The exchange ended before its content.
         """
-        return b"".join(self.iter_bytes())
+        while piece := self._read_decoded():
+            yield piece
+
+    def read(self) -> bytes:
+        """Return the content, or what is left of it, its content codings undone.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says, or is larger than it may be.
+            PlaitError: The exchange ended before its content.
+        """
+        whole = self._gather()
+        for piece in self.iter_bytes():
+            whole.add(piece)
+        return whole.content
+
+    def _read_decoded(self) -> bytes:
+        decoder = self._decoder
+        if decoder is None:
+            return self._read()
+        while not (piece := decoder.take()):
+            if not (raw := self._read()):
+                decoder.finish()
+                break
+            decoder.feed(raw)
+        return piece
 
     def _read(self) -> bytes:
         self._check_open()
@@ -162,6 +193,12 @@ class Client(Methods[Response]):
 
     Args:
         base_url: The URL that relative ones continue.
+        headers: Fields that every request has, unless it has others of the same names.
+        params: Parameters that every query has, unless it has others of the same names.
+        cookies: Cookies to begin with; names and values go to the host of the base URL.
+        auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
+            each request, and may change it.
+        event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
         verify: True checks certificates against the system's authorities, a path against those in
             that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
         config: Options; ``options`` override them.
@@ -170,18 +207,35 @@ class Client(Methods[Response]):
 
     Raises:
         ConfigError: An option is wrong.
-        LocalProtocolError: The base URL is no http or https URL.
+        LocalProtocolError: The base URL is no http or https URL, or a field, parameter or cookie is not
+            one HTTP can carry.
     """
 
     def __init__(
         self,
         base_url: str | None = None,
         *,
+        headers: HeaderInput | None = None,
+        params: Params | None = None,
+        cookies: CookieInput | None = None,
+        auth: AuthInput = None,
+        event_hooks: Hooks | None = None,
         verify: Verify = True,
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
-        self._core = ClientCore(base_url, verify, config, options, monotonic)
+        self._core = ClientCore(
+            base_url,
+            verify,
+            config,
+            options,
+            monotonic,
+            headers=headers,
+            params=params,
+            cookies=cookies,
+            auth=auth,
+            event_hooks=event_hooks,
+        )
         self._core.needs_connection = self._needs_connection
         self._driver = BlockingDriver(self._on_change, self._on_closed)
         #: Origins to look up and connect to, by the next thread that waits for one of them.
@@ -192,6 +246,9 @@ class Client(Methods[Response]):
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
         return self._submit(self._make(method, url, options)).result()
+
+    def send(self, request: Request) -> Response:
+        return self._submit(self._checked(request)).result()
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
         """Send a request without waiting; as many as you like, they share the connection.
@@ -274,7 +331,9 @@ class Client(Methods[Response]):
     # -- running calls ---------------------------------------------------------------------------
 
     def _make(self, method: str, url: str, options: RequestOptions) -> Request:
-        request = self._core.maker.make(method, url, **options)
+        return self._checked(self._core.maker.make(method, url, **options))
+
+    def _checked(self, request: Request) -> Request:
         if not request.replayable and not isinstance(request.content, Iterable):
             raise LocalProtocolError("content from an asynchronous iterable needs an AsyncClient")
         return request
@@ -311,13 +370,13 @@ class Client(Methods[Response]):
         patience = None if seconds is None else began + seconds
 
         def arrived() -> bool:
-            return call.done or (call.upload is not None and call.upload.wants_piece)
+            return call.done or call.wants_owner
 
         with driver.lock:
             try:
                 while not call.done:
-                    if call.upload is not None and call.upload.wants_piece:
-                        self._pull(call)
+                    if call.wants_owner:
+                        self._work(call)
                         continue
                     if call.request.origin in self._to_connect:
                         self._connect(call.request.origin)
@@ -333,8 +392,32 @@ class Client(Methods[Response]):
             finally:
                 driver.hand_over()
 
+    def _work(self, call: Pending) -> None:
+        """Do what a call wants of its owner, which may take its time."""
+        chore = call.take_chore()
+        if chore is None:
+            self._pull(call)
+            return
+        driver = self._driver
+        value: Any = None
+        failure: Exception | None = None
+        driver.lock.release()
+        try:
+            value = chore()
+            if hasattr(value, "__await__"):
+                if hasattr(value, "close"):
+                    value.close()
+                raise ConfigError("a coroutine function needs an AsyncClient")
+        except Exception as error:
+            failure = error
+        finally:
+            driver.lock.acquire()
+        call.carry_on(value, failure)
+        driver.flush()
+        driver.rouse()  # another thread may wait for the same call
+
     def _pull(self, call: Pending) -> None:
-        """Take the next piece of a request's content, which may take its time."""
+        """Take the next piece of a request's content."""
         upload = call.upload
         assert upload is not None
         upload.wants_piece = False

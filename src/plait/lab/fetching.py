@@ -214,7 +214,7 @@ class _Http2:
         self._target = target
         self._headers = headers
         verify = not target.insecure and (target.cafile or True)
-        self._client = Client(target.base_url, verify=verify, http="2")
+        self._client = Client(target.base_url, verify=verify, http="2", decode=False, keep_cookies=False)
 
     def ask(self, path: str, take: Callable[[bytes], None]) -> Answer:
         try:

@@ -51,6 +51,8 @@ class PlaitContender(Contender):
             # Shared out where there are several connections.
             max_in_flight=-(-load.in_flight // self.connections),
             count_fields=True,
+            decode=False,  # what is measured is what was transferred
+            keep_cookies=False,
             **self.options,
         ) as client:
             paths = load.paths

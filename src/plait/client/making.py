@@ -1,0 +1,477 @@
+"""Makes requests out of what the caller of a client says; refuses what HTTP cannot carry."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from plait import urls
+from plait._version import __version__
+from plait.client.messages import MutableHeaders, Request
+from plait.errors import ConfigError, LocalProtocolError
+from plait.fields import Field, FieldSection, outbound_fields
+from plait.urls import Params
+
+if TYPE_CHECKING:
+    from plait.client.auth import AuthInput
+    from plait.client.calls import Call
+    from plait.client.cookies import CookieInput, Cookies
+    from plait.client.flow import Flow
+    from plait.client.messages import Response
+    from plait.config import ClientConfig
+
+__all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions", "SessionOptions"]
+
+Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
+HeaderInput = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
+Hooks = Mapping[str, Iterable[Callable[..., Any]]]
+
+#: Methods whose effect is the same however often they arrive (RFC 9110 §9.2.2).
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_STANDARD_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_STARTS_MAX = 1024
+_UNSAID: Any = object()
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request can be told, beside its method and URL.
+
+    Attributes:
+        params: Parameters, added to the URL's query.
+        headers: Fields, names and values as str, None to leave out one that the client would add; a
+            tuple of tuples is read once for all requests with it.
+        content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
+            asynchronous client an asynchronous iterable, too.
+        json: Content, sent as JSON.
+        timeout: Seconds in all, after which the request is given up.
+        cookies: Cookies for this request alone, beside those of the client.
+        auth: Who asks, for this request instead of the client's; None for nobody.
+        follow_redirects: Whether to go where redirects lead, instead of what the client was told.
+    """
+
+    params: Params | None
+    headers: HeaderInput | None
+    content: Content | None
+    json: Any
+    timeout: float | None
+    cookies: Mapping[str, str] | None
+    auth: AuthInput
+    follow_redirects: bool
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a client can be told for all of its requests, beside :class:`~plait.config.ClientConfig`.
+
+    Attributes:
+        headers: Fields that every request has unless it has others of the same names.
+        params: Parameters that every query has unless it has others of the same names.
+        cookies: Cookies to begin with: names and values, sent to the base URL's host, or everywhere
+            without one.
+        auth: Who asks: name and password for Basic, an :class:`~plait.client.auth.Auth`, or a callable
+            that is given each request.
+        event_hooks: Functions called with each request before it is sent (``"request"``), and with each
+            response when it is there (``"response"``).
+    """
+
+    headers: HeaderInput | None
+    params: Params | None
+    cookies: CookieInput | None
+    auth: AuthInput
+    event_hooks: Hooks | None
+
+
+class Plan:
+    """What is done for a request beside sending it.
+
+    Attributes:
+        run: The flow; None to send the request and do no more.
+        auth: Who asks, where that takes more than a field, or None.
+        follow: How many redirects to follow.
+        request_hooks: Called with every request.
+        response_hooks: Called with every response.
+        cookies: Cookies of the request's caller, for its own origin.
+        has_cookie_field: Whether the caller wrote the ``cookie`` field.
+        noted: Names of fields in a response that something follows from.
+        max_decoded_size: Bytes that content may have once decoded.
+    """
+
+    __slots__ = (
+        "auth", "cookies", "follow", "has_cookie_field", "max_decoded_size", "noted", "request_hooks",
+        "response_hooks", "run",
+    )  # fmt: skip
+
+    def __init__(self, max_decoded_size: int, noted: frozenset[bytes]) -> None:
+        self.run: Callable[[Request, Call], Flow] | None = None
+        self.auth: Any = None
+        self.follow = 0
+        self.request_hooks: tuple[Callable[..., Any], ...] = ()
+        self.response_hooks: tuple[Callable[..., Any], ...] = ()
+        self.cookies: Mapping[str, str] | None = None
+        self.has_cookie_field = False
+        self.noted = noted
+        self.max_decoded_size = max_decoded_size
+
+    def but(self, **changes: Any) -> Plan:
+        """Return another that differs in this."""
+        other = Plan.__new__(Plan)
+        for name in Plan.__slots__:
+            setattr(other, name, changes.get(name, getattr(self, name)))
+        return other.settled()
+
+    def settled(self) -> Plan:
+        """Choose the flow that does what is asked for; return this plan."""
+        self.run = None
+        if self.auth is not None or self.follow or self.request_hooks or self.response_hooks:
+            from plait.client.session_flow import converse
+
+            self.run = converse
+        return self
+
+
+class RequestMaker:
+    """Makes requests out of what the caller of a client says; knows what all of them have in common.
+
+    Args:
+        base_url: The URL that relative ones continue, or None.
+        config: The client's options; by default the usual ones.
+        session: What all requests have in common, see :class:`SessionOptions`.
+
+    Attributes:
+        headers: Fields that every request has.
+
+    Raises:
+        LocalProtocolError: The base URL is no http or https URL, or a field, parameter or cookie is not
+            one HTTP can carry.
+        ConfigError: What is given as ``auth`` or ``event_hooks`` is no such thing.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        config: ClientConfig | None = None,
+        **session: Unpack[SessionOptions],
+    ) -> None:
+        if config is None:
+            from plait.config import ClientConfig
+
+            config = ClientConfig()
+        self._config = config
+        self._base: urls.Url | None = None
+        if base_url is not None:
+            base = urls.parse(base_url)
+            self._base = base._replace(target=base.target.partition("?")[0].rstrip("/"))
+        #: What requests of one method to one authority begin with.
+        self._starts: dict[tuple[str, str, bytes], tuple[FieldSection, bool]] = {}
+        #: What requests without content end with, by what their callers gave as headers.
+        self._ends: dict[tuple[tuple[str, str], ...], FieldSection] = {}
+        self._fields: FieldSection = [
+            (b"accept", b"*/*"),
+            (b"user-agent", b"plait/" + __version__.encode()),
+        ]
+        self.headers = MutableHeaders(self._fields, self._ends.clear)
+        noted = {b"set-cookie"} if config.keep_cookies else set()
+        if config.decode:
+            from plait.client.accepting import accept_encoding
+
+            noted.add(b"content-encoding")
+            self._fields.append((b"accept-encoding", accept_encoding()))
+        self._plan = Plan(config.max_decoded_size, frozenset(noted))
+        self._plan.follow = config.max_redirects if config.follow_redirects else 0
+        self._params: list[tuple[str, str]] = []
+        self._cookies: Cookies | None = None
+        #: Set-Cookie fields that nobody has read yet, and the requests that they answer.
+        self._news: deque[tuple[Request, list[str]]] = deque()
+        #: Whether there is more to a request than its fields.
+        self._has_more = False
+        if any(value is not None for value in session.values()):
+            self._begin_session(**session)
+        self._plan.settled()
+
+    def _begin_session(
+        self,
+        headers: HeaderInput | None = None,
+        params: Params | None = None,
+        cookies: CookieInput | None = None,
+        auth: AuthInput = None,
+        event_hooks: Hooks | None = None,
+    ) -> None:
+        plan = self._plan
+        if headers is not None:
+            given, left_out = _encode(headers)
+            names = left_out | {name for name, _ in given}
+            self._fields[:] = [field for field in self._fields if field[0] not in names]
+            self._fields += given
+        if params is not None:
+            self.params = params
+        if cookies is not None:
+            self.cookies.update(cookies)
+        if auth is not None:
+            from plait.client.auth import as_auth
+
+            known = as_auth(auth)
+            if known.value is None:
+                plan.auth = known
+            else:
+                self.headers["authorization"] = known.value
+        for kind, hooks in (event_hooks or {}).items():
+            functions = tuple(hooks) if isinstance(hooks, Iterable) else (hooks,)
+            if kind not in ("request", "response") or not all(map(callable, functions)):
+                raise ConfigError('event_hooks are {"request": [functions], "response": [functions]}')
+            setattr(plan, f"{kind}_hooks", functions)
+
+    # -- what all requests have in common --------------------------------------------------------
+
+    @property
+    def params(self) -> Params:
+        """Parameters that every query has."""
+        return list(self._params)
+
+    @params.setter
+    def params(self, params: Params) -> None:
+        # Each name's part of the query, encoded.
+        pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
+        self._params = [(name, part) for name, value in pairs if (part := urls.query([(name, value)]))]
+        self._has_more = self._has_more or bool(self._params)
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies, those of the latest responses included."""
+        cookies = self._cookies
+        if cookies is None:
+            from plait.client.cookies import Cookies
+
+            cookies = self._cookies = Cookies(self._base)
+            self._has_more = True
+        while self._news:
+            try:
+                cookies.take(*self._news.popleft())
+            except IndexError:  # another thread has it
+                break
+        return cookies
+
+    def note(self, response: Response) -> None:
+        """Take note of what the fields of a response say about requests to come, or about its content."""
+        request = response.request
+        set_cookies = response.headers.get_all("set-cookie")
+        if set_cookies and self._config.keep_cookies:
+            # Read when there is another request, or somebody asks: a client's process starts without it.
+            self._news.append((request, set_cookies))
+            self._has_more = True
+        if self._config.decode and (values := response.headers.get_all("content-encoding")):
+            from plait.client.accepting import codings_of
+
+            response.codings = codings_of(values, request.method, response.status)
+
+    def cookie_field(self, request: Request) -> Field | None:
+        """Return the cookies for a request, or None."""
+        if self._cookies is None and not self._news and (request.plan is None or not request.plan.cookies):
+            return None
+        return self.cookies.field_for(request, (request.plan and request.plan.cookies) or {})
+
+    # -- one request -----------------------------------------------------------------------------
+
+    def make(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Params | None = None,
+        headers: HeaderInput | None = None,
+        timeout: float | None = None,
+        **more: Unpack[_MoreOptions],
+    ) -> Request:
+        """Make a request; see :class:`RequestOptions`.
+
+        Raises:
+            LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
+        """
+        where = urls.parse(url) if self._base is None else urls.join(self._base, url)
+        target = where.target
+        if self._params:
+            target = self._with_params(target, params)
+        elif params is not None and (added := urls.query(params)):
+            target = f"{target}{'&' if '?' in target else '?'}{added}"
+        key = (method, where.origin.scheme, where.authority)
+        start = self._starts.get(key)
+        if start is None:
+            start = _start(*key)
+            if len(self._starts) >= _STARTS_MAX:
+                self._starts.clear()
+            self._starts[key] = start
+        path = (b":path", target.encode("ascii"))
+        if not more and not self._has_more and (end := self._end(headers)) is not None:
+            return Request(where.origin, [*start[0], path, *end], b"", None, start[1], timeout, self._plan)
+        request = Request(where.origin, [*start[0], path], b"", None, start[1], timeout, self._plan)
+        self._finish(request, headers, **more)
+        return request
+
+    def _end(self, headers: HeaderInput | None) -> FieldSection | None:
+        """Return the fields behind the pseudo-fields, where they depend on the headers alone.
+
+        Many requests have the same ones: given as a tuple, which cannot change, they are read once.
+        """
+        if headers is None:
+            return self._fields
+        if type(headers) is not tuple:
+            return None
+        try:
+            end = self._ends.get(headers)
+        except TypeError:  # a list is in it, which can change
+            return None
+        if end is None:
+            given, left_out = _encode(headers)
+            if any(name in (b"host", b"content-length", b"cookie", b"range") for name, _ in given):
+                return None
+            end = self._defaults({*left_out, *(name for name, _ in given)}) + given
+            if len(self._ends) >= _STARTS_MAX:
+                self._ends.clear()
+            self._ends[headers] = end
+        return end
+
+    def _defaults(self, names: set[bytes]) -> FieldSection:
+        """Return the client's own fields, but not those of certain names."""
+        return [field for field in self._fields if field[0] not in names]
+
+    def _with_params(self, target: str, params: Params | None) -> str:
+        """Return a target with the client's parameters and the request's."""
+        own = urls.query(params) if params is not None else ""
+        names = set(params if isinstance(params, Mapping) else (pair[0] for pair in params or ()))
+        parts = [part for name, part in self._params if name not in names]
+        added = "&".join([*parts, own] if own else parts)
+        return f"{target}{'&' if '?' in target else '?'}{added}" if added else target
+
+    def _finish(
+        self,
+        request: Request,
+        headers: HeaderInput | None,
+        *,
+        content: Content | None = None,
+        json: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        auth: AuthInput = _UNSAID,
+        follow_redirects: bool | None = None,
+    ) -> None:
+        """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
+        given, left_out = ([], set()) if headers is None else _encode(headers)
+        _add_content(request, given, content, json)
+        names = left_out | {name for name, _ in given}
+        changes: dict[str, Any] = {}
+        if follow_redirects is not None:
+            changes["follow"] = self._config.max_redirects if follow_redirects else 0
+        if cookies:
+            changes["cookies"] = cookies
+        if b"cookie" in names:
+            changes["has_cookie_field"] = True
+        plan = self._plan
+        if auth is not _UNSAID:
+            changes["auth"] = _authorize(auth, given, names)
+        if changes:
+            plan = request.plan = plan.but(**changes)
+        host = [value for name, value in given if name == b"host"]
+        if host:
+            # RFC 9113 §8.3.1: one name for the server, in :authority.
+            request.fields[2] = (b":authority", host[0])
+            given = [field for field in given if field[0] != b"host"]
+        if b"range" in names:
+            # RFC 9110 §14.2: a part of something coded cannot be undone.
+            names.add(b"accept-encoding")
+        request.fields += self._defaults(names)
+        request.fields += given
+        if b"cookie" not in names and (field := self.cookie_field(request)) is not None:
+            request.fields.append(field)
+
+
+class _MoreOptions(TypedDict, total=False):
+    content: Content | None
+    json: Any
+    cookies: Mapping[str, str] | None
+    auth: AuthInput
+    follow_redirects: bool
+
+
+def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
+    if not isinstance(method, str) or not _METHOD(method):
+        raise LocalProtocolError(f"{method!r} is not a method")
+    name = (method.upper() if method.upper() in _STANDARD_METHODS else method).encode()
+    if name == b"CONNECT":
+        raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
+    fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
+    return fields, name in _IDEMPOTENT
+
+
+def _authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Any:
+    """Say who asks, for one request: in a field, or by what is returned."""
+    # What the client or the request's own fields say does not count.
+    given[:] = [field for field in given if field[0] != b"authorization"]
+    names.add(b"authorization")
+    if auth is None:
+        return None
+    from plait.client.auth import as_auth
+
+    known = as_auth(auth)
+    if known.value is None:
+        return known
+    given += outbound_fields([(b"authorization", known.value.encode("latin-1"))])
+    return None
+
+
+def _add_content(request: Request, given: FieldSection, content: Content | None, json: Any) -> None:
+    """Give a request its content, and the fields about that."""
+    names = {name for name, _ in given}
+    if json is not None:
+        if content is not None:
+            raise LocalProtocolError("a request has content or json, not both")
+        from json import dumps
+
+        content = dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        if b"content-type" not in names:
+            given.append((b"content-type", b"application/json"))
+    request.content, length = _body(content)
+    if b"content-length" in names:
+        announced = [value for name, value in given if name == b"content-length"]
+        if len(announced) > 1 or not announced[0].isdigit():
+            raise LocalProtocolError(f"content-length {b', '.join(announced).decode()!r} is not a number")
+        if length is not None and length != int(announced[0]):
+            raise LocalProtocolError(f"the content has {length} bytes, not {announced[0].decode()}")
+        length = int(announced[0])
+    elif length is not None:
+        given.append((b"content-length", b"%d" % length))
+    request.length = length
+
+
+def _encode(headers: HeaderInput) -> tuple[FieldSection, set[bytes]]:
+    """Return the fields that a caller gives, and the names of those to leave out."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        encoded = [
+            (name.encode("ascii"), None if value is None else value.encode("latin-1"))
+            for name, value in pairs
+        ]
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"{error.object!r} is not text that a field can carry") from None
+    except (AttributeError, TypeError, ValueError):
+        raise LocalProtocolError("headers must be pairs of name and value, both str") from None
+    left_out = {name.lower() for name, value in encoded if value is None}
+    return outbound_fields([(name, value) for name, value in encoded if value is not None]), left_out
+
+
+def _body(content: Content | None) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
+    """Return content in one of the forms a request holds, and its length where that is known."""
+    if content is None:
+        return b"", None
+    if isinstance(content, str):
+        content = content.encode()
+    if isinstance(content, bytes | bytearray | memoryview):
+        content = bytes(content)
+        return content, len(content)
+    if hasattr(content, "read"):
+        from plait.client.file_content import FileContent
+
+        file = FileContent(content)
+        return file, file.length
+    if isinstance(content, Iterable | AsyncIterable):
+        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), None
+    raise LocalProtocolError(f"content must be bytes, str or an iterable, not {type(content).__name__}")
