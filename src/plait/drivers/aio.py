@@ -84,7 +84,12 @@ class AioDriver(asyncio.Protocol):
         while self._full_since is None or endpoint.closed:
             data = endpoint.data_to_send()
             if data:
-                self._write(data)
+                try:
+                    self._write(data)
+                except RuntimeError:
+                    if not self.transport.is_closing():
+                        raise
+                    return  # what broke uvloop's transport is still to be told, by connection_lost
             if len(data) < PIECE:
                 break
         if endpoint.closed:
@@ -115,8 +120,12 @@ class AioDriver(asyncio.Protocol):
         if transport.can_write_eof():
             # Closing a socket with unread bytes in it would reset the connection and could take the
             # last response with it: close one side, and the other a moment later (RFC 9112 §9.6).
-            transport.write_eof()
-            self._loop.call_later(_LINGER, transport.close)
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()  # the peer has reset the connection, which is still to be told
+            else:
+                self._loop.call_later(_LINGER, transport.close)
         else:
             transport.close()
 

@@ -41,6 +41,7 @@ class ServerEndpoint(Endpoint):
 
     Attributes:
         accepted: Requests that arrived and were not taken yet.
+        half_closed: Whether the client has closed its side of the transport.
         draining: Whether the server stops, so that tunnels have to come to an end.
         prioritized: Whether priorities were spoken of here, by the client or by an application.
         running: Exchanges whose application has not finished, the closed ones among them.
@@ -70,6 +71,7 @@ class ServerEndpoint(Endpoint):
         "_written",
         "accepted",
         "draining",
+        "half_closed",
         "limits",
         "now",
         "on_reset",
@@ -84,6 +86,7 @@ class ServerEndpoint(Endpoint):
         self.running = 0
         self.prioritized = False
         self.served = 0
+        self.half_closed = False
         self.draining = False
         self.accepted: list[ServerExchange] = []
         self._lingering: dict[Exchange, float] = {}
@@ -119,6 +122,17 @@ class ServerEndpoint(Endpoint):
         self.now = now
         self.connection.receive_data(data)
         self._route()
+
+    def receive_eof(self) -> None:
+        """Take note that the client closed its side, which most do only when they leave.
+
+        A response is still sent to one that waits for it, but who asks whether it does is told that it left.
+        """
+        self.half_closed = True
+        Endpoint.receive_eof(self)
+        for exchange in list(self.exchanges.values()):
+            if exchange.on_progress is not None:
+                exchange.on_progress()
 
     def data_to_send(self) -> bytes:
         if self.prioritized and self.waiting_to_write and len(self.exchanges) > 1:

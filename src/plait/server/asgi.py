@@ -105,7 +105,8 @@ class AsgiGateway(ApplicationGateway):
         try:
             await self.app(self._scope(exchange, bridge.driver), bridge.receive, bridge.send)
             if bridge.stage not in OVER and not exchange.closed:
-                logger.error("the application returned without completing its response")
+                if not exchange.endpoint.half_closed:  # when it may have been told that nobody waits
+                    logger.error("the application returned without completing its response")
                 bridge.fail()
         except Exception as error:
             self.note_failure(exchange, error)

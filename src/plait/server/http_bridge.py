@@ -73,7 +73,7 @@ class HttpBridge(Response):
                     await self._progress()
                 finally:
                     exchange.waiting_since = None
-        while not (exchange.closed or self.stage in OVER):
+        while not (exchange.closed or self.stage in OVER or exchange.endpoint.half_closed):
             await self._progress()
         return {"type": "http.disconnect"}
 

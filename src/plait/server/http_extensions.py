@@ -78,7 +78,10 @@ async def _early_hint(bridge: HttpBridge, message: Message) -> None:
     fields = outbound_fields([(b"link", link) for link in links])
     # Once the final head is through a hint would come too late; the specification lets it be ignored.
     if exchange.sent is Half.HEAD and not exchange.closed:
-        exchange.send_informational_response(103, fields)
+        try:
+            exchange.send_informational_response(103, fields)
+        except ExchangeError as error:
+            raise ClientDisconnected("the client is gone") from error
 
 
 async def _push(bridge: HttpBridge, message: Message) -> None:

@@ -72,7 +72,10 @@ class Response:
         if request.expects_continue and exchange.received is Half.CONTENT and not exchange.content:
             # RFC 9110 §10.1.1: only now is it known that the content is wanted.
             request.expects_continue = False
-            exchange.send_informational_response(100, [])
+            try:
+                exchange.send_informational_response(100, [])
+            except ExchangeError:
+                pass  # the client is gone, as whoever reads is told
 
     def begin(self) -> tuple[FieldSection, int | None]:
         """Complete the field section; return it and the content-length it has."""
