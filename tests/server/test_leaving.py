@@ -35,8 +35,8 @@ class Waiting:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110: what is waited for has no event
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0.01)
 
 
 async def test_an_application_that_waits_for_it_learns_that_its_client_has_closed() -> None:
