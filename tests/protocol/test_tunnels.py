@@ -292,6 +292,24 @@ def test_a_client_that_leaves_before_the_answer_ends_the_exchange() -> None:
         line.accepted[0].open_tunnel([])
 
 
+def test_a_fin_that_came_while_an_earlier_request_was_answered_ends_the_tunnel() -> None:
+    line = Line()
+    line.receive(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n" + UPGRADE + b"hello")
+    line.endpoint.receive_eof()
+    first = line.accepted.pop()
+    first.send_whole_response(200, [], b"first")
+    line.endpoint.finished(first)
+    line.output()
+    (exchange,) = line.accepted
+    exchange.open_tunnel([])
+    line.output()
+    assert exchange.read() == b"hello"
+    assert exchange.read() == b""
+    exchange.send_data(b"", end_stream=True)
+    line.output()
+    assert line.endpoint.closed
+
+
 def test_a_reset_breaks_the_tunnel_off() -> None:
     pair = tunnels()
     stream_id, exchange = pair.opened()

@@ -151,12 +151,15 @@ class H1Server(H1Connection):
             return
         self._eof = True
         if self._tunnel is _OPEN:
-            self._reader = None
-            self._events.append(DataReceived(self._stream_id, b"", True))
+            self._end_tunnel()
         elif self._reader is not None or self._tunnel is _ASKED:
             self._fail(ErrorCode.CANCEL, b"The client closed the connection in the middle of a request.")
         elif not self._active:
             self._close_at_eof()
+
+    def _end_tunnel(self) -> None:
+        self._reader = None
+        self._events.append(DataReceived(self._stream_id, b"", True))
 
     def _close_at_eof(self) -> None:
         if self._head.started or self._buffer:
@@ -392,6 +395,8 @@ class H1Server(H1Connection):
         lines += map(field_line, fields)
         self._queue_head(lines, CLOSE, 0, end_stream=False)
         self._advance()
+        if self._eof:
+            self._end_tunnel()  # the request was pipelined, and the end behind it came first
         return 101
 
     def _require_waiting(self, stream_id: int) -> None:
