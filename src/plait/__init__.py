@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
     from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from plait.client.cookies import Cookies
+    from plait.client.digest import DigestAuth
     from plait.client.messages import Headers, Request, Response
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.config import ClientConfig, HttpVersions
+    from plait.errors import StatusError
     from plait.server.embedding import serve
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ClientConfig",
     "ConnectionStatistics",
     "Cookies",
+    "DigestAuth",
     "Headers",
     "HttpVersions",
     "NetrcAuth",
@@ -35,6 +38,7 @@ __all__ = [
     "Request",
     "Response",
     "Statistics",
+    "StatusError",
     "Timing",
     "__version__",
     "serve",
@@ -49,6 +53,7 @@ _HOMES = {
     "ClientConfig": "plait.config",
     "ConnectionStatistics": "plait.client.statistics",
     "Cookies": "plait.client.cookies",
+    "DigestAuth": "plait.client.digest",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
     "NetrcAuth": "plait.client.auth",
@@ -56,6 +61,7 @@ _HOMES = {
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",
     "Statistics": "plait.client.statistics",
+    "StatusError": "plait.errors",
     "Timing": "plait.client.statistics",
     "serve": "plait.server.embedding",
 }

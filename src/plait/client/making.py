@@ -404,11 +404,10 @@ def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bo
 
 def _authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Any:
     """Say who asks, for one request: in a field, or by what is returned."""
-    # What the client or the request's own fields say does not count.
-    given[:] = [field for field in given if field[0] != b"authorization"]
-    names.add(b"authorization")
+    names.add(b"authorization")  # what the client says does not count
     if auth is None:
         return None
+    given[:] = [field for field in given if field[0] != b"authorization"]
     from plait.client.auth import as_auth
 
     known = as_auth(auth)
