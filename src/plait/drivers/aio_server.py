@@ -68,6 +68,7 @@ class ServerDriver(AioDriver):
 
     __slots__ = (
         "_first_bytes",
+        "_held",
         "_leaving_since",
         "_opened",
         "_places",
@@ -94,6 +95,7 @@ class ServerDriver(AioDriver):
         self._first_bytes = b""
         self._opened = loop.time()
         self._leaving_since: float | None = None
+        self._held = False
         self._tls: ssl.SSLObject | dict[str, Any] | None = None
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
@@ -172,6 +174,26 @@ class ServerDriver(AioDriver):
             self._leaving_since = self._loop.time()
         else:
             self.endpoint.shut_down()
+
+    def buffered(self) -> int:
+        """Return the bytes of content that this connection holds in memory, both ways."""
+        size: int = self.transport.get_write_buffer_size()
+        if self.endpoint is not None:
+            for exchange in self.endpoint.exchanges.values():
+                size += exchange.unread + exchange.queued
+        return size
+
+    def hold(self, held: bool) -> None:
+        """Read nothing more for a while, whatever the connection wants, or as it wants again."""
+        self._held = held
+        if held:
+            self.read_on(False)
+        elif self.endpoint is not None:
+            self.request_flush()  # which reads on
+
+    def read_on(self, wanted: bool) -> None:
+        if wanted is not self._reading and not (wanted and self._held):
+            AioDriver.read_on(self, wanted)
 
     def expire(self, now: float) -> None:
         """Act on deadlines that have passed.

@@ -146,7 +146,7 @@ class Exchange:
         """Gather the whole content here, crediting it as it arrives."""
         self._whole = True
         if self.content:
-            self._credit(self._unread())
+            self._credit(self.unread)
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
         """Take content from the connection (called by the endpoint)."""
@@ -172,7 +172,9 @@ class Exchange:
         self.received = _ENDED
         self.send_held()
 
-    def _unread(self) -> int:
+    @property
+    def unread(self) -> int:
+        """Bytes of content received that were not read yet."""
         content = self.content
         return len(content) if isinstance(content, bytes) else content.tell()
 
@@ -455,7 +457,7 @@ class Exchange:
         """Return the credit for content that nobody will read."""
         if self.content:
             if not self._whole:
-                self._credit(self._unread())
+                self._credit(self.unread)
             self.content = b""
 
     def close(self, error: PlaitError | None) -> None:

@@ -47,6 +47,9 @@ class Gateway(Protocol):
     def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         """Answer a request that arrived; never raises, and calls ``endpoint.finished`` in the end."""
 
+    def refuse(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        """Answer a request in the application's place: with 503, or what is wrong with it."""
+
     def cancel(self) -> None:
         """Give up on the requests that are still running: the grace period is over."""
 

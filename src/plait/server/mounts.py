@@ -111,6 +111,9 @@ class Mounts:
         for gateway in self._all:
             gateway.cancel()
 
+    def refuse(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        self._rest.refuse(exchange, driver)
+
     def start(self, exchange: ServerExchange, driver: ServerDriver) -> None:
         request = exchange.request
         if not request.protocol:

@@ -22,6 +22,7 @@ from plait.server.figures import Figures
 from plait.server.forwarded import caller
 from plait.server.gateway import MakeGateway
 from plait.server.listening import Bound, bind
+from plait.server.memory import Memory
 from plait.server.metrics import Metrics, MetricsApp
 from plait.server.phase import Phase
 from plait.server.trust import Trust
@@ -138,6 +139,7 @@ class Server:
             self.start = self._start_timed if timed else self._gateway.start
             if self.config.trust:
                 self._start_believed, self.start = self.start, self._start_for_proxy
+            self._memory = Memory(self._loop, self.limits.max_buffered, self._drivers, self._note_memory)
             self._tick()
             self._acceptor.start(self.listening)
             if self.phase is Phase.STARTING:
@@ -149,6 +151,7 @@ class Server:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+                self._memory.stop()
             await _unless(self._give_up, self._gateway.shut_down())
 
     def stop(self) -> None:
@@ -288,6 +291,17 @@ class Server:
         # A caller has everything that a gateway asks of a driver.
         self._start_believed(exchange, driver if said is None else cast(ServerDriver, said))
 
+    def _note_memory(self, full: bool) -> None:
+        """Refuse requests while too much is in memory, and cost them nothing otherwise."""
+        if full:
+            self._start_with_room, self.start = self.start, self._refuse
+        else:
+            self.start = self._start_with_room
+
+    def _refuse(self, exchange: ServerExchange, driver: ServerDriver) -> None:
+        exchange.begun = time.perf_counter()
+        self._gateway.refuse(exchange, driver)
+
     # -- time and the end ------------------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -297,6 +311,7 @@ class Server:
             driver.expire(now)
         for store in self._stores:
             store.refresh(now)
+        self._memory.look()
         self._observe()
         self._timer = self._loop.call_later(_TICK, self._tick)
 
