@@ -241,8 +241,8 @@ def values_of(one: Option) -> st.SearchStrategy[Any]:
 
 #: Options that are not right without others, or only in a certain form.
 SPECIAL = {
-    "app", "alt_svc", "cert", "client_ca", "client_cert", "host", "insecure", "key", "mount", "origin", "port",
-    "proxy_protocol", "static", "twisted",
+    "app", "alt_svc", "cert", "client_ca", "client_cert", "host", "insecure", "key", "mount", "origin",
+    "port", "proxy_protocol", "static", "twisted",
 }  # fmt: skip
 
 
