@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.raw_client import H1Client, H2Client, Origin, get
 from tests.support.servers import Certificate, free_port, run_server
@@ -94,3 +96,10 @@ def test_behind_a_proxy_that_speaks_the_proxy_protocol_clients_have_their_own_ad
             said = http1.response()
 
     assert said.content == f"{version} False 192.0.2.7".encode()
+
+
+def test_websocket_stays_twisteds_own_over_http_1_1(site: _Site) -> None:
+    context = ssl.create_default_context(cafile=site.authority)
+    with connect(site.url["ssl"].replace("http", "ws") + "echo", ssl=context) as websocket:
+        websocket.send("over a Twisted site")
+        assert websocket.recv(timeout=20) == "over a Twisted site"

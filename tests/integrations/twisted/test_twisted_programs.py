@@ -96,12 +96,12 @@ def test_one_line_of_each_program_differs_from_twisteds() -> None:
         ]
 
 
-def test_the_page_shows_the_first_program_and_names_tests_that_there_are() -> None:
+def test_the_page_shows_its_programs_and_names_tests_that_there_are() -> None:
     page = (ROOT / "docs" / "twisted.md").read_text()
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-    program = (EXAMPLES / "hello.py").read_text().partition('"""\n\n')[2]
+    programs = [(EXAMPLES / name).read_text().partition('"""\n\n')[2] for name in ("hello.py", "push.py")]
 
-    assert f"```python\n{program}```" in page
+    assert [program for program in programs if f"```python\n{program}```" not in page] == []
     named = re.findall(r"`(test_\w+)`", page)
     assert len(named) > 10
     assert [name for name in named if f"def {name}(" not in tests] == []
@@ -163,6 +163,32 @@ def test_a_browser_opens_both(
 
     assert said == "hello world (in HTTP2)"
     assert found == {"books": 100, "spoken": ["h2"]}
+
+
+def test_a_style_sheet_is_pushed_to_who_wants_it_and_hinted_at_to_browsers(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    trust(tmp_path / "home", certificate.ca)
+    with run_example("push.py", tmp_path, certificate) as server:
+        done = subprocess.run(
+            [require_tool("nghttp"), "--verbose", "--null-out", server.url()],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        shown = re.sub(r"\x1b\[[0-9;]*m|\[ +[0-9.]+\] ", "", done.stdout)
+        hints = curl(certificate, "--include", server.url())
+        with Chromium.start(tmp_path / "home") as browser:
+            browser.open(server.url())
+            color = browser.evaluate("return getComputedStyle(document.querySelector('p')).color")
+
+    page = (ROOT / "docs" / "twisted.md").read_text()
+    lines = page.partition("$ nghttp")[2].partition("```")[0].splitlines()[1:]
+    assert len(lines) > 3
+    at = [shown.find(f"{line.strip()}\n") for line in lines]
+    assert -1 not in at, shown
+    assert at == sorted(at)
+    assert hints.startswith("HTTP/2 103 \nlink: </style.css>; rel=preload; as=style\n\nHTTP/2 200")
+    assert color == "rgb(0, 128, 128)"
 
 
 # -- a larger site -------------------------------------------------------------------------------

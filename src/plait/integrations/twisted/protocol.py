@@ -76,12 +76,14 @@ class SiteProtocol(Protocol):
     @cached_property
     def peer(self) -> Any:
         """The client's address."""
-        return self.transport.getPeer()  # type: ignore[union-attr]
+        transport: Any = self.transport
+        return transport.getPeer()
 
     @cached_property
     def host(self) -> Any:
         """This end's address."""
-        return self.transport.getHost()  # type: ignore[union-attr]
+        transport: Any = self.transport
+        return transport.getHost()
 
     # -- what Twisted calls ----------------------------------------------------------------------
 
