@@ -66,6 +66,28 @@ async def test_an_application_may_return_once_it_knows_that_its_client_has_close
     assert caplog.records == []
 
 
+async def test_a_task_that_outlives_a_failure_learns_of_the_end() -> None:
+    told: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def wait() -> None:
+            for _ in range(2):
+                told.append((await receive())["type"])
+
+        if scope["type"] == "http":
+            tasks.append(asyncio.create_task(wait()))
+            await asyncio.sleep(0)
+        raise RuntimeError("no good")
+
+    async with serving(app) as running, h1_client(running) as h1:
+        h1.writer.write(GET)
+        assert (await h1.head()).startswith(b"HTTP/1.1 500 ")
+        async with asyncio.timeout(20):
+            await tasks[0]
+    assert told == ["http.request", "http.disconnect"]
+
+
 async def test_a_client_that_has_gone_altogether_leaves_nothing_behind() -> None:
     app = Waiting()
     app.answer.set()

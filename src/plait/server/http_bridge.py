@@ -95,6 +95,10 @@ class HttpBridge(Response):
                 if not future.done():
                     future.set_result(None)
 
+    def fail(self, status: int = 500, sentence: str = "Internal Server Error") -> None:
+        Response.fail(self, status, sentence)
+        self.wake()  # a task of the application's may still wait for the client
+
     # -- send ------------------------------------------------------------------------------------
 
     async def send(self, message: Message) -> None:
