@@ -72,8 +72,7 @@ async def test_a_task_that_outlives_a_failure_learns_of_the_end() -> None:
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         async def wait() -> None:
-            for _ in range(2):
-                told.append((await receive())["type"])
+            told.extend([(await receive())["type"], (await receive())["type"]])
 
         if scope["type"] == "http":
             tasks.append(asyncio.create_task(wait()))
