@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -56,6 +57,31 @@ async def test_an_application_that_raises_after_its_start_is_logged_and_served(
         go.set()
         assert (await client.response(client.request())).status == 200
     assert "lost the database" in caplog.text
+
+
+async def test_an_application_that_exits_while_it_starts_fails_to_start() -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        sys.exit(4)
+
+    with pytest.raises(PlaitError, match="the application failed to start: SystemExit: 4"):
+        async with serving(app):
+            pass
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_application_that_exits_in_a_request_ends_that_request_only(waits: bool) -> None:
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise RuntimeError("no lifespan here")
+        if scope["path"] == "/exit":
+            if waits:
+                await asyncio.sleep(0)
+            sys.exit(3)
+        await ok(scope, receive, send)
+
+    async with serving(app) as running, h2_client(running) as client:
+        assert (await client.response(client.request(b"GET", b"/exit"))).status == 500
+        assert (await client.response(client.request())).status == 200
 
 
 async def test_an_application_without_lifespan_is_served_with_an_empty_state() -> None:

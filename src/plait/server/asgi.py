@@ -108,7 +108,7 @@ class AsgiGateway(ApplicationGateway):
                 if not exchange.endpoint.half_closed:  # when it may have been told that nobody waits
                     logger.error("the application returned without completing its response")
                 bridge.fail()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # there are other requests to serve
             self.note_failure(exchange, error)
             bridge.fail()
         finally:

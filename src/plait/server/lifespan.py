@@ -105,10 +105,10 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._inbox.get, self._send)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if self._phase is not _Phase.STARTING:
                 logger.exception("the application failed in its lifespan")
-            elif self._inbox.empty() and not self._foreign:
+            elif (self._inbox.empty() and not self._foreign) or isinstance(error, SystemExit):
                 logger.debug("the application failed to start", exc_info=True)
                 self._failure = f"{type(error).__name__}: {error}"
             else:

@@ -99,7 +99,7 @@ class WebSocketBridge(Response):
             try:
                 await self.gateway.app(scope, self.receive, self.send)
                 self._returned()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._failed(error)
             session = self._session
             while session is not None and not session.over:
@@ -123,7 +123,7 @@ class WebSocketBridge(Response):
             logger.error("the application returned without an answer to websocket.connect")
             self.fail()
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         if self._phase is _Phase.SILENT:
             # It looked at the scope's type and knows no such thing; its traceback would tell nothing.
             logger.warning("the application takes no WebSocket: %s: %s", type(error).__name__, error)
