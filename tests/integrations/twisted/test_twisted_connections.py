@@ -322,6 +322,22 @@ def test_http_1_1_connections_end_with_the_site(busy: bool) -> None:
     assert connection.transport.disconnecting
 
 
+def test_a_connection_that_a_resource_took_over_does_not_hold_up_the_end() -> None:
+    site, requests = held()
+    site.doStart()
+    connection = Connection(site, b"http/1.1")
+    connection.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    requests[0].channel.transport = None  # as Autobahn's WebSocketResource does
+
+    (waiting,) = fire(site)
+    connection.wait(1)
+
+    assert waiting.called
+    assert not connection.transport.disconnecting
+    site.doStop()
+    assert site.reactor.getDelayedCalls() == []
+
+
 def test_requests_that_finish_after_the_site_stopped_are_logged(tmp_path: Any) -> None:
     path = tmp_path / "access.log"
     site, requests = held(logPath=str(path))

@@ -172,6 +172,8 @@ class SiteProtocol(Protocol):
         """Act on deadlines that have passed; HTTP/1.1 keeps its own."""
         if self._http1 is None:
             self._driver.expire(now)
+        elif self._http1.transport is None:
+            self._connections.closed(self)  # a resource has taken the transport away: not a site's any more
 
     def shut_down(self) -> None:
         """Let what is in flight finish, then close."""
