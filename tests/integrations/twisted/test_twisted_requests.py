@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 from twisted.python.failure import Failure
+from twisted.spread import pb
+from twisted.test.iosim import FakeTransport, connect
 from twisted.web import http, server
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -507,6 +509,30 @@ def test_aborting_the_connection_resets_the_stream_at_once() -> None:
 
     assert client.messages[stream].reset == 8
     assert isinstance(told[0], Failure)
+
+
+@pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe:DeprecationWarning")
+def test_a_resource_of_another_process_answers() -> None:
+    from twisted.web import distrib  # which uses what Twisted itself deprecates
+
+    def elsewhere(request: Any) -> bytes:
+        return b"%b of %b" % (request.content.read(), request.uri)
+
+    publisher = pb.PBServerFactory(distrib.ResourcePublisher(server.Site(Answer(elsewhere))))
+    subscriber, subscription = pb.PBClientFactory(), distrib.ResourceSubscription("publisher.example", 0)
+    far, near = publisher.buildProtocol(None), subscriber.buildProtocol(None)
+    pump = connect(far, FakeTransport(far, isServer=True), near, FakeTransport(near, isServer=False))
+    subscriber.getRootObject().addCallback(subscription.connected)
+    pump.flush()
+    client = Http2Client(make_site(subscription))
+
+    stream = client.request(b"POST", b"/there", content=b"content", end_stream=False)
+    client.engine.send_headers(stream, [(b"x-sum", b"7")], end_stream=True)
+    client.move()
+    pump.flush()
+    client.move()
+
+    assert client.messages[stream].content == b"content of /there"
 
 
 def test_a_request_factory_that_fails_is_logged_and_answered() -> None:

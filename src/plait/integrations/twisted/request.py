@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from twisted.python.reflect import qual
 from twisted.web import server
 from twisted.web.http_headers import Headers
 
@@ -162,6 +163,17 @@ class RequestMixin:
 
 class Request(RequestMixin, server.Request):
     """Twisted's request, with what HTTP/2 adds."""
+
+    def getTypeToCopy(self) -> bytes:
+        """Return what ``twisted.web.distrib`` calls it: the other end knows Twisted's request only."""
+        return qual(server.Request).encode("ascii")
+
+    def getStateToCopyFor(self, issuer: Any) -> dict[str, Any]:
+        """Return what ``twisted.web.distrib`` sends of it: what Twisted's request has."""
+        state: dict[str, Any] = super().getStateToCopyFor(issuer)
+        for name in ("trailers", "responseTrailers"):
+            state.pop(name, None)
+        return state
 
 
 def _section(headers: Headers | Mapping[bytes, Sequence[bytes]] | None) -> FieldSection:
