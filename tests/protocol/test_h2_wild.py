@@ -15,10 +15,11 @@ from plait.config import Limits
 from plait.errors import ExchangeError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import ErrorCode, Event, Role
-from plait.protocol.exchange import Exchange, Half
+from plait.protocol.exchange import Half
 from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.protocol.server_exchange import ServerExchange
 from tests.support.h1 import describe
 from tests.support.pairs import ServerPair, request_fields
 
@@ -198,7 +199,7 @@ class Interleaving(RuleBasedStateMachine):
         self.pair.peer.update_settings({4: 2000})
         self.pair.move()
         self.uploads: list[int] = []
-        self.running: list[Exchange] = []
+        self.running: list[ServerExchange] = []
         self.pair.serve = self.running.append
 
     def _room(self) -> bool:
@@ -266,7 +267,8 @@ class Interleaving(RuleBasedStateMachine):
         try:
             if exchange.sent is Half.HEAD:
                 exchange.send_response(200, [])
-            exchange.send_data(bytes(size))
+            if exchange.sent is Half.CONTENT:
+                exchange.send_data(bytes(size))
         except ExchangeError:
             assert exchange.closed
         self.pair.move()
@@ -278,9 +280,43 @@ class Interleaving(RuleBasedStateMachine):
         if well and not exchange.closed:
             if exchange.sent is Half.HEAD:
                 exchange.send_whole_response(200, [], b"whole")
-            else:
+            elif exchange.sent is Half.CONTENT:
                 exchange.send_data(b"", end_stream=True)
         self.pair.endpoint.finished(exchange)
+        self.pair.move()
+
+    @precondition(lambda self: self.running)
+    @rule(choice=st.integers())
+    def application_pushes(self, choice: int) -> None:
+        exchange = self.running[choice % len(self.running)]
+        if len(self.running) < 8:
+            exchange.push(request_fields(b"GET", b"/pushed"))
+        self.pair.send(b"")  # which takes what was promised
+        self.pair.move()
+
+    @precondition(lambda self: self.running)
+    @rule(choice=st.integers())
+    def application_sends_trailers(self, choice: int) -> None:
+        exchange = self.running[choice % len(self.running)]
+        if exchange.sent is Half.CONTENT and not exchange.closed:
+            exchange.send_trailers([(b"x-sum", b"1")])
+        self.pair.move()
+
+    @precondition(lambda self: self.running)
+    @rule(choice=st.integers(), urgency=st.integers(0, 7), incremental=st.booleans())
+    def someone_changes_priorities(self, choice: int, urgency: int, incremental: bool) -> None:
+        exchange = self.running[choice % len(self.running)]
+        if incremental:
+            exchange.prioritize(urgency, incremental)
+        else:
+            value = exchange.stream_id.to_bytes(4, "big") + b"u=%d" % urgency
+            self.pair.send(len(value).to_bytes(3, "big") + b"\x10" + bytes(5) + value)
+        self.pair.move()
+
+    @rule(window=st.sampled_from([0, 1, 2000, 40_000]))
+    def client_changes_its_windows(self, window: int) -> None:
+        """Windows of streams with content on its way may become negative (RFC 9113 §6.9.2)."""
+        self.pair.peer.update_settings({4: window})
         self.pair.move()
 
     @rule()
@@ -298,6 +334,7 @@ class Interleaving(RuleBasedStateMachine):
             pair.endpoint.finished(exchange)
         pair.move()
         pair.credits = True
+        pair.peer.update_settings({4: 65_535})
         pair.peer.increment_flow_control_window(1 << 20)
         pair.move()
         for stream in list(pair.endpoint.exchanges):
@@ -305,6 +342,7 @@ class Interleaving(RuleBasedStateMachine):
         pair.move()
         assert pair.endpoint.exchanges == {}
         assert pair.endpoint.waiting_to_write == set()
+        assert pair.endpoint._pushes == 0
         assert pair.peer.outbound_flow_control_window >= 15_000
         stream = pair.request()
         pair.answer(self.running[-1], b"alive")
