@@ -100,6 +100,29 @@ def test_a_second_sigint_ends_at_once(tmp_path: Path, workers: str) -> None:
         assert fetch.error is not None
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_interrupts_an_import_that_never_ends(tmp_path: Path, number: int) -> None:
+    (tmp_path / "workshop.py").write_text("import time\nprint('importing')\ntime.sleep(600)\n")
+    socket_file = tmp_path / "socket"
+    options = ("--listen", f"unix:{socket_file}")
+    with workshop(tmp_path, *options, port=False, ready="importing") as server:
+        assert socket_file.exists()
+        server.send(number)
+        time.sleep(1.1)
+        assert server.end(number) == 130
+        assert not socket_file.exists()
+
+
+def test_a_second_signal_interrupts_an_application_that_blocks_the_loop(tmp_path: Path) -> None:
+    with workshop(tmp_path) as server:
+        Fetch(server, "/hang")
+        time.sleep(0.5)
+        server.send(signal.SIGTERM)
+        time.sleep(1.1)
+        server.end(signal.SIGTERM)
+        assert "time.sleep(600)" in server.output()
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigquit_ends_at_once(tmp_path: Path, workers: str) -> None:
     with workshop(tmp_path, "--workers", workers, "--grace", "600") as server:

@@ -117,22 +117,25 @@ class Workshop:
 
 
 @contextmanager
-def workshop(directory: Path, *options: str | Path, ready: str = "Ctrl-C stops") -> Iterator[Workshop]:
+def workshop(
+    directory: Path, *options: str | Path, ready: str = "Ctrl-C stops", port: bool = True
+) -> Iterator[Workshop]:
     """Serve a copy of the application while the block runs, and let no process outlive it.
 
     Args:
         directory: Where the copy goes.
         options: Of ``plait serve``.
         ready: What the server says once it is as far as the test wants it; empty for not to wait.
+        port: Whether to listen on a port.
     """
     app = directory / "workshop.py"
     if not app.exists():
         shutil.copy(ROOT / "tests" / "support" / "workshop_app.py", app)
     lives = directory / "lives"
-    port = free_port()
+    number = free_port()
     command = plait(
         "serve", "workshop:app", "--app-dir", directory, "--insecure", "--no-access-log",
-        "--port", str(port), *options,
+        *(("--port", str(number)) if port else ()), *options,
     )  # fmt: skip
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -141,7 +144,7 @@ def workshop(directory: Path, *options: str | Path, ready: str = "Ctrl-C stops")
             env={**os.environ, "PYTHONUNBUFFERED": "1", "WORKSHOP_LIVES": str(lives)},
             start_new_session=True,
         )  # fmt: skip
-        running = Workshop(process, port, app, lives, log)
+        running = Workshop(process, number, app, lives, log)
         try:
             if ready:
                 until(lambda: ready in running.output() or process.poll() is not None, running.output)

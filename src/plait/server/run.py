@@ -23,7 +23,7 @@ from plait.server.notify import Notifier
 from plait.server.pid_file import pid_file
 from plait.server.process import hold_standard_streams
 from plait.server.server import Server
-from plait.server.worker import Worker, handle_signals, run_in_loop
+from plait.server.worker import Worker, handle_signals, insist, run_in_loop
 
 __all__ = ["serve"]
 
@@ -96,6 +96,7 @@ async def _serve_here(config: ServerConfig, make: MakeGateway) -> None:
             "SIGTTIN": _say_alone,
         }
     )
+    insist(("SIGINT", "SIGTERM"))
     if notifier.interval is not None:
         ping()
     with ExitStack() as stack:

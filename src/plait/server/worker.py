@@ -10,7 +10,8 @@ import random
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from plait.errors import ConfigError, PlaitError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver
     from plait.protocol.server_exchange import ServerExchange
 
-__all__ = ["Worker", "handle_signals", "run_in_loop"]
+__all__ = ["Worker", "handle_signals", "insist", "run_in_loop"]
 
 logger = logging.getLogger("plait.server")
 
@@ -70,6 +71,38 @@ def handle_signals(handlers: dict[str, Callable[[], None]]) -> None:
             pass  # Windows has few, and KeyboardInterrupt ends the loop there
         except (RuntimeError, ValueError):
             return  # signals are the main thread's
+
+
+def insist(names: Iterable[str]) -> None:
+    """Have signals interrupt what runs, when the loop has not come to act on them for a second.
+
+    Python's own handlers run wherever the main thread is, so also in a module that never comes to its
+    end, and in an application that blocks the loop.
+
+    Args:
+        names: Signals that :func:`handle_signals` has functions for.
+    """
+    loop = asyncio.get_running_loop()
+    unheard: float | None = None
+
+    def heard() -> None:
+        nonlocal unheard
+        unheard = None
+
+    def note(number: int, frame: object) -> None:
+        nonlocal unheard
+        now = time.monotonic()
+        if unheard is None:
+            unheard = now
+            loop.call_soon_threadsafe(heard)
+        elif now - unheard > _BEAT:
+            raise KeyboardInterrupt
+
+    for name in names:
+        try:
+            signal.signal(getattr(signal, name), note)
+        except (AttributeError, ValueError):
+            return
 
 
 class Worker:
