@@ -116,6 +116,20 @@ def test_http_1_1_stays_twisteds_own(alpn: bytes | None) -> None:
     assert connection.received().endswith(b"\r\n\r\n3\r\none\r\n0\r\n\r\n")
 
 
+def test_a_channel_of_ones_own_is_that_of_http_1_1() -> None:
+    class Mine(http.HTTPChannel):
+        pass
+
+    site = make_site(lambda request: type(request.channel).__name__.encode())
+    site.protocol = Mine
+    first, second = Connection(site, b"http/1.1"), Http2Client(site)
+
+    first.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+
+    assert first.received().endswith(b"\r\n\r\nMine")
+    assert second.get().content == b"SecureStream"
+
+
 def test_a_site_takes_twisteds_arguments_and_a_request_class_of_ones_own() -> None:
     class Mine(server.Request):
         pass

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.interfaces import IHandshakeListener, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.iweb import INonQueuedRequestFactory
 from zope.interface import implementer
 
@@ -23,6 +22,8 @@ from plait.protocol.server_endpoint import ServerEndpoint
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+    from twisted.web.http import HTTPChannel
 
     from plait.integrations.twisted.connections import Connections
     from plait.integrations.twisted.conversation import Conversation
@@ -139,7 +140,7 @@ class SiteProtocol(Protocol):
             self._drive(self.make_endpoint(name, self._driver.scheme))
             return
         self._transport.hand_over()
-        channel = self._http1 = HTTPChannel()
+        channel = self._http1 = self.site.protocol()
         for attribute in ("factory", "site", "requestFactory", "timeOut", "callLater"):
             setattr(channel, attribute, getattr(self, attribute))
         channel.makeConnection(self.transport)

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.web import server
+from twisted.web.http import HTTPChannel
 
 from plait.config import Limits
 from plait.integrations.twisted.connections import Connections
@@ -33,6 +34,8 @@ class Site(server.Site):
     """
 
     requestFactory = Request
+    #: Makes the channel of a connection that speaks HTTP/1.1, which may be one of your own.
+    protocol: Any = HTTPChannel
 
     def __init__(
         self,
@@ -48,9 +51,14 @@ class Site(server.Site):
         self._connections = Connections(self.reactor, grace)
         self._trigger: Any = None
 
-    def protocol(self) -> SiteProtocol:  # type: ignore[override]
+    def buildProtocol(self, addr: Any) -> SiteProtocol:  # type: ignore[override]
         """Make the protocol of one connection."""
-        return SiteProtocol(self._connections, self.limits)
+        protocol = SiteProtocol(self._connections, self.limits)
+        protocol.factory = protocol.site = self
+        protocol.requestFactory = self.requestFactory
+        protocol.timeOut = self.timeOut
+        protocol.callLater = self.reactor.callLater
+        return protocol
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return the versions of HTTP to offer, the preferred first."""
