@@ -231,10 +231,12 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     # -- requests --------------------------------------------------------------------------------
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
-        return await self.submit(method, url, **options)
+        response: Response = await self._finish(self.submit(method, url, **options))
+        return response
 
     async def send(self, request: Request) -> Response:
-        return await self._submit(request)
+        response: Response = await self._finish(self._submit(request))
+        return response
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
         """Send a request without waiting; as many as you like, they share the connection.

@@ -315,12 +315,16 @@ class Response(ResponseHead):
     """
 
     __slots__ = (
+        "_answered",
+        "_connection",
         "_content",
+        "_done",
         "_encoding",
         "_fields",
         "_headers",
         "_request",
-        "_times",
+        "_sent",
+        "_submitted",
         "codings",
         "history",
         "http_version",
@@ -342,7 +346,8 @@ class Response(ResponseHead):
         #: The content codings that are still to be undone, in the order in which they were applied.
         self.codings: Sequence[str] = ()
         self._content = content
-        self._times = times
+        # One by one: a tuple more for each response is work for the garbage collector.
+        self._submitted, self._sent, self._answered, self._done, self._connection = times
         self._fields = fields
         self._request = request
         self._headers: Headers | None = None
@@ -399,14 +404,14 @@ class Response(ResponseHead):
     @property
     def elapsed(self) -> float:
         """Seconds from the request, when there was a connection for it, to the end of the response."""
-        return self._times[3] - self._times[1]
+        return self._done - self._sent
 
     @property
     def timing(self) -> Timing:
         """When everything happened."""
         from plait.client.statistics import Timing
 
-        return Timing(*self._times)
+        return Timing(self._submitted, self._sent, self._answered, self._done, self._connection)
 
     @property
     def encoding(self) -> str:
