@@ -113,6 +113,13 @@ def test_a_second_signal_interrupts_an_import_that_never_ends(tmp_path: Path, nu
         assert not socket_file.exists()
 
 
+def test_a_worker_whose_import_never_ends_holds_up_nobodys_end(tmp_path: Path) -> None:
+    (tmp_path / "workshop.py").write_text("import time\nprint('importing')\ntime.sleep(600)\n")
+    with workshop(tmp_path, "--workers", "2", "--worker-timeout", "600", ready="importing") as server:
+        assert server.end() == 0  # and not after 610 seconds
+        assert "did not end in time: it is killed" in server.output()
+
+
 def test_a_second_signal_interrupts_an_application_that_blocks_the_loop(tmp_path: Path) -> None:
     with workshop(tmp_path) as server:
         Fetch(server, "/hang")

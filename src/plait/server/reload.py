@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,7 @@ def watching(directories: Sequence[Path]) -> Iterator[int]:
 def _watch(directories: Sequence[Path], writer: int) -> int:
     from watchfiles import PythonFilter, watch
 
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # the supervisor says what changed
     here = Path.cwd()
     for changes in watch(
         *directories,

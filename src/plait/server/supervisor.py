@@ -26,8 +26,9 @@ __all__ = ["Supervisor"]
 logger = logging.getLogger("plait.server")
 
 #: Seconds: how long a worker has served when its end says nothing about the next one's chances; the
-#: longest wait before a worker is started again; what one gets to write its traceback; to give up.
-_SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS = 1.0, 30.0, 2.0, 1.0
+#: longest wait before a worker is started again; what one gets to write its traceback; to give up; to end
+#: while it starts.
+_SETTLED, _LONGEST_WAIT, _TRACEBACK, _LAST_WORDS, _UNBORN = 1.0, 30.0, 2.0, 1.0, 2.0
 #: Seconds between looks at the workers, at most.
 _TURN = 1.0
 
@@ -176,6 +177,9 @@ class Supervisor:
                     case Sign.READY if worker.state is State.STARTING:
                         worker.state = State.READY
                         worker.served_since = now
+                    case Sign.READY if worker.state is State.DRAINING:
+                        # It crossed with the command to drain, and so may requests have done.
+                        worker.deadline = now + self._grace + self._timeout
                     case Sign.WORN:
                         worker.worn = True
                     case Sign.LEAVING if worker.state is State.READY:
@@ -274,9 +278,11 @@ class Supervisor:
     def _drain(self, worker: WorkerProcess, now: float) -> None:
         """Let a worker finish what it has in flight, and end."""
         if worker.state in (State.STARTING, State.READY):
+            # The grace period is for requests; then the application's own shutdown has its time. Who has
+            # not even started has neither, and may be held up by an import that never ends.
+            ready = worker.state is State.READY
+            worker.deadline = now + (self._grace + self._timeout if ready else _UNBORN)
             worker.state = State.DRAINING
-            # The grace period is for requests; then the application's own shutdown has its time.
-            worker.deadline = now + self._grace + self._timeout
             worker.tell(Command.DRAIN)
 
     def _stop(self, now: float, *, at_once: bool) -> None:
