@@ -287,6 +287,26 @@ def test_the_reactor_waits_for_requests_in_flight() -> None:
     site.doStop()
 
 
+def test_a_connection_that_comes_while_the_reactor_waits_is_refused() -> None:
+    site, requests = held()
+    site.doStart()
+    client = Http2Client(site)
+    client.request()
+
+    (waiting,) = fire(site)
+    late = Connection(site)
+
+    assert late.transport.disconnected
+    assert late.received() == b""
+    late.lose()
+    requests[0].finish()
+    client.wait(3)
+    client.move()
+    client.lose()
+    assert waiting.called
+    site.doStop()
+
+
 def test_the_reactor_waits_no_longer_than_the_grace_period() -> None:
     site, _ = held(grace=3)
     site.doStart()

@@ -24,6 +24,9 @@ class Connection(Protocol):
     def terminate(self) -> None:
         """Close now, with what is in flight."""
 
+    def abort(self) -> None:
+        """Drop it without a byte."""
+
 
 class _Drain:
     """Connections that are on their way out.
@@ -53,12 +56,15 @@ class Connections:
         self._open: set[Connection] = set()
         self._ticking: Any = None
         self._drains: list[_Drain] = []
+        self._ending = False
 
     def opened(self, connection: Connection) -> None:
         """Take note of a new connection."""
         self._open.add(connection)
         if self._ticking is None:
             self._ticking = self._reactor.callLater(_TICK, self._tick)
+        if self._ending:
+            connection.abort()
 
     def closed(self, connection: Connection) -> None:
         """Take note of a connection's end."""
@@ -70,6 +76,17 @@ class Connections:
             drain.left.discard(connection)
             if not drain.left:
                 self._finish(drain)
+
+    def end(self) -> Deferred[None]:
+        """Take no further connections, whose requests would be cut off, and drain those there are.
+
+        Twisted closes its ports when all that it waits for has ended, and not before.
+
+        Returns:
+            As ``drain`` does.
+        """
+        self._ending = True
+        return self.drain()
 
     def drain(self) -> Deferred[None]:
         """Shut all connections down; those that take longer than the grace period are ended.

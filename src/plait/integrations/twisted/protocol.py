@@ -89,7 +89,6 @@ class SiteProtocol(Protocol):
     # -- what Twisted calls ----------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        self._connections.opened(self)
         transport: Any = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
@@ -101,6 +100,7 @@ class SiteProtocol(Protocol):
         self._transport = ReactorTransport(transport, self._driver, loop)
         self._driver.connection_made(self._transport)
         self._driver.scheme = "https" if self.secure else "http"
+        self._connections.opened(self)
 
     def handshakeCompleted(self) -> None:
         """Begin, now that TLS has said with which version."""
@@ -192,6 +192,10 @@ class SiteProtocol(Protocol):
             self._http1.loseConnection()
         elif self._driver.endpoint is not None:
             self._driver.endpoint.terminate()
+
+    def abort(self) -> None:
+        """Drop the connection without a byte."""
+        self._transport.abort()
 
     # -- what the driver calls (plait.drivers.aio_server.Site) -----------------------------------
 

@@ -72,7 +72,7 @@ class Site(server.Site):
 
     def _shut_down(self) -> Deferred[None]:
         self._trigger = None
-        return self._connections.drain()
+        return self._connections.end()
 
     def stopFactory(self) -> None:
         """Stop listening: connections end in good order, and then the access log is closed."""
