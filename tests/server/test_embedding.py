@@ -93,6 +93,13 @@ def test_a_server_in_a_thread_is_stopped_from_another() -> None:
     server.stop()  # once more is no harm
 
 
+async def test_a_server_serves_once() -> None:
+    server = Server(ServerConfig(app=hello, port=0, insecure=True, access_log=False))
+    await server.serve(Server.stop)
+    with pytest.raises(RuntimeError, match="a Server serves once"):
+        await server.serve()
+
+
 def test_a_server_stopped_before_it_starts_ends_at_once() -> None:
     server = Server(configure(hello, port=0, insecure=True, access_log=False))
     server.stop()

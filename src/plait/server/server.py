@@ -102,7 +102,10 @@ class Server:
         Raises:
             ConfigError: A certificate, key or address is wrong.
             PlaitError: The address is taken, or the application failed to start.
+            RuntimeError: It has served already; make another one.
         """
+        if self._serving_loop is not None:
+            raise RuntimeError("a Server serves once; make another one")
         self._loop = self._serving_loop = asyncio.get_running_loop()
         # All that the user can get wrong comes before the application runs.
         self._trust = Trust(self.config.trust)
