@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plait.client.messages import Headers, Request, Response
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
+    from plait.client.timeouts import Timeouts
     from plait.config import ClientConfig, HttpVersions
     from plait.errors import StatusError
     from plait.server.embedding import serve
@@ -39,6 +40,7 @@ __all__ = [
     "Response",
     "Statistics",
     "StatusError",
+    "Timeouts",
     "Timing",
     "__version__",
     "serve",
@@ -62,6 +64,7 @@ _HOMES = {
     "Response": "plait.client.messages",
     "Statistics": "plait.client.statistics",
     "StatusError": "plait.errors",
+    "Timeouts": "plait.client.timeouts",
     "Timing": "plait.client.statistics",
     "serve": "plait.server.embedding",
 }

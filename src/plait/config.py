@@ -317,11 +317,20 @@ class ClientConfig:
     h2_connections: int = option(
         1, "HTTP/2 connections to one origin, opened together; the least busy takes the next request."
     )
-    connect_timeout: float = option(10.0, "Seconds to connect, TLS included.")
+    connect_timeout: float = option(10.0, "Seconds to connect: name, TCP and TLS.")
+    tls_timeout: float | None = option(None, "Seconds of these that TLS may take; by default all of them.")
     read_timeout: float = option(
         60.0, "Seconds without a byte of the response before one exchange is given up."
     )
+    write_timeout: float | None = option(
+        None,
+        "Seconds without the server taking any of a request's content before it is given up; by default "
+        "read_timeout.",
+    )
     pool_timeout: float = option(60.0, "Seconds to wait for a connection with room.")
+    total_timeout: float | None = option(
+        None, "Seconds for one request and its response in all; by default without limit."
+    )
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
     stream_window: int = option(2097152, "Bytes of unread content one response may hold.")
     connection_window: int = option(
@@ -351,7 +360,9 @@ class ClientConfig:
         others = {
             "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
         }  # fmt: skip
-        _require_positive(self, *(name for name in self.__dataclass_fields__ if name not in others))
+        for name, one in self.__dataclass_fields__.items():
+            if name not in others and not (one.default is None and getattr(self, name) is None):
+                _require_positive(self, name)
         if not 0 <= self.header_table_size <= _INT_MAX:
             raise ConfigError(
                 f"header_table_size must be from 0 to {_INT_MAX}, not {self.header_table_size!r}"

@@ -18,11 +18,14 @@
     ├── ClientClosed                the client was closed before or during the exchange
     └── Timeout (a TimeoutError)    one exchange or one connect, never its siblings
         ├── ConnectTimeout
+        │   └── TlsTimeout
         ├── PoolTimeout
         ├── ReadTimeout
+        │   └── TotalTimeout
         └── WriteTimeout
 
-Two questions are answered by type: whose fault it is, and how much is lost.
+Two questions are answered by type: whose fault it is, and how much is lost. ``unprocessed``, which all of
+them have, tells whether a request is known not to have been acted on.
 """
 
 from __future__ import annotations
@@ -48,14 +51,23 @@ __all__ = [
     "ClientClosed",
     "Timeout",
     "ConnectTimeout",
+    "TlsTimeout",
     "PoolTimeout",
     "ReadTimeout",
+    "TotalTimeout",
     "WriteTimeout",
 ]
 
 
 class PlaitError(Exception):
-    """The base of every exception plait raises."""
+    """The base of every exception plait raises.
+
+    Attributes:
+        unprocessed: True when the server is known not to have acted on the request, so that sending it
+            again is safe whatever its method (RFC 9113 §8.7).
+    """
+
+    unprocessed: bool = False
 
 
 class ConfigError(PlaitError):
@@ -124,6 +136,8 @@ class ConnectionLost(ExchangeError):
 class ConnectFailed(PlaitError):
     """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
 
+    unprocessed = True
+
 
 class TooManyRedirects(PlaitError):
     """One redirect led to the next more often than the client follows them."""
@@ -152,13 +166,25 @@ class Timeout(PlaitError, TimeoutError):
 class ConnectTimeout(Timeout):
     """Connecting took too long."""
 
+    unprocessed = True
+
+
+class TlsTimeout(ConnectTimeout):
+    """There was TCP in time, and no TLS."""
+
 
 class PoolTimeout(Timeout):
     """No connection had room for the exchange in time."""
 
+    unprocessed = True
+
 
 class ReadTimeout(Timeout):
     """The peer sent nothing for too long."""
+
+
+class TotalTimeout(ReadTimeout):
+    """The request and its response took too long, all in all."""
 
 
 class WriteTimeout(Timeout):

@@ -16,11 +16,12 @@ from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
 from plait.client.streams import Numbered, StreamedResponse
+from plait.client.timeouts import finite
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.dial import dial, resolve
-from plait.errors import ClientClosed, ConnectTimeout, PlaitError
+from plait.errors import ClientClosed, ConnectTimeout, PlaitError, TlsTimeout
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 
 #: Seconds that connections have to write their last bytes when a client closes.
 _LINGER = 0.25
+#: Seconds that asyncio gives a handshake, which has limits of ours.
+_HANDSHAKE = 86_400.0
 #: Seconds between two looks at idle connections.
 _TICK = 1.0
 
@@ -410,21 +413,28 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         peer = f"{origin.host}:{origin.port}"
         error: PlaitError
         driver = LinkDriver(self, origin)
+        limits = core.limits_to_connect(origin)
+        shaking = False
         try:
             tls = core.context_for(origin)
-            async with asyncio.timeout(core.config.connect_timeout):
+            async with asyncio.timeout(finite(limits.connect)):
                 addresses = await resolve(origin.host, origin.port)
                 driver.started = monotonic()
                 sock = await dial(addresses)
                 driver.dialled(sock)
-                await loop.create_connection(
-                    lambda: driver,
-                    sock=sock,
-                    ssl=tls,
-                    server_hostname=origin.host if tls is not None else None,
-                )
+                shaking = tls is not None
+                async with asyncio.timeout(finite(limits.tls)):
+                    await loop.create_connection(
+                        lambda: driver,
+                        sock=sock,
+                        ssl=tls,
+                        server_hostname=origin.host if tls is not None else None,
+                        # Its own limit would end the handshake first, and in other words.
+                        ssl_handshake_timeout=_HANDSHAKE if tls is not None else None,
+                    )
         except TimeoutError:
-            error = ConnectTimeout(f"no connection to {peer} in time")
+            late = f"no connection to {peer} in time"
+            error = TlsTimeout(f"{late}: the TLS handshake did not end") if shaking else ConnectTimeout(late)
         except PlaitError as failure:
             error = failure
         except (OSError, ValueError) as failure:

@@ -10,12 +10,14 @@ from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
 from plait.errors import (
+    ConnectTimeout,
     ExchangeError,
     LocalProtocolError,
     PlaitError,
     PoolTimeout,
     ReadTimeout,
     Timeout,
+    TotalTimeout,
     WriteTimeout,
 )
 from plait.fields import Field
@@ -139,7 +141,8 @@ class Call:
         history: The responses that led to the latest one by redirects.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
-        deadline: When the request is given up, whatever happens, or None.
+        limits: How long it may take.
+        deadline: When the request is given up, whatever happens.
         watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
             may have come nearer.
     """
@@ -152,6 +155,7 @@ class Call:
         "_flow",
         "_goal",
         "_paused",
+        "_queued",
         "_sent",
         "_submitted",
         "_wanted",
@@ -161,6 +165,7 @@ class Call:
         "error",
         "exchange",
         "history",
+        "limits",
         "queued",
         "request",
         "touched",
@@ -188,7 +193,12 @@ class Call:
         self.upload: Upload | None = None
         self.touched = self._submitted = core.clock()
         self._answered = 0.0
-        self.deadline = None if request.timeout is None else self.touched + request.timeout
+        self._queued = 0
+        self.limits = core.limits
+        if request.timeout is not None:
+            self.limits = core.limits.but(request.timeout)
+            core.own_limits = True
+        self.deadline = self.touched + self.limits.total
         self.watchers: list[Callable[[], None]] | None = None
 
     def start(self) -> None:
@@ -239,6 +249,7 @@ class Call:
                 exchange.collect()
             if has_content:
                 upload = Upload(exchange, request)
+                self._queued = exchange.queued
                 if upload.unfinished:
                     self.upload = upload
                     if upload.source is not None:
@@ -258,6 +269,7 @@ class Call:
             except ExchangeError:
                 self.upload = None  # the stream is gone; the event that says why is on its way
             else:
+                self._queued = 0 if exchange is None else exchange.queued
                 if self.upload.wants_piece:
                     self._changed()
         if exchange is not None and not self.done and not self._paused and self._goal.reached(exchange):
@@ -386,6 +398,7 @@ class Call:
         if self.upload is not None:
             try:
                 self.upload.give(piece)
+                self._queued = 0 if self.exchange is None else self.exchange.queued
             except ExchangeError:
                 self.upload = None  # as above
 
@@ -436,22 +449,45 @@ class Call:
         Args:
             began: When somebody began to wait for it: time in which nobody did does not count.
         """
-        config = self._core.config
         if self._paused or (self.upload is not None and self.upload.wants_piece):
             self.touched = self._core.clock()  # it is not the server that keeps us waiting
-        expires = max(self.touched, began) + (config.pool_timeout if self.queued else config.read_timeout)
-        return expires if self.deadline is None else min(expires, self.deadline)
+        return min(max(self.touched, began) + self._patience(), self.deadline)
+
+    def _patience(self) -> float:
+        """Return how long nothing may happen."""
+        limits = self.limits
+        if self.queued:
+            core = self._core
+            connecting = limits is not core.limits and not core.pool.connected(self.request.origin)
+            return min(limits.connect, limits.pool) if connecting else limits.pool
+        if limits.write != limits.read and self._is_sending():
+            return limits.write
+        return limits.read
+
+    def _is_sending(self) -> bool:
+        """Whether there is content that the server has yet to take."""
+        exchange = self.exchange
+        return exchange is not None and (exchange.sent is not Half.ENDED or exchange.queued > 0)
 
     def expire(self, now: float) -> None:
         """Give the call up: its time is over."""
-        exchange, config = self.exchange, self._core.config
+        limits, origin = self.limits, self.request.origin
         error: Timeout
-        if self.queued:
-            error = PoolTimeout(f"no connection to {self.request.origin} had room in time")
-        elif self.deadline is not None and now >= self.deadline:
-            error = ReadTimeout(f"no complete response within {self.request.timeout:g} seconds")
-        elif exchange is not None and (exchange.sent is not Half.ENDED or exchange.queued):
-            error = WriteTimeout(f"the server took nothing for {config.read_timeout:g} seconds")
+        if now >= self.deadline:
+            error = TotalTimeout(f"no complete response within {limits.total:g} seconds")
+            error.unprocessed = self.queued
+        elif self.queued:
+            if self._patience() < limits.pool:
+                error = ConnectTimeout(f"no connection to {origin} within {limits.connect:g} seconds")
+            else:
+                error = PoolTimeout(f"no connection to {origin} had room in time")
+        elif self._is_sending():
+            left = 0 if self.exchange is None else self.exchange.queued
+            if left < self._queued:  # nobody was told, but the server took some
+                self._queued = left
+                self.touched = now
+                return
+            error = WriteTimeout(f"the server took nothing for {limits.write:g} seconds")
         else:
-            error = ReadTimeout(f"the server sent nothing for {config.read_timeout:g} seconds")
+            error = ReadTimeout(f"the server sent nothing for {limits.read:g} seconds")
         self.give_up(error)

@@ -152,8 +152,10 @@ class Completions:
             expires = pending.expires(began)
             if now >= expires:
                 pending.expire(now)
-            else:
-                earliest = min(earliest, expires)
+                if pending.done:
+                    continue
+                expires = pending.expires(began)
+            earliest = min(earliest, expires)
         self._next_look = max(earliest, now + _GRAIN)
 
     def watch(self, watcher: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from plait.client.calls import Call, Upload
 from plait.client.journal import Journal
 from plait.client.making import RequestMaker, RequestOptions, SessionOptions
 from plait.client.pool import Link, Pool
+from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
@@ -146,6 +147,8 @@ class ClientCore:
         config: The options.
         maker: Makes requests.
         pool: The connections.
+        limits: How long requests may take that say nothing themselves.
+        own_limits: Whether any request has said something itself.
         spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
         journal: Every connection so far.
@@ -178,6 +181,8 @@ class ClientCore:
         elif options:
             config = dataclasses.replace(config, **options)
         self.config = config
+        self.limits = limits_of(config)
+        self.own_limits = False
         self.maker = RequestMaker(base_url, config, **session)
         self.pool = Pool(
             max_connections=config.max_connections,
@@ -252,6 +257,11 @@ class ClientCore:
                 field_count=field_count,
             )
         )
+
+    def limits_to_connect(self, origin: Origin) -> TimeLimits:
+        """Return how long connecting to an origin may take: as long as any who waits for it has patience."""
+        waiting = [ticket.limits for ticket in self.pool.queued(origin)] if self.own_limits else []
+        return longest(waiting) if waiting else self.limits
 
     def opened(self, link: Link) -> None:
         """Take note of a new connection, and use it."""

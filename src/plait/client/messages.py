@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.making import Plan
     from plait.client.statistics import Timing
+    from plait.client.timeouts import Timeouts
 
 __all__ = ["Headers", "MutableHeaders", "Request", "Response", "ResponseHead", "encode_field"]
 
@@ -164,7 +165,7 @@ class Request:
         content: ``b""``, bytes, or an iterable of bytes.
         length: Bytes of content its field section announces, or None.
         idempotent: Whether sending it twice does what sending it once does.
-        timeout: Seconds it may take in all, or None.
+        timeout: Seconds it may take in all, or step by step; None where the client's own limits hold.
         plan: What is done for it beside sending it; None for nothing, by which its response's content is
             left as it comes, too.
     """
@@ -178,7 +179,7 @@ class Request:
         content: bytes | Iterable[bytes] | AsyncIterable[bytes],
         length: int | None,
         idempotent: bool,
-        timeout: float | None,
+        timeout: float | Timeouts | None,
         plan: Plan | None = None,
     ) -> None:
         self.origin = origin

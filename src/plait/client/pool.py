@@ -18,18 +18,23 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plait.config import HttpVersions
 from plait.errors import PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.urls import Origin
 
+if TYPE_CHECKING:
+    from plait.client.timeouts import TimeLimits
+
 __all__ = ["Link", "Pool", "Ticket"]
 
 
 class Ticket(Protocol):
     """What waits in the queue for a connection."""
+
+    limits: TimeLimits
 
     def granted(self, link: Link) -> None:
         """Go on, on this connection."""
@@ -170,6 +175,16 @@ class Pool:
         """Return how many requests wait for a connection to an origin."""
         site = self._sites.get(origin)
         return site.waiting if site is not None else 0
+
+    def queued(self, origin: Origin) -> list[Ticket]:
+        """Return the requests that wait for a connection to an origin."""
+        site = self._sites.get(origin)
+        return [*site.returned, *site.queue] if site is not None else []
+
+    def connected(self, origin: Origin) -> bool:
+        """Whether there is a connection to an origin."""
+        site = self._sites.get(origin)
+        return site is not None and bool(site.links)
 
     def assign(self, link: Link) -> list[Ticket]:
         """Take requests off the queue, as many as a connection has room for; ask again after their use.

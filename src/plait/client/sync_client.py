@@ -451,12 +451,14 @@ class Client(Methods[Response]):
         """Begin to open the connections that an origin wants."""
         core, driver = self._core, self._driver
         self._to_connect.discard(origin)
+        limits = core.limits_to_connect(origin)
+        deadline = monotonic() + limits.connect
         driver.flush()
         failure: PlaitError | None = None
         driver.lock.release()
         try:
             tls = core.context_for(origin)
-            addresses = resolve(origin.host, origin.port)
+            addresses = resolve(origin.host, origin.port, limits.connect)
         except PlaitError as error:
             failure = error
         except BaseException:
@@ -479,7 +481,7 @@ class Client(Methods[Response]):
             if failure is not None:
                 failed(failure)
             else:
-                driver.open(origin.host, addresses, tls, core.config.connect_timeout, opened, failed)
+                driver.open(origin.host, addresses, tls, deadline, limits.tls, opened, failed)
 
     def _on_change(self, transport: Transport) -> None:
         self._core.settle(transport.context)

@@ -131,8 +131,10 @@ class Waiting:
                 expires = waiter.expires
                 if now >= expires:
                     waiter.call.expire(now)
-                else:
-                    earliest = min(earliest, expires)
+                    if waiter.call.done:
+                        continue
+                    expires = waiter.expires
+                earliest = min(earliest, expires)
         if earliest < inf:
             self.look_at(max(earliest, now + _GRAIN))
 

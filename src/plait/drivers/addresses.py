@@ -6,9 +6,10 @@ import os
 import socket
 import ssl
 from collections.abc import Sequence
+from threading import TIMEOUT_MAX, Thread
 from typing import Any
 
-from plait.errors import ConnectFailed
+from plait.errors import ConnectFailed, ConnectTimeout
 
 __all__ = ["Address", "NoCommonProtocol", "connect_failure", "resolve"]
 
@@ -23,16 +24,40 @@ class NoCommonProtocol(ConnectFailed):
     """The server speaks none of the protocols offered to it (RFC 7301 §3.2)."""
 
 
-def resolve(host: str, port: int) -> Sequence[Address]:
+def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
     """Look a host up; this blocks.
+
+    Args:
+        host: A name or an address.
+        port: The port, for the result.
+        seconds: How long it may take; the system's own limit is that of several tries at each server.
 
     Raises:
         ConnectFailed: It has no address.
+        ConnectTimeout: Nobody said so in time.
     """
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise connect_failure(f"{host}:{port}", error) from error
+        # An address needs no looking up, and no thread to do that.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        pass
+    found: list[Sequence[Address] | Exception] = []
+
+    def look_up() -> None:
+        try:
+            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            found.append(error)
+
+    # Nothing else ends a look-up before its time; the thread is left to find out for itself.
+    thread = Thread(target=look_up, name=f"look up {host}", daemon=True)
+    thread.start()
+    thread.join(min(seconds, TIMEOUT_MAX))
+    if not found:
+        raise ConnectTimeout(f"{host}:{port} was not resolved in time")
+    if isinstance(found[0], Exception):
+        raise connect_failure(f"{host}:{port}", found[0]) from found[0]
+    return found[0]
 
 
 def connect_failure(peer: str, error: Exception) -> ConnectFailed:

@@ -20,7 +20,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import TIMEOUT_MAX, Lock
 from time import monotonic
 from typing import Protocol
 
@@ -29,6 +29,9 @@ from plait.drivers.transport import BUFFER, READ, Transport
 from plait.errors import PlaitError
 
 __all__ = ["BlockingDriver", "Watched"]
+
+#: Milliseconds that a poll may last, for the system: it looks again then.
+_LONGEST = 86_400_000.0
 
 
 class Watched(Protocol):
@@ -110,7 +113,8 @@ class BlockingDriver:
         host: str,
         addresses: Sequence[Address],
         tls: ssl.SSLContext | None,
-        timeout: float,
+        deadline: float,
+        tls_timeout: float,
         on_open: Callable[[Transport, str | None], None],
         on_failed: Callable[[PlaitError], None],
     ) -> None:
@@ -120,11 +124,12 @@ class BlockingDriver:
             host: The name the certificate must have.
             addresses: Where to try, in order.
             tls: The TLS context, or None.
-            timeout: Seconds until it is given up.
+            deadline: When it is given up, on the monotonic clock.
+            tls_timeout: Seconds until then that TLS may take.
             on_open: Called with the transport and what ALPN selected; it must ``adopt`` an endpoint.
             on_failed: Called with the reason.
         """
-        Transport(self, host, addresses, tls, monotonic() + timeout, on_open, on_failed)
+        Transport(self, host, addresses, tls, deadline, tls_timeout, on_open, on_failed)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -151,7 +156,7 @@ class BlockingDriver:
         seconds = max(0.0, deadline - monotonic())
         self.lock.release()
         try:
-            sleeper.sleep(seconds)
+            sleeper.sleep(min(seconds, TIMEOUT_MAX))
         finally:
             self.lock.acquire()
             self._sleepers.remove(sleeper)
@@ -160,7 +165,7 @@ class BlockingDriver:
     def _lead(self, deadline: float) -> None:
         for transport in self._connecting:
             deadline = min(deadline, transport.deadline)
-        milliseconds = max(0.0, (deadline - monotonic()) * 1000 + 1)
+        milliseconds = min(max(0.0, (deadline - monotonic()) * 1000 + 1), _LONGEST)
         self._leading = True
         self.lock.release()
         try:

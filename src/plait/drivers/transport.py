@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from plait.drivers.addresses import Address, connect_failure
 from plait.drivers.tcp_info import read_tcp_info
-from plait.errors import ConnectFailed, ConnectTimeout, PlaitError
+from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsTimeout
 from plait.protocol.endpoint import ClientEndpoint
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Transport:
         addresses: Where to try, in order.
         tls: The TLS context, or None.
         deadline: When connecting has taken too long, on the driver's clock.
+        tls_timeout: Seconds of that time that TLS may take.
         on_open: Called with the transport and what ALPN selected; it must :meth:`adopt` an endpoint.
         on_failed: Called with the reason why there is no connection.
     """
@@ -82,6 +83,7 @@ class Transport:
         "_state",
         "_tcp_info",
         "_tls",
+        "_tls_timeout",
         "_unsent",
         "bytes_received",
         "bytes_sent",
@@ -101,10 +103,12 @@ class Transport:
         addresses: Sequence[Address],
         tls: ssl.SSLContext | None,
         deadline: float,
+        tls_timeout: float,
         on_open: Callable[[Transport, str | None], None],
         on_failed: Callable[[PlaitError], None],
     ) -> None:
         self._driver = driver
+        self._tls_timeout = tls_timeout
         self._peer = f"{host}:{addresses[0][4][1]}"
         self._addresses = list(addresses)
         self.deadline = deadline
@@ -181,6 +185,7 @@ class Transport:
             self._open(None)
         else:
             self._state = _State.HANDSHAKE
+            self.deadline = min(self.deadline, self.connected + self._tls_timeout)
             self._shake()
 
     def _shake(self) -> None:
@@ -225,7 +230,11 @@ class Transport:
     def expire(self, now: float) -> None:
         """Give up connecting if it has taken too long (called while it has no connection)."""
         if now >= self.deadline:
-            self._fail(ConnectTimeout(f"no connection to {self._peer} in time"))
+            late = f"no connection to {self._peer} in time"
+            if self._state is _State.HANDSHAKE:
+                self._fail(TlsTimeout(f"{late}: the TLS handshake did not end"))
+            else:
+                self._fail(ConnectTimeout(late))
 
     def _fail(self, error: PlaitError) -> None:
         if self._state is not _State.CLOSED:
