@@ -56,6 +56,8 @@ RESERVED = {
     "rich": ("cli", "lab.terminal"),
     "brotli": ("client.decoding",),
     "watchfiles": ("server.reload",),
+    "python_socks": ("drivers.proxies",),
+    "truststore": ("drivers.tls",),
     "prometheus_client": ("server.metrics",),
 }
 

@@ -7,6 +7,7 @@ instead of spelling it again. Times are seconds, sizes are bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -332,6 +333,22 @@ class ClientConfig:
         None, "Seconds for one request and its response in all; by default without limit."
     )
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
+    proxy: str | None = option(
+        None, "URL of a proxy to go through: http://USER:PASSWORD@HOST:PORT or socks5://HOST:PORT."
+    )
+    trust_env: bool = option(
+        False, "Let HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name the proxy; proxy counts more."
+    )
+    cert: Any = option(
+        None,
+        "The client's own certificate: the path of a PEM file with its key, or a pair of paths, certificate "
+        "and key, or a triple, with the key's passphrase.",
+    )
+    check_certificate: Callable[[str, Sequence[bytes]], bool] | None = option(
+        None,
+        "Called with each server's name and its certificates, DER, its own first, once they are verified; "
+        "False refuses the connection.",
+    )
     stream_window: int = option(2097152, "Bytes of unread content one response may hold.")
     connection_window: int = option(
         536870912,
@@ -359,6 +376,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         others = {
             "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
+            "proxy", "trust_env", "cert", "check_certificate",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):

@@ -13,6 +13,8 @@
     │   ├── ContentDecodingError    a response's content is not in the coding that it says
     │   └── ConnectionLost          the whole connection went, and this exchange with it
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
+    │   ├── ProxyFailed             nobody gets to the proxy, or through it
+    │   └── CertificateRefused      .problem says what is wrong with the certificate
     ├── TooManyRedirects            one redirect led to the next too often
     ├── StatusError                 a status of 400 or above, for who asked to be told; .response
     ├── ClientClosed                the client was closed before or during the exchange
@@ -30,6 +32,8 @@ them have, tells whether a request is known not to have been acted on.
 
 from __future__ import annotations
 
+from enum import Enum
+
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
     from typing import Any
@@ -46,6 +50,9 @@ __all__ = [
     "ContentDecodingError",
     "ConnectionLost",
     "ConnectFailed",
+    "ProxyFailed",
+    "CertificateRefused",
+    "CertificateProblem",
     "TooManyRedirects",
     "StatusError",
     "ClientClosed",
@@ -137,6 +144,35 @@ class ConnectFailed(PlaitError):
     """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
 
     unprocessed = True
+
+
+class ProxyFailed(ConnectFailed):
+    """The proxy cannot be reached, or opens no way to the server."""
+
+
+class CertificateProblem(Enum):
+    """What is wrong with a server's certificate."""
+
+    NAME = "it is for another name"
+    EXPIRED = "it has expired"
+    NOT_YET_VALID = "it is not valid yet"
+    SELF_SIGNED = "it is signed by itself"
+    AUTHORITY = "its authority is not trusted"
+    REVOKED = "it has been revoked"
+    PIN = "it is not the one that was expected"
+    OTHER = "it is wrong in some other way"
+
+
+class CertificateRefused(ConnectFailed):
+    """The server's certificate is not one to trust.
+
+    Attributes:
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, message: str, problem: CertificateProblem = CertificateProblem.OTHER) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class TooManyRedirects(PlaitError):

@@ -20,7 +20,7 @@ from plait.client.timeouts import finite
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
-from plait.drivers.dial import dial, resolve
+from plait.drivers.dial import dial, dial_through, resolve
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError, TlsTimeout
 from plait.urls import Origin, Params
 
@@ -418,9 +418,15 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         try:
             tls = core.context_for(origin)
             async with asyncio.timeout(finite(limits.connect)):
-                addresses = await resolve(origin.host, origin.port)
-                driver.started = monotonic()
-                sock = await dial(addresses)
+                proxy = core.proxy_for(origin)
+                if proxy is not None and core.tunnels(origin, proxy):
+                    driver.started = monotonic()
+                    sock = await dial_through(proxy, origin.host, origin.port)
+                else:
+                    host, port = (proxy or origin)[1:3]
+                    addresses = await resolve(host, port)
+                    driver.started = monotonic()
+                    sock = await dial(addresses)
                 driver.dialled(sock)
                 shaking = tls is not None
                 async with asyncio.timeout(finite(limits.tls)):

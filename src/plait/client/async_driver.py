@@ -61,7 +61,7 @@ class LinkDriver(ClientDriver):
             self.secured = monotonic()
         try:
             endpoint = self._client._core.make_endpoint(
-                self._origin, None if tls is None else tls.selected_alpn_protocol()
+                self._origin, None if tls is None else tls.selected_alpn_protocol(), tls
             )
         except PlaitError as error:
             self.error = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
@@ -25,6 +25,7 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.messages import MutableHeaders, Request
+    from plait.drivers.proxies import Proxy, ProxyMap
     from plait.protocol.field_bytes import FieldCount
 
 __all__ = ["ClientCore", "Methods", "Verify"]
@@ -209,7 +210,14 @@ class ClientCore:
         self._verify = verify
         # A file of authorities is read at once, so that a wrong path is known before any request;
         # the system's authorities take long to read, and plain HTTP needs none.
-        self._context = None if verify is True else client_context(verify, config.http)
+        self._context = None
+        if verify is not True or config.cert is not None:
+            self._context = client_context(verify, config.http, config.cert)
+        self._proxies: ProxyMap | None = None
+        if config.proxy is not None or config.trust_env:
+            from plait.drivers.proxies import ProxyMap
+
+            self._proxies = ProxyMap(config.proxy, trust_env=config.trust_env)
 
     def context_for(self, origin: Origin) -> ssl.SSLContext | None:
         """Return the TLS context for an origin, None for plain HTTP."""
@@ -219,18 +227,32 @@ class ClientCore:
             self._context = client_context(self._verify, self.config.http)
         return self._context
 
-    def make_endpoint(self, origin: Origin, protocol: str | None) -> ClientEndpoint:
+    def proxy_for(self, origin: Origin) -> Proxy | None:
+        """Return the proxy that leads to an origin, None to go there directly."""
+        return None if self._proxies is None else self._proxies.for_origin(origin)
+
+    def tunnels(self, origin: Origin, proxy: Proxy) -> bool:
+        """Whether the way through a proxy to an origin is a tunnel, and no request to the proxy itself."""
+        return origin.scheme == "https" or proxy.scheme != "http" or self.config.http is HttpVersions.HTTP_2
+
+    def make_endpoint(
+        self, origin: Origin, protocol: str | None, tls: ssl.SSLObject | None = None
+    ) -> ClientEndpoint:
         """Make the endpoint of a new connection.
 
         Args:
             origin: Where it leads.
             protocol: What ALPN selected, or None.
+            tls: Its TLS, where there is somebody to ask about the certificate.
 
         Raises:
-            ConnectFailed: HTTP/2 is demanded and the server does not speak it.
+            ConnectFailed: HTTP/2 is demanded and the server does not speak it, or somebody who was asked
+                does not like its certificate.
         """
         config = self.config
         http = config.http
+        if tls is not None and config.check_certificate is not None:
+            self._check_certificate(origin, tls, config.check_certificate)
         field_count = None if self._count_fields is None else self._count_fields()
         if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
             raise ConnectFailed(f"{origin} does not speak HTTP/2")
@@ -249,14 +271,34 @@ class ClientCore:
             )
         from plait.protocol.h1_client import H1Client
 
+        proxy = self.proxy_for(origin)
+        through_proxy = proxy is not None and not self.tunnels(origin, proxy)
         return ClientEndpoint(
             H1Client(
+                through_proxy=through_proxy,
+                proxy_authorization=proxy.authorization if proxy is not None and through_proxy else None,
                 max_header_fields=config.max_header_fields,
                 max_header_size=config.max_header_size,
                 stream_window=config.stream_window,
                 field_count=field_count,
             )
         )
+
+    def _check_certificate(
+        self, origin: Origin, tls: ssl.SSLObject, check: Callable[[str, Sequence[bytes]], bool]
+    ) -> None:
+        """Ask the one who was to be asked whether this is the right server."""
+        from plait.drivers.tls import peer_chain
+        from plait.errors import CertificateProblem, CertificateRefused
+
+        reason = "check_certificate said no"
+        try:
+            if check(origin.host, peer_chain(tls)):
+                return
+        except Exception as error:
+            reason = f"check_certificate raised {error!r}"
+        peer = f"{origin.host}:{origin.port}"
+        raise CertificateRefused(f"the certificate of {peer} is refused: {reason}", CertificateProblem.PIN)
 
     def limits_to_connect(self, origin: Origin) -> TimeLimits:
         """Return how long connecting to an origin may take: as long as any who waits for it has patience."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from socket import socket
+from ssl import SSLObject
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -15,7 +17,7 @@ from plait.client.messages import Request, Response
 from plait.client.pool import Link
 from plait.client.streams import Numbered, StreamedResponse
 from plait.config import ClientConfig
-from plait.drivers.addresses import resolve
+from plait.drivers.addresses import Address, resolve
 from plait.drivers.blocking import BlockingDriver
 from plait.drivers.transport import Transport
 from plait.errors import (
@@ -455,14 +457,26 @@ class Client(Methods[Response]):
         deadline = monotonic() + limits.connect
         driver.flush()
         failure: PlaitError | None = None
+        where: list[Sequence[Address] | socket] = []
+        peer = (origin.host, origin.port)
+        count = core.pool.wanted(origin)
         driver.lock.release()
         try:
             tls = core.context_for(origin)
-            addresses = resolve(origin.host, origin.port, limits.connect)
+            proxy = core.proxy_for(origin)
+            if proxy is not None and core.tunnels(origin, proxy):
+                from plait.drivers.proxies import open_tunnel
+
+                where.extend(open_tunnel(proxy, *peer, deadline - monotonic()) for _ in range(count))
+            else:
+                if proxy is not None:
+                    peer = (proxy.host, proxy.port)
+                where = [resolve(*peer, limits.connect)] * count
         except PlaitError as error:
             failure = error
         except BaseException:
             self._to_connect.add(origin)  # for the next thread
+            _close(where)
             raise
         finally:
             driver.lock.acquire()
@@ -470,18 +484,23 @@ class Client(Methods[Response]):
         def failed(error: PlaitError) -> None:
             core.failed(origin, error)
 
-        def opened(transport: Transport, protocol: str | None) -> None:
-            endpoint = core.make_endpoint(origin, protocol)
+        def opened(transport: Transport, tls: SSLObject | None) -> None:
+            protocol = None if tls is None else tls.selected_alpn_protocol()
+            endpoint = core.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
             transport.adopt(endpoint)
             core.opened(link)
 
         for _ in range(core.pool.wanted(origin)):
-            core.pool.opening(origin)
-            if failure is not None:
+            if where:
+                core.pool.opening(origin)
+                driver.open(peer, where.pop(), tls, deadline, limits.tls, opened, failed)
+            elif failure is not None:
+                core.pool.opening(origin)
                 failed(failure)
             else:
-                driver.open(origin.host, addresses, tls, deadline, limits.tls, opened, failed)
+                self._to_connect.add(origin)  # more are wanted than were a moment ago
+        _close(where)
 
     def _on_change(self, transport: Transport) -> None:
         self._core.settle(transport.context)
@@ -489,3 +508,10 @@ class Client(Methods[Response]):
     def _on_closed(self, transport: Transport) -> None:
         if transport.context is not None:
             self._core.journal.end(transport.context)
+
+
+def _close(where: list[Sequence[Address] | socket]) -> None:
+    """Close the sockets of which nobody has a use."""
+    for one in where:
+        if isinstance(one, socket):
+            one.close()

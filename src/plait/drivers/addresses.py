@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from threading import TIMEOUT_MAX, Thread
 from typing import Any
 
-from plait.errors import ConnectFailed, ConnectTimeout
+from plait.errors import CertificateProblem, CertificateRefused, ConnectFailed, ConnectTimeout
 
 __all__ = ["Address", "NoCommonProtocol", "connect_failure", "resolve"]
 
@@ -18,6 +18,20 @@ Address = tuple[int, int, int, str, Any]
 
 #: What OpenSSL says when the other side talks something else.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+
+
+#: What OpenSSL's codes mean (x509_vfy.h).
+_PROBLEMS = {
+    9: CertificateProblem.NOT_YET_VALID,
+    10: CertificateProblem.EXPIRED,
+    18: CertificateProblem.SELF_SIGNED,
+    19: CertificateProblem.AUTHORITY,
+    20: CertificateProblem.AUTHORITY,
+    21: CertificateProblem.AUTHORITY,
+    23: CertificateProblem.REVOKED,
+    62: CertificateProblem.NAME,
+    64: CertificateProblem.NAME,
+}
 
 
 class NoCommonProtocol(ConnectFailed):
@@ -68,7 +82,7 @@ def connect_failure(peer: str, error: Exception) -> ConnectFailed:
         error: What went wrong.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"the certificate of {peer} is refused: {error.verify_message.rstrip('.')}")
+        return _certificate_refused(peer, error)
     if isinstance(error, ssl.SSLError):
         if error.reason in _NOT_TLS:
             return ConnectFailed(f"{peer} does not speak TLS")
@@ -79,3 +93,15 @@ def connect_failure(peer: str, error: Exception) -> ConnectFailed:
         return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
     code = getattr(error, "errno", None)
     return ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
+
+
+def _certificate_refused(peer: str, error: ssl.SSLCertVerificationError) -> CertificateRefused:
+    problem = _PROBLEMS.get(error.verify_code, CertificateProblem.OTHER)
+    said = error.verify_message.rstrip(".")
+    if problem is CertificateProblem.AUTHORITY:
+        said = f"{problem.value} ({said})"
+    elif problem is CertificateProblem.SELF_SIGNED:
+        said = f"{problem.value}, and not among those trusted ({said})"
+    elif problem is CertificateProblem.NAME:
+        said = f"{problem.value} ({said})"
+    return CertificateRefused(f"the certificate of {peer} is refused: {said}", problem)

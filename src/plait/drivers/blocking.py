@@ -110,26 +110,26 @@ class BlockingDriver:
 
     def open(
         self,
-        host: str,
-        addresses: Sequence[Address],
+        peer: tuple[str, int],
+        where: Sequence[Address] | socket.socket,
         tls: ssl.SSLContext | None,
         deadline: float,
         tls_timeout: float,
-        on_open: Callable[[Transport, str | None], None],
+        on_open: Callable[[Transport, ssl.SSLObject | None], None],
         on_failed: Callable[[PlaitError], None],
     ) -> None:
         """Begin to connect; the threads that wait bring it to an end.
 
         Args:
-            host: The name the certificate must have.
-            addresses: Where to try, in order.
+            peer: Name and port of the server, the name being what the certificate must have.
+            where: Addresses to try, the best first; or a socket that is connected.
             tls: The TLS context, or None.
             deadline: When it is given up, on the monotonic clock.
             tls_timeout: Seconds until then that TLS may take.
-            on_open: Called with the transport and what ALPN selected; it must ``adopt`` an endpoint.
+            on_open: Called with the transport and its TLS, if it has any; it must ``adopt`` an endpoint.
             on_failed: Called with the reason.
         """
-        Transport(self, host, addresses, tls, deadline, tls_timeout, on_open, on_failed)
+        Transport(self, peer, where, tls, deadline, tls_timeout, on_open, on_failed)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class BlockingDriver:
 
     def _lead(self, deadline: float) -> None:
         for transport in self._connecting:
-            deadline = min(deadline, transport.deadline)
+            deadline = min(deadline, transport.due)
         milliseconds = min(max(0.0, (deadline - monotonic()) * 1000 + 1), _LONGEST)
         self._leading = True
         self.lock.release()

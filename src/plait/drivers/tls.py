@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from plait.config import ClientCertificates, HttpVersions
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["KeyPair", "ServerContext", "client_context", "server_context"]
+__all__ = [
+    "ClientCertificate",
+    "KeyPair",
+    "ServerContext",
+    "client_context",
+    "peer_chain",
+    "server_context",
+]
+
+AnyPath = str | os.PathLike[str]
+#: A PEM file with its key in it; certificate and key; and the key's passphrase.
+ClientCertificate = AnyPath | tuple[AnyPath] | tuple[AnyPath, AnyPath] | tuple[AnyPath, AnyPath, str]
 
 _ALPN = {
     HttpVersions.AUTO: ["h2", "http/1.1"],
@@ -30,6 +42,8 @@ _VERIFY = {
     ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
 }
 
+#: _ssl.ENCODING_DER
+_DER = 2
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
@@ -175,7 +189,9 @@ def _present(context: ssl.SSLContext, pair: KeyPair) -> None:
 
 
 def client_context(
-    verify: bool | str | os.PathLike[str] | ssl.SSLContext, http: HttpVersions = HttpVersions.AUTO
+    verify: bool | str | os.PathLike[str] | ssl.SSLContext,
+    http: HttpVersions = HttpVersions.AUTO,
+    cert: ClientCertificate | None = None,
 ) -> ssl.SSLContext:
     """Make the TLS context of a client.
 
@@ -185,9 +201,11 @@ def client_context(
             authorities in it and no other; False checks nothing. A context is used as it is,
             except for its ALPN offer, which is set here.
         http: The versions of HTTP to offer in ALPN, HTTP/2 first.
+        cert: The client's own certificate, see :class:`~plait.config.ClientConfig`.
 
     Raises:
-        ConfigError: The file of authorities cannot be read or holds no certificate.
+        ConfigError: The file of authorities cannot be read or holds no certificate, or the client's own
+            certificate or key is of no use.
     """
     if isinstance(verify, ssl.SSLContext):
         context = verify
@@ -196,11 +214,60 @@ def client_context(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif verify is True:
-        context = ssl.create_default_context()
+        context = _system_context()
     else:
         context = _context_trusting(verify)
+    if cert is not None:
+        _present_own(context, cert)
     context.set_alpn_protocols(_ALPN[http])
     return context
+
+
+def _system_context() -> ssl.SSLContext:
+    if sys.platform in ("darwin", "win32"):
+        # The system verifies there, by what its administrators and users have decided; OpenSSL's files,
+        # which Python would read, are elsewhere or out of date.
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context()
+
+
+def _present_own(context: ssl.SSLContext, cert: ClientCertificate) -> None:
+    """Have a client present its certificate to servers that ask for one."""
+    parts = (cert,) if isinstance(cert, str | os.PathLike) else tuple(cert)
+    if not 1 <= len(parts) <= 3:
+        raise ConfigError("cert must be a path, a pair of paths or a triple with a passphrase")
+    path = parts[0]
+    key = parts[1] if len(parts) > 1 else path
+    _certificates(path, "certificate")
+    _check_key(key)
+
+    def passphrase() -> str:
+        if len(parts) < 3:
+            # Without this, OpenSSL asks for it on the terminal.
+            raise ConfigError(f"private key {key} is encrypted: give its passphrase as the third of cert")
+        return str(parts[2])
+
+    try:
+        context.load_cert_chain(path, key, password=passphrase)
+    except ssl.SSLError as error:
+        if len(parts) == 3 and error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", None):
+            raise ConfigError(f"private key {key} has another passphrase") from error
+        raise ConfigError(_reason(error, path, key, None)) from error
+
+
+def peer_chain(tls: ssl.SSLObject) -> list[bytes]:
+    """Return the certificates that the other side proved to be itself with, DER, its own first.
+
+    Where nothing was verified, they are what it sent.
+    """
+    inner = tls._sslobj  # type: ignore[attr-defined]  # public from Python 3.13 on
+    if tls.context.verify_mode is ssl.CERT_NONE:
+        chain = inner.get_unverified_chain()
+    else:
+        chain = inner.get_verified_chain()
+    return [one.public_bytes(_DER) for one in chain or ()]
 
 
 def _context_trusting(authorities: str | os.PathLike[str]) -> ssl.SSLContext:
@@ -230,12 +297,12 @@ def _certificates(path: str | os.PathLike[str], what: str) -> list[bytes]:
     return found
 
 
-def _check_key(path: Path) -> None:
+def _check_key(path: AnyPath) -> None:
     if not _PEM_KEY.search(_read(path, "private key")):
         raise ConfigError(f"private key {path} holds no private key in PEM format")
 
 
-def _reason(error: ssl.SSLError, cert: Path, key: Path, chain: Path | None) -> str:
+def _reason(error: ssl.SSLError, cert: AnyPath, key: AnyPath, chain: AnyPath | None) -> str:
     """Say which of the files OpenSSL refused, and why; its own words name none."""
     # NO_CERTIFICATE_ASSIGNED: the certificate is for another kind of key, such as RSA and not EC.
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
@@ -250,7 +317,7 @@ def _reason(error: ssl.SSLError, cert: Path, key: Path, chain: Path | None) -> s
     return f"private key {key} cannot be used: {words}"
 
 
-def _damaged(path: Path) -> bool:
+def _damaged(path: AnyPath) -> bool:
     text = b"\n".join(_certificates(path, "certificate")).decode("latin-1")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

@@ -14,10 +14,12 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plait.drivers.addresses import Address, connect_failure
+from plait.drivers.eyeballs import Race
 from plait.drivers.tcp_info import read_tcp_info
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsTimeout
 from plait.protocol.endpoint import ClientEndpoint
@@ -60,17 +62,17 @@ class Transport:
 
     Args:
         driver: What polls the socket and calls :meth:`handle`.
-        host: The name the certificate must have.
-        addresses: Where to try, in order.
+        peer: Name and port of the server, the name being what the certificate must have.
+        where: Addresses to try, the best first; or a socket that is connected.
         tls: The TLS context, or None.
         deadline: When connecting has taken too long, on the driver's clock.
         tls_timeout: Seconds of that time that TLS may take.
-        on_open: Called with the transport and what ALPN selected; it must :meth:`adopt` an endpoint.
+        on_open: Called with the transport and its TLS, if it has any; it must :meth:`adopt` an endpoint.
         on_failed: Called with the reason why there is no connection.
     """
 
     __slots__ = (
-        "_addresses",
+        "_attempts",
         "_dirty",
         "_driver",
         "_events",
@@ -79,6 +81,8 @@ class Transport:
         "_on_open",
         "_outgoing",
         "_peer",
+        "_race",
+        "_reason",
         "_socket",
         "_state",
         "_tcp_info",
@@ -99,18 +103,21 @@ class Transport:
     def __init__(
         self,
         driver: BlockingDriver,
-        host: str,
-        addresses: Sequence[Address],
+        peer: tuple[str, int],
+        where: Sequence[Address] | socket.socket,
         tls: ssl.SSLContext | None,
         deadline: float,
         tls_timeout: float,
-        on_open: Callable[[Transport, str | None], None],
+        on_open: Callable[[Transport, ssl.SSLObject | None], None],
         on_failed: Callable[[PlaitError], None],
     ) -> None:
         self._driver = driver
         self._tls_timeout = tls_timeout
-        self._peer = f"{host}:{addresses[0][4][1]}"
-        self._addresses = list(addresses)
+        self._peer = f"{peer[0]}:{peer[1]}"
+        connected = where if isinstance(where, socket.socket) else None
+        self._race = Race(() if isinstance(where, socket.socket) else where, monotonic())
+        self._attempts: list[socket.socket] = []
+        self._reason = "it has no address"
         self.deadline = deadline
         self._on_open = on_open
         self._on_failed = on_failed
@@ -131,58 +138,87 @@ class Transport:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
             try:
-                self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+                self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=peer[0])
             except ValueError as error:
+                if connected is not None:
+                    connected.close()
                 self._fail(connect_failure(self._peer, error))
                 return
-        self._connect()
+        if connected is None:
+            self._connect(self.started)
+        else:
+            connected.setblocking(False)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._attempts.append(connected)
+            driver.register(connected.fileno(), self)
+            driver.poll_for(connected.fileno(), WRITE)
+            self._connected(connected)
 
     # -- coming to be ----------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        """Try the next address, until one is at least in progress."""
-        reason = "it has no address"
-        while self._addresses:
-            family, kind, protocol, _, address = self._addresses.pop(0)
+    def _connect(self, now: float) -> None:
+        """Try the addresses whose time has come, until one is at least in progress."""
+        race = self._race
+        while (found := race.take(now)) is not None:
+            family, kind, protocol, _, address = found
             try:
-                self._socket = socket.socket(family, kind, protocol)
-                self._socket.setblocking(False)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                code = self._socket.connect_ex(address)
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:  # a family that this machine does not have
+                self._reason = error.strerror or str(error)
+                race.failed(now)
+                continue
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                code = sock.connect_ex(address)
             except OSError as error:
                 code = error.errno or errno.EINVAL
-            if code == 0 or code in _IN_PROGRESS:
-                assert self._socket is not None
-                self._driver.register(self._socket.fileno(), self)
-                self._poll_for(WRITE)
-                if code == 0:
-                    self._connected()
+            if code and code not in _IN_PROGRESS:
+                sock.close()
+                self._reason = os.strerror(code)
+                race.failed(now)
+                continue
+            self._attempts.append(sock)
+            self._driver.register(sock.fileno(), self)
+            self._driver.poll_for(sock.fileno(), WRITE)
+            if code == 0:
+                self._connected(sock)
                 return
-            reason = os.strerror(code)
-            self._drop_socket()
-        self._fail(ConnectFailed(f"cannot connect to {self._peer}: {reason}"))
+        if not self._attempts and race.due == inf:
+            self._fail(ConnectFailed(f"cannot connect to {self._peer}: {self._reason}"))
 
     def _check_connect(self) -> None:
-        assert self._socket is not None
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == 0:
-            try:
-                self._socket.getpeername()
-            except OSError:
-                return  # still in progress
-            self._connected()
-        elif self._addresses:
-            self._drop_socket()
-            self._connect()
-        else:
-            self._fail(ConnectFailed(f"cannot connect to {self._peer}: {os.strerror(code)}"))
+        """See which of the attempts have come to an end."""
+        now = monotonic()
+        for sock in list(self._attempts):
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                try:
+                    sock.getpeername()
+                except OSError:
+                    continue  # still in progress
+                self._connected(sock)
+                return
+            self._give_up(sock)
+            self._reason = os.strerror(code)
+            self._race.failed(now)
+        self._connect(now)
 
-    def _connected(self) -> None:
-        assert self._socket is not None
+    def _give_up(self, sock: socket.socket) -> None:
+        self._attempts.remove(sock)
+        self._driver.forget(sock.fileno())
+        sock.close()
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._attempts.remove(sock)
+        while self._attempts:
+            self._give_up(self._attempts[-1])
+        self._socket = sock
+        self._events = WRITE
         self.port = self._socket.getsockname()[1]
         self.connected = self.secured = monotonic()
         if self._tls is None:
-            self._open(None)
+            self._open()
         else:
             self._state = _State.HANDSHAKE
             self.deadline = min(self.deadline, self.connected + self._tls_timeout)
@@ -201,7 +237,7 @@ class Transport:
             self._write_handshake()
             if self._state is _State.HANDSHAKE:
                 self.secured = monotonic()
-                self._open(self._tls.selected_alpn_protocol())
+                self._open()
             if self._state is _State.OPEN:
                 self._decrypt()  # what came with the end of the handshake
 
@@ -212,12 +248,12 @@ class Transport:
         if self._state is not _State.CLOSED:
             self._poll_for(READ | WRITE if self._unsent else READ)
 
-    def _open(self, protocol: str | None) -> None:
+    def _open(self) -> None:
         self._state = _State.OPEN
         self._driver.connected(self)
         self._poll_for(READ)
         try:
-            self._on_open(self, protocol)
+            self._on_open(self, self._tls)
         except PlaitError as error:
             self._fail(error)
 
@@ -227,9 +263,16 @@ class Transport:
         endpoint.on_output = self._has_output
         self._has_output()
 
+    @property
+    def due(self) -> float:
+        """When to call :meth:`expire`, while there is no connection."""
+        return min(self.deadline, self._race.due) if self._state is _State.CONNECTING else self.deadline
+
     def expire(self, now: float) -> None:
-        """Give up connecting if it has taken too long (called while it has no connection)."""
-        if now >= self.deadline:
+        """Try the next address, or give up, if it is time for that (called while it has no connection)."""
+        if self._state is _State.CONNECTING and self._race.due <= now < self.deadline:
+            self._connect(now)
+        elif now >= self.deadline:
             late = f"no connection to {self._peer} in time"
             if self._state is _State.HANDSHAKE:
                 self._fail(TlsTimeout(f"{late}: the TLS handshake did not end"))
@@ -428,6 +471,8 @@ class Transport:
         if self._state is not _State.CLOSED:
             self._state = _State.CLOSED
             self._tcp_info = self.tcp_info()  # a closed socket does not tell
+            while self._attempts:
+                self._give_up(self._attempts[-1])
             self._drop_socket()
             self._driver.transport_closed(self)
 

@@ -44,9 +44,11 @@ class H1Client(H1Connection):
         max_header_size: Bytes of one response's field section.
         stream_window: Bytes of unread content one response may hold.
         field_count: What counts field sections, or None.
+        through_proxy: Whether the other end is a proxy, which wants to hear the whole URL.
+        proxy_authorization: What it wants to hear as well, or None.
     """
 
-    __slots__ = ("_field_count", "_head_only", "_responded")
+    __slots__ = ("_field_count", "_head_only", "_proxy_lines", "_responded", "_through_proxy")
 
     def __init__(
         self,
@@ -55,6 +57,8 @@ class H1Client(H1Connection):
         max_header_size: int,
         stream_window: int,
         field_count: FieldCount | None = None,
+        through_proxy: bool = False,
+        proxy_authorization: bytes | None = None,
     ) -> None:
         super().__init__(
             HeadReader(
@@ -68,6 +72,10 @@ class H1Client(H1Connection):
             stream_window=stream_window,
         )
         self._field_count = field_count
+        self._through_proxy = through_proxy
+        self._proxy_lines: list[bytes] = []
+        if proxy_authorization is not None:
+            self._proxy_lines.append(field_line((b"proxy-authorization", proxy_authorization)))
         self._head_only = False
         #: Whether the response is complete; the request may still be on its way.
         self._responded = False
@@ -116,11 +124,13 @@ class H1Client(H1Connection):
         method = control[b":method"]
         if method == b"CONNECT":
             raise LocalProtocolError("an HTTP/1.1 connection opens no tunnels")
-        lines[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (
-            method,
-            control[b":path"],
-            control.get(b":authority", b""),
-        )
+        target = control[b":path"]
+        authority = control.get(b":authority", b"")
+        if self._through_proxy:
+            # RFC 9112 §3.2.2: a proxy has to be told where to go.
+            target = b"%b://%b%b" % (control[b":scheme"], authority, target)
+            lines += self._proxy_lines
+        lines[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, authority)
         if length is not None:
             framing = LENGTH
         elif not end_stream:
