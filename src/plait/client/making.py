@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from plait.client.cookies import CookieInput, Cookies
     from plait.client.flow import Flow
     from plait.client.messages import Response
-    from plait.client.timeouts import Timeouts
     from plait.config import ClientConfig
 
 __all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions", "SessionOptions"]
@@ -47,8 +46,7 @@ class RequestOptions(TypedDict, total=False):
         content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
             asynchronous client an asynchronous iterable, too.
         json: Content, sent as JSON.
-        timeout: Seconds in all, after which the request is given up; or a
-            :class:`~plait.client.timeouts.Timeouts`, step by step.
+        timeout: Seconds in all, after which the request is given up.
         cookies: Cookies for this request alone, beside those of the client.
         auth: Who asks, for this request instead of the client's; None for nobody.
         follow_redirects: Whether to go where redirects lead, instead of what the client was told.
@@ -58,7 +56,7 @@ class RequestOptions(TypedDict, total=False):
     headers: HeaderInput | None
     content: Content | None
     json: Any
-    timeout: float | Timeouts | None
+    timeout: float | None
     cookies: Mapping[str, str] | None
     auth: AuthInput
     follow_redirects: bool
@@ -282,7 +280,7 @@ class RequestMaker:
         *,
         params: Params | None = None,
         headers: HeaderInput | None = None,
-        timeout: float | Timeouts | None = None,
+        timeout: float | None = None,
         **more: Unpack[_MoreOptions],
     ) -> Request:
         """Make a request; see :class:`RequestOptions`.
