@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from plait.client.calls import Call
     from plait.client.cookies import CookieInput, Cookies
     from plait.client.flow import Flow
+    from plait.client.forms import FormInput
     from plait.client.messages import Response
     from plait.config import ClientConfig
 
@@ -46,6 +47,9 @@ class RequestOptions(TypedDict, total=False):
         content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
             asynchronous client an asynchronous iterable, too.
         json: Content, sent as JSON.
+        data: Content: a form, names and values.
+        files: Content: a form with files, and ``data`` before them; see
+            :class:`~plait.client.forms.Multipart`.
         timeout: Seconds in all, after which the request is given up.
         cookies: Cookies for this request alone, beside those of the client.
         auth: Who asks, for this request instead of the client's; None for nobody.
@@ -56,6 +60,8 @@ class RequestOptions(TypedDict, total=False):
     headers: HeaderInput | None
     content: Content | None
     json: Any
+    data: FormInput | None
+    files: Any
     timeout: float | None
     cookies: Mapping[str, str] | None
     auth: AuthInput
@@ -350,12 +356,18 @@ class RequestMaker:
         *,
         content: Content | None = None,
         json: Any = None,
+        data: FormInput | None = None,
+        files: Any = None,
         cookies: Mapping[str, str] | None = None,
         auth: AuthInput = _UNSAID,
         follow_redirects: bool | None = None,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
         given, left_out = ([], set()) if headers is None else _encode(headers)
+        if data is not None or files is not None:
+            if content is not None or json is not None:
+                raise LocalProtocolError("a request has a form, content or json, and only one of them")
+            content = _form(data, files, given)
         _add_content(request, given, content, json)
         names = left_out | {name for name, _ in given}
         changes: dict[str, Any] = {}
@@ -387,6 +399,8 @@ class RequestMaker:
 class _MoreOptions(TypedDict, total=False):
     content: Content | None
     json: Any
+    data: FormInput | None
+    files: Any
     cookies: Mapping[str, str] | None
     auth: AuthInput
     follow_redirects: bool
@@ -415,6 +429,22 @@ def _authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Any:
         return known
     given += outbound_fields([(b"authorization", known.value.encode("latin-1"))])
     return None
+
+
+def _form(data: FormInput | None, files: Any, given: FieldSection) -> Content:
+    """Return a form as content, and say in a field which kind it is."""
+    from plait.client.forms import Multipart, encode_form
+
+    said = any(name == b"content-type" for name, _ in given)
+    if files is None:
+        if not said:
+            given.append((b"content-type", b"application/x-www-form-urlencoded"))
+        return encode_form(data or ())
+    if said:
+        raise LocalProtocolError("a form with files says in content-type what parts it; leave that field out")
+    form = Multipart(data, files)
+    given.append((b"content-type", form.content_type))
+    return form
 
 
 def _add_content(request: Request, given: FieldSection, content: Content | None, json: Any) -> None:
@@ -472,5 +502,5 @@ def _body(content: Content | None) -> tuple[bytes | Iterable[bytes] | AsyncItera
         file = FileContent(content)
         return file, file.length
     if isinstance(content, Iterable | AsyncIterable):
-        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), None
+        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), getattr(content, "length", None)
     raise LocalProtocolError(f"content must be bytes, str or an iterable, not {type(content).__name__}")
