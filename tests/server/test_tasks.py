@@ -17,16 +17,25 @@ from plait.server.tasks import start
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
-def begin(coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[asyncio.Future[None]]:
+def step(coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[asyncio.Future[None] | None]:
     """Start a coroutine from a callback of the loop, as a driver does."""
     loop = asyncio.get_running_loop()
-    started: asyncio.Future[asyncio.Future[None]] = loop.create_future()
+    started: asyncio.Future[asyncio.Future[None] | None] = loop.create_future()
     loop.call_soon(lambda: started.set_result(start(coroutine, loop)))
     return started
 
 
+async def begin(coroutine: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+    """Start a coroutine that waits."""
+    task = await step(coroutine)
+    assert task is not None
+    return task
+
+
 async def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    await (await begin(coroutine))
+    task = await step(coroutine)
+    if task is not None:
+        await task
 
 
 async def test_a_coroutine_that_never_waits_is_done_at_once() -> None:
@@ -37,7 +46,7 @@ async def test_a_coroutine_that_never_waits_is_done_at_once() -> None:
 
     loop = asyncio.get_running_loop()
     done: list[bool] = []
-    loop.call_soon(lambda: done.append(start(app(), loop).done()))
+    loop.call_soon(lambda: done.append(start(app(), loop) is None))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert (steps, done) == (["ran"], [True])

@@ -64,6 +64,7 @@ class ServerDriver(AioDriver):
         client: The client's host and port, None for a Unix socket.
         server: This end's host and port; the path and None for a Unix socket.
         scheme: ``"https"`` or ``"http"``, from the transport, never from the client.
+        tls: What ASGI's TLS extension says of the connection, None without TLS.
     """
 
     __slots__ = (
@@ -73,10 +74,10 @@ class ServerDriver(AioDriver):
         "_opened",
         "_places",
         "_site",
-        "_tls",
         "client",
         "scheme",
         "server",
+        "tls",
     )
 
     endpoint: ServerEndpoint | None
@@ -96,10 +97,10 @@ class ServerDriver(AioDriver):
         self._opened = loop.time()
         self._leaving_since: float | None = None
         self._held = False
-        self._tls: ssl.SSLObject | dict[str, Any] | None = None
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
+        self.tls: dict[str, Any] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -113,18 +114,10 @@ class ServerDriver(AioDriver):
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.scheme = "https"
-            self._tls = tls
+            self.tls = describe(tls)
             protocol = tls.selected_alpn_protocol()
             if protocol is not None:
                 self._negotiated(protocol)
-
-    @property
-    def tls(self) -> dict[str, Any] | None:
-        """What ASGI's TLS extension says of the connection, None without TLS."""
-        tls = self._tls
-        if isinstance(tls, ssl.SSLObject):
-            tls = self._tls = describe(tls)
-        return tls
 
     def _negotiated(self, protocol: str) -> None:
         endpoint = self._site.make_endpoint(protocol, self.scheme)

@@ -67,6 +67,8 @@ class Exchange:
             deadlines look at it.
         sent_bytes: Bytes of content handed over for sending.
         content: Content received and not read yet.
+        received_bytes: Bytes of content received (server only).
+        credited_bytes: Bytes of content that credit was returned for.
     """
 
     # Slots: the attributes of an instance are read three times as fast as defaults on its class.
@@ -78,12 +80,14 @@ class Exchange:
         "begun",
         "closed",
         "content",
+        "credited_bytes",
         "endpoint",
         "error",
         "fields",
         "interim_responses",
         "on_progress",
         "received",
+        "received_bytes",
         "request",
         "sent",
         "sent_bytes",
@@ -96,10 +100,10 @@ class Exchange:
 
     begun: float
 
-    def __init__(self, endpoint: Endpoint, stream_id: int) -> None:
+    def __init__(self, endpoint: Endpoint, stream_id: int, request: RequestHead | None = None) -> None:
         self.endpoint = endpoint
         self.stream_id = stream_id
-        self.request: RequestHead | None = None
+        self.request = request
         self.status = 0
         self.fields: Sequence[Field] = ()
         self.interim_responses = 0
@@ -113,6 +117,8 @@ class Exchange:
         self.stalled: tuple[int, float] | None = None
         self.sent_bytes = 0
         self.content: bytes | BytesIO = b""
+        self.received_bytes = 0
+        self.credited_bytes = 0
         self._whole = False
         self._head_only = False
         self._held: Callable[[], None] | None = None
@@ -179,6 +185,7 @@ class Exchange:
         return len(content) if isinstance(content, bytes) else content.tell()
 
     def _credit(self, amount: int) -> None:
+        self.credited_bytes += amount
         endpoint = self.endpoint
         endpoint.connection.acknowledge_received_data(amount, self.stream_id)
         endpoint.on_output()

@@ -113,6 +113,7 @@ class H2Connection:
         "_push_enabled",
         "_sent_frames",
         "_server",
+        "http_version",
         "queued_body_size",
         "resets_received",
         "resets_sent",
@@ -122,7 +123,6 @@ class H2Connection:
         "send_trailers",
     )
 
-    http_version = "2"
     #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
     wants_read = True
     ends_early = False
@@ -186,6 +186,7 @@ class H2Connection:
             first = engine.data_to_send()
         engine.set_local_window_size(connection_window)
 
+        self.http_version = "2"
         self._engine = engine
         self._output = [first]
         self._events: list[Event] = []

@@ -22,23 +22,13 @@ _SMALL_CONTENT = 65_536
 
 
 class ServerExchange(Exchange):
-    """An exchange at the server's end, where there is always a request.
+    """An exchange at the server's end, where there is always a request."""
 
-    Attributes:
-        credited_bytes: Bytes of content that credit was returned for.
-        received_bytes: Bytes of content received.
-    """
-
-    __slots__ = ("credited_bytes", "received_bytes")
+    # Nothing is made beside what both ends have: there is an exchange for every request.
+    __slots__ = ()
 
     endpoint: ServerEndpoint
     request: RequestHead
-
-    def __init__(self, endpoint: ServerEndpoint, stream_id: int, request: RequestHead) -> None:
-        Exchange.__init__(self, endpoint, stream_id)
-        self.request = request
-        self.credited_bytes = 0
-        self.received_bytes = 0
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
         """Take content from the connection, as far as the limit; ``read`` says so beyond it."""
@@ -58,10 +48,9 @@ class ServerExchange(Exchange):
             Exchange.end_received(self)
 
     def _credit(self, amount: int) -> None:
-        self.credited_bytes += amount
+        Exchange._credit(self, amount)
         if self.credited_bytes > _SMALL_CONTENT:
             self.endpoint.note_reading(self)
-        Exchange._credit(self, amount)
 
     def adopt(self, content: bytes, trailers: Fields) -> None:
         """Take a whole message that came before the connection was what it is (RFC 7540 §3.2)."""

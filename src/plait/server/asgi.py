@@ -25,6 +25,8 @@ __all__ = ["AsgiGateway"]
 #: ``send()`` raises once the client is gone since 2.4 of the specification's http part; 2.5 is about
 #: WebSocket alone.
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
+#: "%" as a number, which is looked for in bytes several times as fast as b"%" is.
+_PERCENT = 0x25
 
 
 def _text(path: bytes) -> str:
@@ -85,20 +87,21 @@ class AsgiGateway(ApplicationGateway):
             return
         if exchange.request.protocol:
             session = WebSocketBridge(self, self._config, exchange, driver)
-            self._keep(start(session.run(self._scope(exchange, driver)), self.loop))
+            task = start(session.run(self._scope(exchange, driver)), self.loop)
+            if task is not None:
+                self._keep(task)
             return
         bridge = HttpBridge(self, exchange, driver)
         task = start(self._run(bridge), self.loop)
-        if not task.done():
+        if task is not None:
             self._keep(task)
             if self.app_timeout:
                 timer = self.loop.call_later(self.app_timeout, self._time_out, bridge, task)
                 task.add_done_callback(lambda _: timer.cancel())
 
     def _keep(self, task: asyncio.Future[None]) -> None:
-        if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, bridge: HttpBridge) -> None:
         exchange = bridge.exchange
@@ -118,7 +121,7 @@ class AsgiGateway(ApplicationGateway):
         request = exchange.request
         connection = exchange.endpoint.connection
         raw_path, _, query = request.target.partition(b"?")
-        path = _text(raw_path) if b"%" in raw_path or not raw_path.isascii() else raw_path.decode("ascii")
+        path = _text(raw_path) if _PERCENT in raw_path or not raw_path.isascii() else raw_path.decode()
         if self.root_path and path[:1] == "/":
             # The proxy has taken it away, always: to guess whether it did would let a client choose which
             # path the proxy sees and which one the application.
@@ -147,7 +150,7 @@ class AsgiGateway(ApplicationGateway):
             "type": "http",
             "asgi": _ASGI,
             "http_version": version,
-            "method": request.method.decode("ascii"),
+            "method": request.method.decode(),
             "scheme": driver.scheme,
             "path": path,
             "raw_path": raw_path,
