@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
     from plait.client.messages import Headers, Request, Response
+    from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.client.timeouts import Timeouts
@@ -38,6 +39,7 @@ __all__ = [
     "Pending",
     "Request",
     "Response",
+    "ServerSentEvent",
     "Statistics",
     "StatusError",
     "Timeouts",
@@ -62,6 +64,7 @@ _HOMES = {
     "Pending": "plait.client.sync_client",
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",
+    "ServerSentEvent": "plait.client.server_sent_events",
     "Statistics": "plait.client.statistics",
     "StatusError": "plait.errors",
     "Timeouts": "plait.client.timeouts",

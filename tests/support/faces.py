@@ -97,14 +97,26 @@ class _Stream:
     def read(self) -> bytes:
         return self._face.run(self._stream.read())
 
-    def iter_bytes(self) -> Iterator[bytes]:
-        pieces = self._stream.iter_bytes()
+    def _each(self, name: str) -> Iterator[Any]:
+        pieces = getattr(self._stream, name)()
 
-        async def next_piece() -> bytes | None:
+        async def next_piece() -> Any:
             return await anext(pieces, None)
 
         while (piece := self._face.run(next_piece())) is not None:
             yield piece
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        return self._each("iter_bytes")
+
+    def iter_text(self) -> Iterator[str]:
+        return self._each("iter_text")
+
+    def iter_lines(self) -> Iterator[str]:
+        return self._each("iter_lines")
+
+    def iter_events(self) -> Iterator[plait.ServerSentEvent]:
+        return self._each("iter_events")
 
 
 Face = plait.Client | AsyncFace

@@ -27,6 +27,7 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.cookies import CookieInput
+    from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import Statistics
 
 __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
@@ -119,6 +120,53 @@ class AsyncResponseStream(StreamedResponse):
         """
         while piece := await self._read_decoded():
             yield piece
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Yield the content as text, in the charset that ``encoding`` says, as it arrives.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says.
+            PlaitError: The exchange ended before its content.
+        """
+        from plait.client.texts import Text
+
+        text = Text(self.encoding)
+        async for piece in self.iter_bytes():
+            if characters := text.feed(piece):
+                yield characters
+        if characters := text.finish():
+            yield characters
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        """Yield the lines of the text, without their ends (LF, CR LF or CR), as they arrive.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says, or a line is longer than
+                ``max_decoded_size``.
+            PlaitError: The exchange ended before its content.
+        """
+        from plait.client.texts import Lines
+
+        lines = Lines(self._limit)
+        async for text in self.iter_text():
+            for one in lines.feed(text):
+                yield one
+        for line in lines.finish():
+            yield line
+
+    async def iter_events(self) -> AsyncIterator[ServerSentEvent]:
+        """Yield server-sent events, as they arrive.
+
+        Raises:
+            RemoteProtocolError: The content is not of the type ``text/event-stream``.
+            ContentDecodingError: It is not in the coding that it says, or an event is longer than
+                ``max_decoded_size``.
+            PlaitError: The exchange ended before its content.
+        """
+        events = self._events()
+        async for piece in self.iter_bytes():
+            for one in events.feed(piece):
+                yield one
 
     async def read(self) -> bytes:
         """Return the content, or what is left of it, its content codings undone.

@@ -78,7 +78,7 @@ class _Brotli:
     def make(self, data: bytes) -> bytes:
         piece: bytes = self._decompressor.process(data, output_buffer_limit=PIECE)
         self.ended = self._decompressor.is_finished()
-        self.full = not self.ended and not self._decompressor.can_accept_more_data()
+        self.full = not self.ended and bool(piece or not self._decompressor.can_accept_more_data())
         return piece
 
 
@@ -112,22 +112,26 @@ class _Coding:
     """How a coding is undone.
 
     Args:
-        make_engine: Makes what undoes it, out of the first two bytes.
+        make_engine: Makes what undoes it, out of the first bytes.
         again: What the next member begins with, where there may be several; None for none.
+        needs: How many of them it needs.
     """
 
-    __slots__ = ("again", "make_engine")
+    __slots__ = ("again", "make_engine", "needs")
 
-    def __init__(self, make_engine: Callable[[bytes], _Engine], again: bytes | None = None) -> None:
+    def __init__(
+        self, make_engine: Callable[[bytes], _Engine], again: bytes | None = None, needs: int = 1
+    ) -> None:
         self.make_engine = make_engine
         self.again = again
+        self.needs = needs
 
 
 #: By the name in content-encoding.
 CODINGS = {
     "gzip": _Coding(_gzip, again=b"\x1f"),  # RFC 1952 §2.2
     "x-gzip": _Coding(_gzip, again=b"\x1f"),
-    "deflate": _Coding(_deflate),
+    "deflate": _Coding(_deflate, needs=2),
     "br": _Coding(_Brotli),
     "zstd": _Coding(_Zstd, again=b""),  # RFC 8878 §3.1: frames are simply put together
 }
@@ -153,9 +157,9 @@ class _Step:
         while True:
             engine = self._engine
             if engine is None:
-                if len(self._data) < 2:
+                if len(self._data) < self._coding.needs:
                     return b""
-                engine = self._engine = self._coding.make_engine(self._data[:2])
+                engine = self._engine = self._coding.make_engine(self._data)
             elif engine.ended:
                 again = self._coding.again
                 if not self._data:
@@ -243,13 +247,16 @@ def decode(content: bytes, codings: Sequence[str], limit: int) -> bytes:
         ContentDecodingError: It is not in the coding that it says, or is larger.
     """
     decoder = Decoder(codings)
-    decoder.feed(content)
     pieces: list[bytes] = []
     size = 0
-    while piece := decoder.take():
-        size += len(piece)
-        if size > limit:
-            raise ContentDecodingError(f"{len(content)} bytes of content are more than {limit} once decoded")
-        pieces.append(piece)
+    for at in range(0, len(content), PIECE):  # what is fed and not taken yet is copied every time
+        decoder.feed(content[at : at + PIECE])
+        while piece := decoder.take():
+            size += len(piece)
+            if size > limit:
+                raise ContentDecodingError(
+                    f"{len(content)} bytes of content are more than {limit} once decoded"
+                )
+            pieces.append(piece)
     decoder.finish()
     return b"".join(pieces)

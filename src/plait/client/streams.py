@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 from plait.client.goals import head_of
 from plait.client.making import RequestOptions
 from plait.client.messages import Headers, Request, Response, ResponseHead
-from plait.errors import ContentDecodingError, LocalProtocolError
+from plait.errors import ContentDecodingError, LocalProtocolError, RemoteProtocolError
 from plait.protocol.exchange import Exchange
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
     from plait.client.decoding import Decoder
+    from plait.client.server_sent_events import Events
     from plait.client.statistics import Timing
 
 __all__ = ["Numbered", "StreamedResponse"]
@@ -73,8 +74,24 @@ class StreamedResponse(ResponseHead):
 
     def _gather(self) -> Gathered:
         """Return what gathers the content, or what is left of it."""
+        return Gathered(None if self._decoder is None else self._limit)
+
+    @property
+    def _limit(self) -> int:
         plan = self.request.plan
-        return Gathered(None if plan is None or self._decoder is None else plan.max_decoded_size)
+        assert plan is not None
+        return plan.max_decoded_size
+
+    def _events(self) -> Events:
+        """Return what makes events of the content."""
+        from plait.client.server_sent_events import Events
+
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "text/event-stream":
+            raise RemoteProtocolError(
+                f"{self.url} answered with {media_type or 'nothing'}, not text/event-stream"
+            )
+        return Events(self._limit)
 
     def _end(self, call: Call) -> None:
         """Take note that the content was read to its end."""

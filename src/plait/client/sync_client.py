@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.completions import Completions
     from plait.client.cookies import CookieInput
+    from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import Statistics
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
@@ -125,6 +126,50 @@ class ResponseStream(StreamedResponse):
         """
         while piece := self._read_decoded():
             yield piece
+
+    def iter_text(self) -> Iterator[str]:
+        """Yield the content as text, in the charset that ``encoding`` says, as it arrives.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says.
+            PlaitError: The exchange ended before its content.
+        """
+        from plait.client.texts import Text
+
+        text = Text(self.encoding)
+        for piece in self.iter_bytes():
+            if characters := text.feed(piece):
+                yield characters
+        if characters := text.finish():
+            yield characters
+
+    def iter_lines(self) -> Iterator[str]:
+        """Yield the lines of the text, without their ends (LF, CR LF or CR), as they arrive.
+
+        Raises:
+            ContentDecodingError: It is not in the coding that it says, or a line is longer than
+                ``max_decoded_size``.
+            PlaitError: The exchange ended before its content.
+        """
+        from plait.client.texts import Lines
+
+        lines = Lines(self._limit)
+        for text in self.iter_text():
+            yield from lines.feed(text)
+        yield from lines.finish()
+
+    def iter_events(self) -> Iterator[ServerSentEvent]:
+        """Yield server-sent events, as they arrive.
+
+        Raises:
+            RemoteProtocolError: The content is not of the type ``text/event-stream``.
+            ContentDecodingError: It is not in the coding that it says, or an event is longer than
+                ``max_decoded_size``.
+            PlaitError: The exchange ended before its content.
+        """
+        events = self._events()
+        for piece in self.iter_bytes():
+            yield from events.feed(piece)
 
     def read(self) -> bytes:
         """Return the content, or what is left of it, its content codings undone.
