@@ -25,7 +25,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 async def until_full(running: Running) -> None:
     """Wait until the server can write no more, every buffer on the way being full."""
     async with asyncio.timeout(20):
-        while not any(driver.transport.get_write_buffer_size() for driver in running.server._drivers):
+        while not any(driver.transport.get_write_buffer_size() for driver in running.server._drivers):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
