@@ -45,7 +45,8 @@ def option(default: Any, help: str, **extra: Any) -> Any:
         help: One sentence for ``--help`` and the docs.
         extra: ``metavar`` for the command line, when the type does not say enough; ``argument`` for
             what is no flag there but an argument; ``off_by_zero`` where 0 means "no limit" or "never";
-            ``path_after`` for the mark that a path follows in a string.
+            ``path_after`` for the mark that a path follows in a string; ``heading`` for the first of
+            those that ``--help`` and the docs show together.
     """
     return field(default=default, metadata={"help": help, **extra})
 
@@ -108,7 +109,9 @@ class Limits:
     and proxy; each is a flag of ``plait serve``.
     """
 
-    max_connections: int = option(10000, "Connections open in one process; more wait to be accepted.")
+    max_connections: int = option(
+        10000, "Connections open in one process; more wait to be accepted.", heading="Limits"
+    )
     max_concurrent_streams: int = option(128, "Concurrent requests one HTTP/2 connection may have open.")
     max_concurrency: int = option(
         0,
@@ -155,7 +158,9 @@ class Limits:
         "Bytes of content that one process may hold in memory, both ways; beyond, new requests get 503.",
         metavar="BYTES",
     )
-    handshake_timeout: float = option(10.0, "Seconds for the TLS handshake, and for the first request.")
+    handshake_timeout: float = option(
+        10.0, "Seconds for the TLS handshake, and for the first request.", heading="Time limits"
+    )
     header_timeout: float = option(10.0, "Seconds for one request's field section to arrive whole.")
     read_timeout: float = option(60.0, "Seconds the application may wait for the next piece of content.")
     write_timeout: float = option(60.0, "Seconds a client may take nothing of a response that is ready.")
@@ -176,17 +181,16 @@ class Limits:
 class ServerConfig:
     """Everything ``plait serve`` can be told."""
 
-    # What is served.
-    app: Any = option(None, "The application, or its name as MODULE:APP.", argument=True)
-    interface: Interface = option(Interface.AUTO, "How the application is called: auto, asgi or wsgi.")
+    app: Any = option(
+        None, "The application, or its name as MODULE:APP.", argument=True, heading="Application"
+    )
+    interface: Interface = option(Interface.AUTO, "How the application is called.")
     factory: bool = option(False, "MODULE:APP is called without arguments to make the application.")
-    twisted: bool = option(
-        False, "MODULE:APP is a Twisted resource, Site or service, served on Twisted's asyncio reactor."
-    )
+    twisted: bool = option(False, "MODULE:APP is a Twisted resource, Site or service.")
     app_dir: Path | None = option(
-        None, "Directory to import the application from; by default the current one.", metavar="DIR"
+        None, "Directory to import it from; by default the current one.", metavar="DIR"
     )
-    root_path: str = option("", "Path below which the application is mounted by a proxy.", metavar="PATH")
+    root_path: str = option("", "Path below which a proxy has the application.", metavar="PATH")
     env_file: Path | None = option(None, "File of NAME=VALUE lines for the environment.", metavar="FILE")
     threads: int = option(40, "Threads for a WSGI application's requests, in each process.")
     static: Path | None = option(
@@ -194,60 +198,51 @@ class ServerConfig:
     )
     mount: tuple[str, ...] = option(
         (),
-        "Serve the files of a directory below a path, as in /static=DIR.",
+        "Serve the files of a directory below a path, beside it.",
         metavar="PATH=DIR",
         path_after="=",
     )
-    # Where.
-    host: str = option("127.0.0.1", "Address or name to listen on; '' for every address.")
+    host: str = option(
+        "127.0.0.1", "Address or name to listen on; '' for every address.", heading="Where to listen"
+    )
     port: int = option(8443, "Port to listen on; 0 lets the system choose.")
     listen: tuple[str, ...] = option(
         (),
-        "Endpoint to listen on instead: tcp:…, ssl:…, unix:PATH, fd:N or systemd:, as Twisted writes them.",
+        "Endpoint to listen on instead, as Twisted writes it: tcp:…, ssl:…, unix:PATH, fd:N, systemd:….",
         metavar="ENDPOINT",
     )
-    http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to serve: auto, 1 or 2.")
-    alt_svc: str = option("", "Value of Alt-Svc, sent with every response.", metavar="VALUE")
-    origin: tuple[str, ...] = option(
-        (), "Origin this server also answers for, told in an ORIGIN frame.", metavar="ORIGIN"
-    )
-    push: bool = option(True, "Let the application push to HTTP/2 clients that allow it.")
-    websockets: bool = option(True, "Speak WebSocket.")
-    ws_compression: bool = option(True, "Offer permessage-deflate to WebSocket clients.")
-    # TLS.
     cert: tuple[Path, ...] = option(
-        (), "Certificate chain, PEM; several are chosen from by the name the client asks for.", metavar="FILE"
+        (),
+        "Certificate chain, PEM; of several, a client gets the one for the name it asks for.",
+        metavar="FILE",
+        heading="TLS",
     )
     key: tuple[Path, ...] = option((), "Private key of the certificate, PEM; one for each.", metavar="FILE")
     client_ca: Path | None = option(
         None, "Certificates of the authorities whose clients are let in, PEM.", metavar="FILE"
     )
     client_cert: ClientCertificates = option(
-        ClientCertificates.NONE, "Whether clients are asked for a certificate: none, optional or required."
+        ClientCertificates.NONE, "Whether clients are asked for a certificate."
     )
     insecure: bool = option(False, "Serve without TLS: HTTP/1.1, and HTTP/2 with prior knowledge or Upgrade.")
-    # Behind a proxy.
     trust: tuple[str, ...] = option(
         (),
-        "Address or network of a proxy that is believed about its clients; unix for those on Unix sockets.",
+        "Address or network of a proxy that is believed about its clients; unix for Unix sockets.",
         metavar="NETWORK",
+        heading="Behind a proxy",
     )
     proxy_protocol: bool = option(False, "Expect the PROXY protocol, v1 or v2, from trusted addresses.")
-    # Processes.
-    workers: int = option(1, "Processes that serve.")
+    workers: int = option(1, "Processes that serve.", heading="Processes")
     max_requests: int = option(0, "Requests after which a worker is replaced; 0 for never.")
-    max_requests_jitter: int = option(
-        0, "Up to how many requests more, at random, so that not all go at once."
-    )
-    worker_timeout: float = option(30.0, "Seconds after which a worker that gives no sign of life is killed.")
+    max_requests_jitter: int = option(0, "Up to how many more, at random, so that not all go at once.")
+    worker_timeout: float = option(30.0, "Seconds without a sign of life after which a worker is killed.")
     grace: float = option(10.0, "Seconds that requests in flight have to finish at shutdown.")
     reload: bool = option(False, "Start anew when a source file changes, for development.")
     reload_dir: tuple[Path, ...] = option(
         (), "Directory to watch for --reload; by default the application's.", metavar="DIR"
     )
     pid_file: Path | None = option(None, "File to write the process id to.", metavar="FILE")
-    # Logs and figures.
-    access_log: bool = option(True, "Write one line a request.")
+    access_log: bool = option(True, "Write one line a request.", heading="Logs and metrics")
     access_log_file: Path | None = option(
         None, "File for the access log; by default standard output.", metavar="FILE"
     )
@@ -257,13 +252,21 @@ class ServerConfig:
     log_file: Path | None = option(
         None, "File for the server's own log; by default standard error.", metavar="FILE"
     )
-    log_format: LogFormat = option(LogFormat.TEXT, "Form of the server's own log: text or json.")
-    log_level: LogLevel = option(LogLevel.INFO, "How much of it: debug, info, warning, error or critical.")
+    log_format: LogFormat = option(LogFormat.TEXT, "Form of the server's own log.")
+    log_level: LogLevel = option(LogLevel.INFO, "How much of it.")
     log_config: Path | None = option(
         None, "Logging configuration, JSON or TOML, for logging.config.dictConfig.", metavar="FILE"
     )
     metrics: str = option(
         "", "Address for /metrics, /livez and /readyz, such as 127.0.0.1:9100.", metavar="HOST:PORT"
+    )
+    http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to serve.", heading="HTTP features")
+    push: bool = option(True, "Let the application push to HTTP/2 clients that allow it.")
+    websockets: bool = option(True, "Speak WebSocket.")
+    ws_compression: bool = option(True, "Offer permessage-deflate to WebSocket clients.")
+    alt_svc: str = option("", "Value of Alt-Svc, sent with every response.", metavar="VALUE")
+    origin: tuple[str, ...] = option(
+        (), "Origin this server also answers for, told in an ORIGIN frame.", metavar="ORIGIN"
     )
     limits: Limits = field(default_factory=Limits)
 

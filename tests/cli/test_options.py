@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from plait.cli.configuration import OPTIONS
-from plait.cli.options import server_options
+from plait.cli.options import ServerCommand, server_options
 from plait.config import HttpVersions, Interface, Limits, ServerConfig
 from plait.errors import ConfigError
 
 seen: list[ServerConfig] = []
 
 
-@click.command()
+@click.command(cls=ServerCommand)
 @click.argument("app", required=False)
 @server_options
 def command(config: ServerConfig) -> None:
@@ -78,12 +78,22 @@ def test_help_shows_every_option_with_its_sentence() -> None:
     text = " ".join(CliRunner().invoke(command, ["--help"], terminal_width=1000).output.split())
     for one in OPTIONS.values():
         if not one.is_argument:
-            assert one.flag in text
+            assert (f"--[no-]{one.flag[2:]}" if one.kind is bool else one.flag) in text
             assert one.field.metadata["help"] in text
     assert "[default: 8443]" in text
     assert "[default: 127.0.0.1]" in text
     assert "None" not in text
     assert "()" not in text
+
+
+def test_help_has_the_options_under_their_headings_in_the_order_of_their_declaration() -> None:
+    lines = CliRunner().invoke(command, ["--help"]).output.splitlines()
+    headings = [line.removesuffix(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options", *dict.fromkeys(one.heading for one in OPTIONS.values())]
+    tls = lines[lines.index("TLS:") + 1 : lines.index("Behind a proxy:")]
+    assert [line.split()[0] for line in tls if line.startswith("  --")] == [
+        "--cert", "--key", "--client-ca", "--client-cert", "--[no-]insecure"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", [["--port", "x"], ["--http", "3"], ["--keep-alive", "soon"]])

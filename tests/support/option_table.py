@@ -1,8 +1,9 @@
-"""The table of options in docs/server.md, made from the code: ``python -m tests.support.option_table``."""
+"""The tables of options in docs/server.md, made from the code: ``python -m tests.support.option_table``."""
 
 from __future__ import annotations
 
 from enum import Enum
+from itertools import groupby
 from pathlib import Path
 
 from plait.cli.configuration import OPTIONS, Option
@@ -15,13 +16,22 @@ END = "<!-- end of options -->\n"
 
 
 def table() -> str:
-    """Return the table, one row for each option."""
-    rows = ["| flag | environment | TOML | default | what it is |", "|---|---|---|---|---|"]
-    for one in OPTIONS.values():
-        flag = "MODULE:APP" if one.is_argument else one.flag
-        help = one.field.metadata["help"].replace("|", "\\|")
-        rows.append(f"| `{flag}` | `{one.variable}` | `{one.name}` | {_default(one)} | {help} |")
-    return "\n".join(rows) + "\n"
+    """Return a table for each heading, with one row for each option."""
+    rows: list[str] = []
+    for heading, options in groupby(OPTIONS.values(), lambda one: one.heading):
+        rows += ["", f"**{heading}**", "", "| flag | default | what it is |", "|---|---|---|"]
+        for one in options:
+            flag = "MODULE:APP" if one.is_argument else one.flag
+            rows.append(f"| `{flag}` | {_default(one)} | {_help(one)} |")
+    return "\n".join(rows[1:]) + "\n"
+
+
+def _help(one: Option) -> str:
+    help: str = one.field.metadata["help"].replace("|", "\\|")
+    if one.choices:
+        *others, last = one.choices
+        help = f"{help.removesuffix('.')}: {', '.join(others)} or {last}."
+    return help
 
 
 def _default(one: Option) -> str:

@@ -10,14 +10,14 @@ import click
 from plait.bookstore.app import create_app
 from plait.bookstore.catalogue import load
 from plait.bookstore.generate import bundled
-from plait.cli.options import server_options
+from plait.cli.options import ServerCommand, server_options
 from plait.config import ServerConfig
 from plait.server import serve
 
 __all__ = ["command"]
 
 
-@click.command("bookstore")
+@click.command("bookstore", cls=ServerCommand)
 @click.option(
     "--catalogue",
     type=click.Path(path_type=Path),

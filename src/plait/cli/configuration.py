@@ -40,10 +40,12 @@ class Option:
     Attributes:
         field: Its declaration in ``plait.config``.
         kind: The type of its value.
+        heading: What ``--help`` and the docs show it under.
     """
 
     field: Field[Any]
     kind: Any
+    heading: str
 
     @property
     def name(self) -> str:
@@ -83,11 +85,13 @@ class Option:
 
 
 def _options() -> Iterator[Option]:
+    heading = ""
     for owner in (ServerConfig, Limits):
         hints = get_type_hints(owner, localns={"Path": Path})
         for one in fields(owner):
             if one.default is not MISSING:  # "limits" is a group of options and none itself
-                yield Option(one, hints[one.name])
+                heading = one.metadata.get("heading", heading)
+                yield Option(one, hints[one.name], heading)
 
 
 #: Every option by its name.

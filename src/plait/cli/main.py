@@ -15,8 +15,14 @@ from plait.errors import ConfigError, PlaitError
 
 __all__ = ["main"]
 
-#: Each command has a module of its own, imported when it is asked for.
-_COMMANDS = ("serve", "bookstore", "cert", "compare", "report")
+#: Each command has a module of its own, imported when it is asked for and not for the list of them.
+_COMMANDS = {
+    "serve": "Serve an application, or the files of a directory.",
+    "bookstore": "Serve a bookstore, for tests and comparisons.",
+    "cert": "Make a development certificate, and tell how to trust it.",
+    "compare": "Compare a site over HTTP/1.1 and over HTTP/2.",
+    "report": "Draw a comparison that was kept, or two side by side.",
+}
 
 
 class _Commands(click.Group):
@@ -28,6 +34,10 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"plait.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(

@@ -13,7 +13,40 @@ from click.core import ParameterSource
 
 from plait.cli.configuration import OPTIONS, Option, build, gather, render
 
-__all__ = ["server_options"]
+__all__ = ["ServerCommand", "server_options"]
+
+#: Columns that the help is set in at the most, in a terminal that has them.
+_HELP_WIDTH = 110
+#: What a value is called in the help, where its option has no name of its own for it.
+_METAVARS: dict[Any, str] = {int: "N", float: "SECONDS"}
+
+
+class ServerCommand(click.Command):
+    """A command with the options of a server, which its help shows under their headings."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.context_settings["max_content_width"] = _HELP_WIDTH
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command has beside a server's options first."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx) if isinstance(one, click.Option) else None
+            if record is not None:
+                option = OPTIONS.get(one.name or "")
+                groups.setdefault(option.heading if option else "Options", []).append(record)
+        own = groups.pop("Options")
+        for heading, records in {"Options": own, **groups}.items():
+            with formatter.section(click.style(heading, bold=True)):
+                formatter.write_dl(records)
+
+
+class _Switch(click.Option):
+    """A flag that can be said both ways, in half the room that click's help has for it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return f"--[no-]{self.opts[0][2:]}", f"{self.help}{'  [default: on]' if self.default else ''}"
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,11 +97,12 @@ def _flag(one: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
         "help": one.field.metadata["help"],
         "default": default,
         "show_default": default not in (None, (), "", False) or type(default) is float,
-        "metavar": one.field.metadata.get("metavar"),
+        "metavar": one.field.metadata.get("metavar", _METAVARS.get(one.kind)),
     }
     if one.kind is bool:
         # Both ways, since a file or the environment may say the other.
         names[0] = f"{one.flag}/--no-{one.flag[2:]}"
+        given["cls"] = _Switch
     elif one.choices:
         given["type"] = click.Choice(one.choices)
         given["default"] = default.value
