@@ -111,6 +111,8 @@ def test_a_command_line_names_only_what_the_command_takes(place: str, line: str)
     command = cli.get_command(context, words[0])
     assert command is not None, f"{place}: plait has no command {words[0]}"
 
-    known = {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
+    known = {
+        name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)
+    }
     named = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
     assert named <= known, f"{place}: {line}"
