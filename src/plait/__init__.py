@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
     from plait.client.messages import Headers, Request, Response
+    from plait.client.progress import Progress
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
@@ -37,6 +38,7 @@ __all__ = [
     "HttpVersions",
     "NetrcAuth",
     "Pending",
+    "Progress",
     "Request",
     "Response",
     "ServerSentEvent",
@@ -62,6 +64,7 @@ _HOMES = {
     "HttpVersions": "plait.config",
     "NetrcAuth": "plait.client.auth",
     "Pending": "plait.client.sync_client",
+    "Progress": "plait.client.progress",
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",
     "ServerSentEvent": "plait.client.server_sent_events",

@@ -387,6 +387,8 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         """Wait for a call to be done and return what came of it."""
         if not call.done:
             await self._wait(call)
+        if call.reporter is not None and hasattr(told := call.reporter.report(), "__await__"):
+            await told
         if call.error is not None:
             raise call.error
         value = call.value
@@ -416,14 +418,16 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         chore = call.take_chore()
         value: Any = None
         failure: Exception | None = None
+        try:
+            value = chore() if chore is not None else call.reporter and call.reporter.report()
+            if hasattr(value, "__await__"):
+                value = await value
+        except Exception as error:
+            failure = error
         if chore is not None:
-            try:
-                value = chore()
-                if hasattr(value, "__await__"):
-                    value = await value
-            except Exception as error:
-                failure = error
             call.carry_on(value, failure)
+        elif failure is not None:
+            call.give_up(failure)
 
     def _needs_content(self, call: Call, upload: Upload) -> None:
         self._spawn(self._feed(call, upload))

@@ -26,6 +26,7 @@ from plait.protocol.exchange import Exchange, Half
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
     from plait.client.messages import Response
+    from plait.client.progress import Reporter
 
 __all__ = ["Call", "Upload"]
 
@@ -138,6 +139,7 @@ class Call:
         upload: What sends the request's content, if there is any.
         chore: What is to be done before the call can go on, and may take its time; whoever owns the call
             takes it with :meth:`take_chore`, and gives what came of it to :meth:`carry_on`.
+        reporter: What tells the caller how far it is, or None.
         history: The responses that led to the latest one by redirects.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
@@ -167,6 +169,7 @@ class Call:
         "history",
         "limits",
         "queued",
+        "reporter",
         "request",
         "touched",
         "upload",
@@ -182,6 +185,7 @@ class Call:
         self._paused = False
         self.chore: Callable[[], Any] | None = None
         self.history: tuple[Response, ...] = ()
+        self.reporter: Reporter | None = None
         self._flow: Flow | None = None
         self.used_before = False
         self.request = request
@@ -240,6 +244,8 @@ class Call:
         link.exchanges += 1
         self._connection = link.number
         self.touched = self._sent = core.clock()
+        if self.reporter is not None:
+            self.reporter.begin()
         has_content = request.content != b""
         try:
             exchange = link.endpoint.open_exchange(request.fields, end_stream=not has_content)
@@ -272,6 +278,9 @@ class Call:
                 self._queued = 0 if exchange is None else exchange.queued
                 if self.upload.wants_piece:
                     self._changed()
+        if self.reporter is not None and exchange is not None and self.reporter.look(self, exchange):
+            self._core.needs_owner(self)
+            self._changed()
         if exchange is not None and not self.done and not self._paused and self._goal.reached(exchange):
             self._arrive(exchange)
 
@@ -350,7 +359,11 @@ class Call:
     @property
     def wants_owner(self) -> bool:
         """Whether there is something that only the one who owns the call can do."""
-        return self.chore is not None or (self.upload is not None and self.upload.wants_piece)
+        return (
+            self.chore is not None
+            or (self.upload is not None and self.upload.wants_piece)
+            or (self.reporter is not None and self.reporter.due)
+        )
 
     def take_chore(self) -> Callable[[], Any] | None:
         """Return what is to be done, for one who will do it, and :meth:`carry_on`."""

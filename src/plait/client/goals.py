@@ -110,7 +110,10 @@ def _never(exchange: Exchange) -> bool:
 
 
 def _piece(exchange: Exchange, call: Call) -> bytes | None:
-    return exchange.read()
+    piece = exchange.read()
+    if piece and call.reporter is not None:
+        call.reporter.read(len(piece))
+    return piece
 
 
 #: A complete response.

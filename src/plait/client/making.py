@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plait.client.flow import Flow
     from plait.client.forms import FormInput
     from plait.client.messages import Response
+    from plait.client.progress import Progress
     from plait.config import ClientConfig
 
 __all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions", "SessionOptions"]
@@ -54,6 +55,7 @@ class RequestOptions(TypedDict, total=False):
         cookies: Cookies for this request alone, beside those of the client.
         auth: Who asks, for this request instead of the client's; None for nobody.
         follow_redirects: Whether to go where redirects lead, instead of what the client was told.
+        progress: Called with a :class:`~plait.client.progress.Progress` as content leaves and comes.
     """
 
     params: Params | None
@@ -66,6 +68,7 @@ class RequestOptions(TypedDict, total=False):
     cookies: Mapping[str, str] | None
     auth: AuthInput
     follow_redirects: bool
+    progress: Callable[[Progress], Any] | None
 
 
 class SessionOptions(TypedDict, total=False):
@@ -98,6 +101,7 @@ class Plan:
         follow: How many redirects to follow.
         request_hooks: Called with every request.
         response_hooks: Called with every response.
+        progress: Called with a :class:`~plait.client.progress.Progress`, or None.
         cookies: Cookies of the request's caller, for its own origin.
         has_cookie_field: Whether the caller wrote the ``cookie`` field.
         noted: Names of fields in a response that something follows from.
@@ -105,8 +109,8 @@ class Plan:
     """
 
     __slots__ = (
-        "auth", "cookies", "follow", "has_cookie_field", "max_decoded_size", "noted", "request_hooks",
-        "response_hooks", "run",
+        "auth", "cookies", "follow", "has_cookie_field", "max_decoded_size", "noted", "progress",
+        "request_hooks", "response_hooks", "run",
     )  # fmt: skip
 
     def __init__(self, max_decoded_size: int, noted: frozenset[bytes]) -> None:
@@ -115,6 +119,7 @@ class Plan:
         self.follow = 0
         self.request_hooks: tuple[Callable[..., Any], ...] = ()
         self.response_hooks: tuple[Callable[..., Any], ...] = ()
+        self.progress: Callable[[Progress], Any] | None = None
         self.cookies: Mapping[str, str] | None = None
         self.has_cookie_field = False
         self.noted = noted
@@ -130,7 +135,7 @@ class Plan:
     def settled(self) -> Plan:
         """Choose the flow that does what is asked for; return this plan."""
         self.run = None
-        if self.auth is not None or self.follow or self.request_hooks or self.response_hooks:
+        if self.auth or self.follow or self.request_hooks or self.response_hooks or self.progress:
             from plait.client.session_flow import converse
 
             self.run = converse
@@ -361,6 +366,7 @@ class RequestMaker:
         cookies: Mapping[str, str] | None = None,
         auth: AuthInput = _UNSAID,
         follow_redirects: bool | None = None,
+        progress: Callable[[Progress], Any] | None = None,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
         given, left_out = ([], set()) if headers is None else _encode(headers)
@@ -375,6 +381,10 @@ class RequestMaker:
             changes["follow"] = self._config.max_redirects if follow_redirects else 0
         if cookies:
             changes["cookies"] = cookies
+        if progress is not None:
+            if not callable(progress):
+                raise ConfigError(f"progress is a function, not {type(progress).__name__}")
+            changes["progress"] = progress
         if b"cookie" in names:
             changes["has_cookie_field"] = True
         plan = self._plan
@@ -404,6 +414,7 @@ class _MoreOptions(TypedDict, total=False):
     cookies: Mapping[str, str] | None
     auth: AuthInput
     follow_redirects: bool
+    progress: Callable[[Progress], Any] | None
 
 
 def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:

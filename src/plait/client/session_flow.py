@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from plait.client.flow import Flow, fetch
 from plait.client.goals import WHOLE, head_of
 from plait.client.messages import Request, Response
+from plait.client.progress import Reporter
 from plait.client.redirects import next_request
 from plait.errors import ConfigError, LocalProtocolError, TooManyRedirects
 from plait.protocol.exchange import Half
@@ -41,6 +42,8 @@ def converse(request: Request, call: Call) -> Flow:
         PlaitError: An attempt failed.
     """
     first = request
+    if request.plan is not None and request.plan.progress is not None:
+        call.reporter = Reporter(request.plan.progress)
     history: list[Response] = []
     while True:
         plan = request.plan

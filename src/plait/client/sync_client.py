@@ -67,6 +67,8 @@ class Pending(Call):
         """
         if not self.done:
             self._client._wait(self, timeout)
+        if self.reporter is not None:
+            self.reporter.report()
         if self.error is not None:
             raise self.error
         response: Response = self.value
@@ -402,6 +404,8 @@ class Client(Methods[Response]):
         """Wait for a call to be done and return what came of it."""
         if not call.done:
             self._wait(call, None)
+        if call.reporter is not None:
+            call.reporter.report()
         if call.error is not None:
             raise call.error
         return call.value
@@ -442,7 +446,8 @@ class Client(Methods[Response]):
     def _work(self, call: Pending) -> None:
         """Do what a call wants of its owner, which may take its time."""
         chore = call.take_chore()
-        if chore is None:
+        reporter = call.reporter
+        if chore is None and (reporter is None or not reporter.due):
             self._pull(call)
             return
         driver = self._driver
@@ -450,7 +455,7 @@ class Client(Methods[Response]):
         failure: Exception | None = None
         driver.lock.release()
         try:
-            value = chore()
+            value = chore() if chore is not None else reporter and reporter.report()
             if hasattr(value, "__await__"):
                 if hasattr(value, "close"):
                     value.close()
@@ -459,7 +464,10 @@ class Client(Methods[Response]):
             failure = error
         finally:
             driver.lock.acquire()
-        call.carry_on(value, failure)
+        if chore is not None:
+            call.carry_on(value, failure)
+        elif failure is not None:
+            call.give_up(failure)
         driver.flush()
         driver.rouse()  # another thread may wait for the same call
 
