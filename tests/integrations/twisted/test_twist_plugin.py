@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ def test_the_command_is_listed_and_helps() -> None:
     ("arguments", "sentence"),
     [
         (["--path", "/nowhere/at/all"], "--path /nowhere/at/all: there is no such file or directory"),
+        (["--resource-script", "no.rpy"], "--resource-script no.rpy: there is no such file"),
         (["--class", "no.such"], "--class no.such: ModuleNotFoundError: No module named 'no'"),
         (["--class", "builtins.list"], "[] is list, not a resource"),
         (["--wsgi", "no.such"], "No such WSGI application: 'no.such'"),
@@ -119,6 +121,18 @@ def test_bad_use_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert done.returncode == os.EX_USAGE
     assert (done.stdout + done.stderr).splitlines()[0] == f"Error: {sentence}"
     assert "Traceback (most" not in done.stdout + done.stderr
+
+
+def test_a_port_that_is_taken_and_a_log_that_cannot_be_are_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        busy = twist("--listen", f"tcp:{port}:interface=127.0.0.1")
+    logless = twist("--listen", "tcp:0:interface=127.0.0.1", "--logfile", "/nowhere/log")
+
+    assert (busy.returncode, logless.returncode) == (1, 1)
+    assert busy.stderr.startswith(f"twist plait: Couldn't listen on 127.0.0.1:{port}: ")
+    assert len(busy.stderr.splitlines()) == 1
+    assert logless.stderr == "twist plait: [Errno 2] No such file or directory: '/nowhere/log'\n"
 
 
 def test_the_plugin_is_shipped_beside_plait_and_twisted_stays_a_namespace_there() -> None:

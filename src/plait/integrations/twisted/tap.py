@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import MultiService
 from twisted.internet import endpoints, reactor
+from twisted.internet.error import CannotListenError
 from twisted.python import usage
 from twisted.web import server, tap
 from twisted.web.resource import IResource
@@ -59,6 +61,13 @@ demo webserver that has the Test class from twisted.web.demo in it."""
 
     opt_path.__doc__ = tap.Options.opt_path.__doc__
 
+    def opt_resource_script(self, name: str) -> None:
+        if not Path(name).is_file():
+            raise usage.UsageError(f"--resource-script {name}: there is no such file")
+        super().opt_resource_script(name)
+
+    opt_resource_script.__doc__ = tap.Options.opt_resource_script.__doc__
+
     def postOptions(self) -> None:
         super().postOptions()
         root = self["root"]
@@ -69,6 +78,22 @@ demo webserver that has the Test class from twisted.web.demo in it."""
                 endpoints.serverFromString(reactor, port)
             except Exception as error:
                 raise _wrong("listen", port, error) from error
+
+
+class _Services(MultiService):
+    """Services that end the program with one sentence where they cannot start."""
+
+    def privilegedStartService(self) -> None:
+        self._start(super().privilegedStartService)
+
+    def startService(self) -> None:
+        self._start(super().startService)
+
+    def _start(self, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except (CannotListenError, OSError, OverflowError) as error:
+            raise SystemExit(f"twist plait: {error}") from error
 
 
 def makeService(config: Options) -> Any:
@@ -86,4 +111,6 @@ def makeService(config: Options) -> Any:
                 site = Site(theirs.resource, logPath=theirs.logPath)
                 site.displayTracebacks = theirs.displayTracebacks
             listening.factory = site
-    return service
+    services = _Services()
+    service.setServiceParent(services)
+    return services
