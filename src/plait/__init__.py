@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plait.client.digest import DigestAuth
     from plait.client.messages import Headers, Request, Response
     from plait.client.progress import Progress
+    from plait.client.retries import Retries
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
@@ -41,6 +42,7 @@ __all__ = [
     "Progress",
     "Request",
     "Response",
+    "Retries",
     "ServerSentEvent",
     "Statistics",
     "StatusError",
@@ -67,6 +69,7 @@ _HOMES = {
     "Progress": "plait.client.progress",
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",
+    "Retries": "plait.client.retries",
     "ServerSentEvent": "plait.client.server_sent_events",
     "Statistics": "plait.client.statistics",
     "StatusError": "plait.errors",

@@ -336,6 +336,11 @@ class ClientConfig:
         None, "Seconds for one request and its response in all; by default without limit."
     )
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
+    retries: Any = option(
+        0,
+        "Attempts after one that failed, when another may do better and does no harm; or a plait.Retries, "
+        "which says more.",
+    )
     proxy: str | None = option(
         None, "URL of a proxy to go through: http://USER:PASSWORD@HOST:PORT or socks5://HOST:PORT."
     )
@@ -379,7 +384,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         others = {
             "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
-            "proxy", "trust_env", "cert", "check_certificate",
+            "proxy", "trust_env", "cert", "check_certificate", "retries",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):

@@ -137,7 +137,15 @@ class ContentDecodingError(ExchangeError):
 
 
 class ConnectionLost(ExchangeError):
-    """The connection closed while the exchange was open."""
+    """The connection closed while the exchange was open.
+
+    Attributes:
+        error_code: The HTTP/2 error code that either side gave as the reason (RFC 9113 §7), or None.
+    """
+
+    def __init__(self, message: str, *, error_code: int | None = None, unprocessed: bool = False) -> None:
+        super().__init__(message, unprocessed=unprocessed)
+        self.error_code = error_code
 
 
 class ConnectFailed(PlaitError):

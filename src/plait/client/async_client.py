@@ -273,6 +273,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._core.needs_connection = self._needs_connection
         self._core.needs_content = self._needs_content
         self._core.needs_owner = self._needs_owner
+        self._core.needs_pause = self._needs_pause
         self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = Waiting()
@@ -409,6 +410,10 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             if not keep:
                 call.give_up(ClientClosed("the request was cancelled"))
             raise
+
+    def _needs_pause(self, call: Call) -> None:
+        # Also when nobody awaits it, as everything else goes on.
+        asyncio.get_running_loop().call_later(max(0.0, call.resumes - monotonic()), call.resume)
 
     def _needs_owner(self, call: Call) -> None:
         self._spawn(self._work(call))

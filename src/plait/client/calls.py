@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from plait.client.flow import Flow, Step, fetch
+from plait.client.flow import MISDIRECTED, Flow, Pause, Step, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plait.client.core import ClientCore
     from plait.client.messages import Response
     from plait.client.progress import Reporter
+    from plait.client.retries import Retries
 
 __all__ = ["Call", "Upload"]
 
@@ -143,6 +144,7 @@ class Call:
         history: The responses that led to the latest one by redirects.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
+        resumes: When a pause between two attempts is over, 0 when there is none.
         limits: How long it may take.
         deadline: When the request is given up, whatever happens.
         watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
@@ -171,6 +173,7 @@ class Call:
         "queued",
         "reporter",
         "request",
+        "resumes",
         "touched",
         "upload",
         "used_before",
@@ -196,7 +199,7 @@ class Call:
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
         self.touched = self._submitted = core.clock()
-        self._answered = 0.0
+        self._answered = self.resumes = 0.0
         self._queued = 0
         self.limits = core.limits
         if request.timeout is not None:
@@ -324,13 +327,10 @@ class Call:
         """Do what the flow says."""
         exchange = self.exchange
         if isinstance(step, Request):
-            if exchange is not None:
-                self._again = True
-                exchange.on_progress = self.exchange = self.upload = None
-                if not exchange.closed and (exchange.received is not Half.ENDED or exchange.queued):
-                    exchange.abandon()
+            self._leave_exchange()
             self._goal = self._wanted
             self._answered = 0.0
+            self.touched = self._core.clock()
             self.request = step
             self._ask()
             if self.watchers:
@@ -342,11 +342,50 @@ class Call:
                 exchange.collect()
             if step.reached(exchange):
                 self._arrive(exchange)
+        elif isinstance(step, Pause):
+            self._leave_exchange()
+            self._paused = True
+            self.resumes = self._core.clock() + step.seconds
+            self._core.needs_pause(self)
+            self._changed()
         else:
             self._paused = True
             self.chore = step
             self._core.needs_owner(self)
             self._changed()
+
+    def _leave_exchange(self) -> None:
+        """Let go of the exchange of an attempt that is over."""
+        exchange = self.exchange
+        if exchange is not None:
+            self._again = True
+            exchange.on_progress = self.exchange = self.upload = None
+            if not exchange.closed and (exchange.received is not Half.ENDED or exchange.queued):
+                exchange.abandon()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self.resumes and not self.done:
+            self.resumes = 0.0
+            self.carry_on(None, None)
+
+    @property
+    def retries(self) -> Retries | None:
+        """What the client was told of trying again (for the flow)."""
+        return self._core.retries
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether the request may go on after so many seconds (for the flow)."""
+        return self._core.clock() + seconds < self.deadline
+
+    def was_misdirected(self, request: Request, answer: Response | Exchange) -> bool:
+        """Whether a response says that the request should go over another connection, and it can.
+
+        If so, no further one to its origin goes over this (RFC 9110 §15.5.20).
+        """
+        if answer.status != MISDIRECTED or not request.replayable or self.exchange is None:
+            return False
+        return self._core.leave(request.origin, self.exchange)
 
     def note(self, response: Response) -> None:
         """Take note of what the fields of a response say (for its goal)."""
@@ -423,9 +462,19 @@ class Call:
             self._changed()
 
     def refused(self, error: PlaitError) -> None:
-        """End: there will be no connection (called for the pool)."""
+        """End, or try again later: there will be no connection now (called for the pool)."""
         self.queued = False
-        self._finish(None, error)
+        self._fail(error)
+
+    def _fail(self, error: PlaitError) -> None:
+        """End the attempt; whether the call ends is for the flow to say, where there are retries."""
+        if self._core.retries is None:
+            self._finish(None, error)
+            return
+        if self._flow is None:
+            self._flow = fetch(self.request, self)
+            self.request = next(self._flow)
+        self._go_on(self._flow.throw, error)
 
     def give_up(self, error: Exception) -> None:
         """End the call, and its exchange, from this side."""
@@ -462,6 +511,8 @@ class Call:
         Args:
             began: When somebody began to wait for it: time in which nobody did does not count.
         """
+        if self.resumes:
+            return min(self.resumes, self.deadline)
         if self._paused or (self.upload is not None and self.upload.wants_piece):
             self.touched = self._core.clock()  # it is not the server that keeps us waiting
         return min(max(self.touched, began) + self._patience(), self.deadline)
@@ -483,7 +534,10 @@ class Call:
         return exchange is not None and (exchange.sent is not Half.ENDED or exchange.queued > 0)
 
     def expire(self, now: float) -> None:
-        """Give the call up: its time is over."""
+        """Give the call up, or the attempt: its time is over."""
+        if self.resumes and now < self.deadline:
+            self.resume()
+            return
         limits, origin = self.limits, self.request.origin
         error: Timeout
         if now >= self.deadline:
@@ -503,4 +557,10 @@ class Call:
             error = WriteTimeout(f"the server took nothing for {limits.write:g} seconds")
         else:
             error = ReadTimeout(f"the server sent nothing for {limits.read:g} seconds")
-        self.give_up(error)
+        if self._core.retries is None or self.done or now >= self.deadline:
+            self.give_up(error)
+            return
+        if self.queued:
+            self._core.pool.withdraw(self.request.origin, self)
+            self.queued = False
+        self._fail(error)

@@ -16,7 +16,7 @@ from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
-from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
+from plait.errors import ClientClosed, ConfigError, PlaitError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
@@ -25,7 +25,9 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.messages import MutableHeaders, Request
+    from plait.client.retries import Retries
     from plait.drivers.proxies import Proxy, ProxyMap
+    from plait.protocol.exchange import Exchange
     from plait.protocol.field_bytes import FieldCount
 
 __all__ = ["ClientCore", "Methods", "Verify"]
@@ -150,12 +152,14 @@ class ClientCore:
         pool: The connections.
         limits: How long requests may take that say nothing themselves.
         own_limits: Whether any request has said something itself.
+        retries: How requests are tried again, None for not at all.
         spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
         needs_owner: Called with a call that has a chore.
+        needs_pause: Called with a call that is to ``resume`` later; whoever waits for one sees to that, too.
         closed: Whether the client was closed.
 
     Raises:
@@ -184,6 +188,11 @@ class ClientCore:
         self.config = config
         self.limits = limits_of(config)
         self.own_limits = False
+        self.retries: Retries | None = None
+        if config.retries:
+            from plait.client.retries import retries_of
+
+            self.retries = retries_of(config.retries)
         self.maker = RequestMaker(base_url, config, **session)
         self.pool = Pool(
             max_connections=config.max_connections,
@@ -198,6 +207,7 @@ class ClientCore:
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
         self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
         self.needs_owner: Callable[[Call], None] = lambda call: None
+        self.needs_pause: Callable[[Call], None] = lambda call: None
         self._count_fields: Callable[[], FieldCount] | None = None
         # Imports take milliseconds: before there is a connection, so that no exchange waits for them.
         if config.count_fields:
@@ -255,7 +265,7 @@ class ClientCore:
             self._check_certificate(origin, tls, config.check_certificate)
         field_count = None if self._count_fields is None else self._count_fields()
         if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
-            raise ConnectFailed(f"{origin} does not speak HTTP/2")
+            raise NoCommonProtocol(f"{origin} does not speak HTTP/2")
         if protocol == _ALPN_H2 or http is HttpVersions.HTTP_2:
             return ClientEndpoint(
                 H2Connection(
@@ -315,10 +325,22 @@ class ClientCore:
     def failed(self, origin: Origin, error: PlaitError) -> None:
         """Take note that a connection could not be opened."""
         if isinstance(error, NoCommonProtocol):
-            error = ConnectFailed(f"{origin} does not speak {_OFFERED[self.config.http]}")
+            error = NoCommonProtocol(f"{origin} does not speak {_OFFERED[self.config.http]}")
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
         self.share_out(origin)  # what was to wait for this connection
+
+    def leave(self, origin: Origin, exchange: Exchange) -> bool:
+        """Send no further request to an origin over the connection of an exchange.
+
+        Returns:
+            Whether there was such a connection.
+        """
+        for link in self.pool.links_to(origin):
+            if link.endpoint is exchange.endpoint:
+                link.endpoint.shut_down()
+                return True
+        return False
 
     def share_out(self, origin: Origin) -> None:
         """Send the requests that any connection to an origin has room for now."""

@@ -1,9 +1,10 @@
 """Flows: which requests are sent for one call, and what is made of how they ended.
 
 A flow is a generator, run by :class:`plait.client.calls.Call` for both clients alike. It yields what to
-do next: a request to send; a goal to go on to with the exchange at hand; or something to be called by
-whoever waits for the call, which may take its time. It is sent what came of it, or has the error thrown
-into it; what it returns, or raises, is what the call comes to. It never waits and touches no connection.
+do next: a request to send; a goal to go on to with the exchange at hand; a pause to make; or something to
+be called by whoever waits for the call, which may take its time. It is sent what came of it, or has the
+error thrown into it; what it returns, or raises, is what the call comes to. It never waits and touches no
+connection.
 """
 
 from __future__ import annotations
@@ -19,10 +20,24 @@ from plait.protocol.exchange import Half
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["Flow", "Step", "fetch"]
+__all__ = ["MISDIRECTED", "Flow", "Pause", "Step", "fetch", "may_replay"]
 
-Step = Request | Goal | Callable[[], Any]
+#: Misdirected Request (RFC 9110 §15.5.20).
+MISDIRECTED = 421
+
 Flow = Generator[Any, Any, Any]
+
+
+class Pause:
+    """A step: wait for so many seconds."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+Step = Request | Goal | Pause | Callable[[], Any]
 
 
 def fetch(request: Request, call: Call) -> Flow:
@@ -35,15 +50,29 @@ def fetch(request: Request, call: Call) -> Flow:
     Raises:
         ExchangeError: The last attempt failed.
     """
+    if call.retries is not None:
+        from plait.client.retries import persist
+
+        return (yield from persist(request, call, call.retries))
     try:
-        return (yield request)
+        answer = yield request
     except ExchangeError as error:
-        if not _may_replay(request, call, error):
+        if not may_replay(request, call, error):
             raise
+    else:
+        if answer.status != MISDIRECTED or not call.was_misdirected(request, answer):
+            return answer
     return (yield request)
 
 
-def _may_replay(request: Request, call: Call, error: ExchangeError) -> bool:
+def may_replay(request: Request, call: Call, error: ExchangeError) -> bool:
+    """Whether a request may go out once more after it failed, whatever its client was told of retries.
+
+    Args:
+        request: The request.
+        call: The call, whose exchange is the one that failed.
+        error: What it failed of.
+    """
     if not request.replayable:
         return False
     if error.unprocessed:

@@ -140,7 +140,7 @@ class Endpoint:
         reason = event.debug_data.decode("utf-8", "replace") or "the connection closed"
         if event.error_code != ErrorCode.NO_ERROR:
             reason = f"{reason} ({error_name(event.error_code)})"
-        self._end(ConnectionLost(reason))
+        self._end(ConnectionLost(reason, error_code=event.error_code))
 
     def _end(self, error: ConnectionLost) -> None:
         self.closed = True

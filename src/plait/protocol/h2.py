@@ -102,6 +102,7 @@ class H2Connection:
         "_events",
         "_field_count",
         "_frames",
+        "_goaway_code",
         "_goaway_received",
         "_goaway_steps",
         "_held_reset",
@@ -195,6 +196,7 @@ class H2Connection:
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
         self._goaway_received = False
+        self._goaway_code: int = ErrorCode.NO_ERROR
         self._goaway_steps = 0
         self._closed = False
 
@@ -277,7 +279,7 @@ class H2Connection:
             self._fail(error)
 
     def receive_eof(self) -> None:
-        self._close(ErrorCode.NO_ERROR, b"the peer closed the connection")
+        self._close(self._goaway_code, b"the peer closed the connection")
 
     def events(self) -> list[Event]:
         if self._closed:
@@ -306,6 +308,7 @@ class H2Connection:
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
             case GoAwayReceived():
                 self._goaway_received = True
+                self._goaway_code = event.error_code
             case PingAcknowledged(data) if self._goaway_steps == 1 and data != _MEASURE:
                 self._final_goaway()
             case ConnectionClosed():
