@@ -29,6 +29,8 @@ async def crawl(reactor, url, authority):
     await pool.closeCachedConnections()
 
 
-url, ca = sys.argv[1:]
+if len(sys.argv) != 3:
+    sys.exit("usage: python fetch.py URL CA_FILE")
+_, url, ca = sys.argv
 authority = Certificate.loadPEM(Path(ca).read_bytes())
 react(lambda reactor: Deferred.fromCoroutine(crawl(reactor, url, authority)))
