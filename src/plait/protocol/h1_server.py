@@ -41,6 +41,8 @@ _HOST = re.compile(
 #: RFC 9112 §3.2.2; the fragment that is no part of it was refused before.
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE | re.DOTALL).fullmatch
 _WEBSOCKET = (b":protocol", b"websocket")
+#: "#" as a number, which is looked for in bytes several times as fast as b"#" is.
+_NUMBER_SIGN = 0x23
 #: Bytes of requests read ahead of the one being answered.
 _READ_AHEAD_MAX = 65_536
 #: Bytes of content read and thrown away after the response, to keep the connection.
@@ -280,7 +282,7 @@ class H1Server(H1Connection):
             self._good_host = host
         if method == b"CONNECT":
             raise RemoteProtocolError("This server opens no tunnels.", status_hint=501)
-        if b"#" in target:
+        if _NUMBER_SIGN in target:
             raise RemoteProtocolError("The request target is malformed.")
         if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
             return host, target

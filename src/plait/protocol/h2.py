@@ -287,9 +287,11 @@ class H2Connection:
             return events
         events = self._engine.events()
         noted = self._noted
-        for event in events:
-            if type(event) in noted:
-                self._note(event)
+        # In one step for the many turns without any.
+        if not noted.isdisjoint(map(type, events)):
+            for event in events:
+                if type(event) in noted:
+                    self._note(event)
         return events
 
     def _note(self, event: Event) -> None:

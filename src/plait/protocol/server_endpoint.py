@@ -401,18 +401,19 @@ class ServerEndpoint(Endpoint):
             self.on_reset(True, event.error_code)
 
     def _on_stream_closed(self, event: ev.StreamClosed) -> None:
-        error_code = event.error_code
-        if event.stream_id == self._reset_by_client:
+        stream_id, error_code = event.stream_id, event.error_code
+        if stream_id == self._reset_by_client:
             error_code = error_code or ErrorCode.CANCEL  # a reset without an error is no less a reset
         elif error_code and self.on_reset is not None:
             self.on_reset(False, error_code)
         pushed = False
-        if self._pushes and not event.stream_id & 1:
+        if self._pushes and not stream_id & 1:
             pushed = True
             self._pushes -= 1
-        exchange = self.exchanges.pop(event.stream_id, None)
-        abandoned = exchange is not None and exchange.closed
+        exchange = self.exchanges.pop(stream_id, None)
+        abandoned = False
         if exchange is not None:
+            abandoned = exchange.closed
             self._close_exchange(exchange, error_code)
         if not error_code:
             # Kept within their limits by expire().
