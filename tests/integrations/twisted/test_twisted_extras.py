@@ -144,6 +144,18 @@ def test_hints_that_come_too_late_are_not_sent() -> None:
     assert b"103" not in over_http_1(render)
 
 
+@pytest.mark.parametrize("links", [b"</style.css>; rel=preload", "</style.css>; rel=preload"])
+def test_one_link_alone_is_refused(links: Any) -> None:
+    def render(request: Any) -> bytes:
+        with pytest.raises(TypeError, match="must be a list"):
+            request.earlyHints(links)
+        return b"page"
+
+    message = Http2Client(make_site(render)).get()
+
+    assert (message.interim, message.content) == ([], b"page")
+
+
 @pytest.mark.parametrize("code", [101, 200])
 def test_a_status_that_is_not_interim_is_refused(code: int) -> None:
     def render(request: Any) -> bytes:

@@ -21,6 +21,8 @@ from plait.config import Limits
 from plait.integrations.twisted import Site
 from tests.support.twisted_site import CLIENT, Answer, Connection, Http2Client, failures, make_site
 
+CANCEL = 8
+
 
 class Hello(Resource):
     isLeaf = True
@@ -510,6 +512,38 @@ def test_losing_the_connection_resets_the_stream_after_what_was_written() -> Non
     requests[1].finish()
     client.move()
     assert client.messages[other].ended
+
+
+def test_what_was_written_leaves_though_the_request_is_finished_after_losing_the_connection() -> None:
+    def render(request: Any) -> object:
+        request.write(b"content")
+        request.loseConnection()
+        request.finish()
+        return NOT_DONE_YET
+
+    with failures() as logged:
+        client = Http2Client(make_site(render))
+        message = client.get()
+
+    assert (message.content, message.reset, message.ended) == (b"content", CANCEL, False)
+    assert logged == []
+    assert client.get().content == b"content"
+
+
+def test_a_client_may_go_before_what_a_finished_request_wrote_has_left() -> None:
+    def render(request: Any) -> object:
+        request.write(b"x" * 1_000)
+        request.loseConnection()
+        request.finish()
+        return NOT_DONE_YET
+
+    with failures() as logged:
+        client = Http2Client(make_site(render), initial_window_size=10)
+        client.credits = False
+        client.reset(client.request())
+        client.lose()
+
+    assert logged == []
 
 
 def test_aborting_the_connection_resets_the_stream_at_once() -> None:

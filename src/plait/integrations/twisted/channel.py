@@ -120,6 +120,9 @@ class Stream(Conversation):
         if self._state is _DONE:
             return
         exchange = self.exchange
+        if self._state is _LOSING and not exchange.closed:
+            self._request = None  # what it wrote is still on its way
+            return
         if self._answering and not exchange.closed and exchange.sent is Half.CONTENT:
             try:
                 trailers = getattr(request, "responseTrailers", None)

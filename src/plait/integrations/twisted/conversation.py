@@ -210,6 +210,8 @@ class Conversation:
             return
         production, request = self._production, self._request
         self._end()
+        if request is None:
+            return  # it has finished already
         with self._log.failuresHandled("while telling {request} of a lost stream", request=request):
             if production is not None:
                 production.producer.stopProducing()

@@ -78,7 +78,12 @@ class RequestMixin:
 
         Args:
             links: Values of ``Link``: ``b"</style.css>; rel=preload; as=style"``.
+
+        Raises:
+            TypeError: It is one value, and not several.
         """
+        if isinstance(links, bytes | str):
+            raise TypeError(f"links={links!r} is {type(links)}, but must be a list of them")
         self.sendInformational(103, Headers({b"Link": list(links)}))
 
     def sendInformational(
