@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from plait.client.timeouts import Timeouts
     from plait.config import ClientConfig, HttpVersions
     from plait.errors import StatusError
+    from plait.integrations.in_process import AppTransport
     from plait.server.embedding import serve
 
 __all__ = [
+    "AppTransport",
     "AsyncClient",
     "Auth",
     "BasicAuth",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AppTransport": "plait.integrations.in_process",
     "AsyncClient": "plait.client.async_client",
     "Auth": "plait.client.auth",
     "BasicAuth": "plait.client.auth",

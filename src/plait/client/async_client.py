@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -27,6 +27,7 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.cookies import CookieInput
+    from plait.client.in_process import InProcess, Mounts
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import Statistics
 
@@ -233,6 +234,9 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
             each request, and may change it.
         event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
+        transport: An application in this process that answers everything, :class:`plait.AppTransport`; it
+            is stopped when the client closes.
+        mounts: The same by origin, such as ``{"https://shop.example": …}``.
         verify: True checks certificates against the system's authorities, a path against those in
             that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
         config: Options; ``options`` override them.
@@ -254,16 +258,24 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         cookies: CookieInput | None = None,
         auth: AuthInput = None,
         event_hooks: Hooks | None = None,
+        transport: InProcess | None = None,
+        mounts: Mapping[str, InProcess] | None = None,
         verify: Verify = True,
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
+        applications: Mounts | None = None
+        if transport is not None or mounts is not None:
+            from plait.client.in_process import Mounts
+
+            applications = Mounts(transport, mounts)
         self._core = ClientCore(
             base_url,
             verify,
             config,
             options,
             monotonic,
+            applications,
             headers=headers,
             params=params,
             cookies=cookies,
@@ -370,6 +382,8 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         for driver in list(self._drivers):
             driver.transport.abort()
             await driver.lost
+        for application in self._core.mounts.all if self._core.mounts is not None else ():
+            await application.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -473,6 +487,13 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         limits = core.limits_to_connect(origin)
         shaking = False
         try:
+            if core.mounts is not None and (application := core.mounts.at(origin)) is not None:
+                driver.protocol = application.protocol
+                async with asyncio.timeout(finite(limits.connect)):
+                    await application.connect(origin, driver)
+                if driver.error is not None:
+                    raise driver.error
+                return
             tls = core.context_for(origin)
             async with asyncio.timeout(finite(limits.connect)):
                 proxy = core.proxy_for(origin)

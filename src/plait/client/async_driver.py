@@ -32,6 +32,7 @@ class LinkDriver(ClientDriver):
         "link",
         "lost",
         "port",
+        "protocol",
         "secured",
         "started",
     )
@@ -43,6 +44,8 @@ class LinkDriver(ClientDriver):
         self._socket: socket.socket | None = None
         self._tcp_info: bytes | None = None
         self.port = 0
+        #: What is spoken where there is no TLS to agree on it, as ALPN calls it.
+        self.protocol: str | None = None
         self.started = self.connected = self.secured = monotonic()
         self.link: Link | None = None
         self.error: PlaitError | None = None
@@ -61,7 +64,7 @@ class LinkDriver(ClientDriver):
             self.secured = monotonic()
         try:
             endpoint = self._client._core.make_endpoint(
-                self._origin, None if tls is None else tls.selected_alpn_protocol(), tls
+                self._origin, self.protocol if tls is None else tls.selected_alpn_protocol(), tls
             )
         except PlaitError as error:
             self.error = error
@@ -88,6 +91,11 @@ class LinkDriver(ClientDriver):
         super().flush()
         # What was written may have made room, and what ends a connection may have been written.
         core.settle(self.link)
+
+    def fail(self, stream_id: int, error: Exception) -> None:
+        """End an exchange with an error that its server, in this process, knows of."""
+        if self.endpoint is not None:
+            self.endpoint.fail(stream_id, error)
 
     def moved(self) -> tuple[int, int] | None:
         """Return the bytes sent and received so far, None where the system does not tell."""

@@ -24,6 +24,7 @@ from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
+    from plait.client.in_process import Mounts
     from plait.client.messages import MutableHeaders, Request
     from plait.client.retries import Retries
     from plait.drivers.proxies import Proxy, ProxyMap
@@ -143,6 +144,7 @@ class ClientCore:
         options: Fields of :class:`~plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
             ``"2"``.
         clock: Tells the time, in seconds.
+        mounts: Applications in this process, or None.
         session: What all requests have in common, see
             :class:`~plait.client.making.SessionOptions`.
 
@@ -155,6 +157,7 @@ class ClientCore:
         retries: How requests are tried again, None for not at all.
         spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
+        mounts: Applications in this process, or None.
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
@@ -174,6 +177,7 @@ class ClientCore:
         config: ClientConfig | None,
         options: dict[str, Any],
         clock: Callable[[], float],
+        mounts: Mounts | None = None,
         **session: Unpack[SessionOptions],
     ) -> None:
         if isinstance(http := options.get("http"), str):
@@ -202,6 +206,7 @@ class ClientCore:
         )
         self.spreads = config.h2_connections > 1
         self.clock = clock
+        self.mounts = mounts
         self.journal = Journal()
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None

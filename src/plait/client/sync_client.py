@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from socket import socket
 from ssl import SSLObject
 from time import monotonic
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.completions import Completions
     from plait.client.cookies import CookieInput
+    from plait.client.in_process import InProcess, Mounts
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import Statistics
+    from plait.drivers.blocking import Carrier
+    from plait.drivers.memory import MemoryTransport
 
 __all__ = ["Client", "Connection", "Pending", "ResponseStream"]
 
@@ -248,6 +251,9 @@ class Client(Methods[Response]):
         auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
             each request, and may change it.
         event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
+        transport: An application in this process that answers everything, :class:`plait.AppTransport`; it
+            is stopped when the client closes.
+        mounts: The same by origin, such as ``{"https://shop.example": …}``.
         verify: True checks certificates against the system's authorities, a path against those in
             that PEM file, False checks nothing; an ``ssl.SSLContext`` is used as it is.
         config: Options; ``options`` override them.
@@ -269,16 +275,24 @@ class Client(Methods[Response]):
         cookies: CookieInput | None = None,
         auth: AuthInput = None,
         event_hooks: Hooks | None = None,
+        transport: InProcess | None = None,
+        mounts: Mapping[str, InProcess] | None = None,
         verify: Verify = True,
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
+        applications: Mounts | None = None
+        if transport is not None or mounts is not None:
+            from plait.client.in_process import Mounts
+
+            applications = Mounts(transport, mounts)
         self._core = ClientCore(
             base_url,
             verify,
             config,
             options,
             monotonic,
+            applications,
             headers=headers,
             params=params,
             cookies=cookies,
@@ -368,6 +382,8 @@ class Client(Methods[Response]):
             if not self._core.closed:
                 self._core.close()
                 self._driver.close()
+        for application in self._core.mounts.all if self._core.mounts is not None else ():
+            application.close()
 
     def __enter__(self) -> Self:
         return self
@@ -506,6 +522,9 @@ class Client(Methods[Response]):
         """Begin to open the connections that an origin wants."""
         core, driver = self._core, self._driver
         self._to_connect.discard(origin)
+        if core.mounts is not None and (application := core.mounts.at(origin)) is not None:
+            self._connect_in_memory(origin, application)
+            return
         limits = core.limits_to_connect(origin)
         deadline = monotonic() + limits.connect
         driver.flush()
@@ -555,10 +574,48 @@ class Client(Methods[Response]):
                 self._to_connect.add(origin)  # more are wanted than were a moment ago
         _close(where)
 
-    def _on_change(self, transport: Transport) -> None:
+    def _connect_in_memory(self, origin: Origin, application: InProcess) -> None:
+        """Open the connections that an origin wants, to an application in this process."""
+        core, driver = self._core, self._driver
+        failure: PlaitError | None = None
+        seconds = core.limits_to_connect(origin).connect
+
+        def failed(error: PlaitError) -> None:
+            core.failed(origin, error)
+
+        def opened(transport: MemoryTransport) -> None:
+            try:
+                endpoint = core.make_endpoint(origin, application.protocol)
+            except PlaitError as error:
+                transport.drop()
+                failed(error)
+                return
+            transport.context = link = Link(origin, endpoint, transport, monotonic())
+            transport.adopt(endpoint)
+            core.opened(link)
+
+        driver.lock.release()
+        try:
+            application.start(seconds)
+        except PlaitError as error:
+            failure = error
+        finally:
+            driver.lock.acquire()
+        for _ in range(core.pool.wanted(origin)):
+            core.pool.opening(origin)
+            if failure is not None:
+                failed(failure)
+                continue
+            driver.lock.release()
+            try:
+                application.connect_blocking(origin, driver, opened, failed)
+            finally:
+                driver.lock.acquire()
+
+    def _on_change(self, transport: Carrier) -> None:
         self._core.settle(transport.context)
 
-    def _on_closed(self, transport: Transport) -> None:
+    def _on_closed(self, transport: Carrier) -> None:
         if transport.context is not None:
             self._core.journal.end(transport.context)
 

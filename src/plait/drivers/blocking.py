@@ -22,11 +22,16 @@ import ssl
 from collections.abc import Callable, Sequence
 from threading import TIMEOUT_MAX, Lock
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from plait.drivers.addresses import Address
 from plait.drivers.transport import BUFFER, READ, Transport
 from plait.errors import PlaitError
+
+if TYPE_CHECKING:
+    from plait.drivers.memory import MemoryTransport
+
+    Carrier = Transport | MemoryTransport
 
 __all__ = ["BlockingDriver", "Watched"]
 
@@ -84,17 +89,16 @@ class BlockingDriver:
         bytes_received: Bytes received by transports that are gone.
     """
 
-    def __init__(
-        self, on_change: Callable[[Transport], None], on_closed: Callable[[Transport], None]
-    ) -> None:
+    def __init__(self, on_change: Callable[[Carrier], None], on_closed: Callable[[Carrier], None]) -> None:
         self.lock = Lock()
         self.on_change = on_change
         self._on_closed = on_closed
         self.now = monotonic()
-        self.dirty: list[Transport] = []
+        self.dirty: list[Carrier] = []
         self.received = memoryview(bytearray(BUFFER))
         self.decrypted = memoryview(bytearray(BUFFER))
         self._transports: dict[int, Transport] = {}
+        self._in_memory: set[MemoryTransport] = set()
         self._connecting: set[Transport] = set()
         self._poll = select.poll()
         self._leading = False
@@ -224,6 +228,15 @@ class BlockingDriver:
         if self._leading:
             self._wake_leader()
 
+    def attach(self, transport: MemoryTransport) -> None:
+        self._in_memory.add(transport)
+
+    def detach(self, transport: MemoryTransport) -> None:
+        self._in_memory.discard(transport)
+        self._gone_sent += transport.bytes_sent
+        self._gone_received += transport.bytes_received
+        self._on_closed(transport)
+
     def connected(self, transport: Transport) -> None:
         self._connecting.discard(transport)
 
@@ -239,20 +252,23 @@ class BlockingDriver:
         except BlockingIOError:
             pass  # it has been woken often enough
 
+    def _all(self) -> list[Carrier]:
+        return [*self._transports.values(), *self._in_memory]
+
     # -- the end ---------------------------------------------------------------------------------
 
     @property
     def bytes_sent(self) -> int:
-        return self._gone_sent + sum(transport.bytes_sent for transport in self._transports.values())
+        return self._gone_sent + sum(transport.bytes_sent for transport in self._all())
 
     @property
     def bytes_received(self) -> int:
-        return self._gone_received + sum(transport.bytes_received for transport in self._transports.values())
+        return self._gone_received + sum(transport.bytes_received for transport in self._all())
 
     def close(self) -> None:
         """Write what can be written at once, and close every socket."""
         self.flush()
-        for transport in list(self._transports.values()):
+        for transport in self._all():
             transport.drop()
         self._closed = True
         if self._leading:

@@ -193,6 +193,15 @@ class ClientEndpoint(Endpoint):
         self.on_output()
         return exchange
 
+    def fail(self, stream_id: int, error: Exception) -> None:
+        """End an exchange from this side, for a reason of the caller's own."""
+        exchange = self.exchanges.get(stream_id)
+        if exchange is not None and not exchange.closed:
+            exchange.abandon()
+            exchange.error = error  # type: ignore[assignment]
+            if exchange.on_progress is not None:
+                exchange.on_progress()
+
     def _on_response(self, event: ev.ResponseReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
         if exchange is None or exchange.closed:

@@ -26,6 +26,9 @@ __all__ = ["Acceptor"]
 
 logger = logging.getLogger("plait.server")
 
+#: The client's and this end's place, host and port.
+Places = tuple[tuple[str, int] | None, tuple[str, int] | None]
+
 #: Seconds for a peer to answer the close of TLS.
 _TLS_CLOSE = 1.0
 #: Seconds without accepting when the system has no more to give, and between two complaints about it.
@@ -101,6 +104,20 @@ class Acceptor:
         for task in list(self._arriving):
             task.cancel()
 
+    def admit(self, places: Places) -> ServerDriver:
+        """Make the driver of a connection that comes another way than through a socket.
+
+        Args:
+            places: The client's and this end's place.
+        """
+        self.open += 1
+        return self._make_driver(places)
+
+    def _make_driver(self, places: Places | None) -> ServerDriver:
+        if self.figures is None:
+            return ServerDriver(self._loop, self._site, places)
+        return CountingDriver(self._loop, self._site, places, self.figures.counts)
+
     def ended(self) -> None:
         """Take note that a connection has ended."""
         self.open -= 1
@@ -170,11 +187,7 @@ class Acceptor:
                     raise RemoteProtocolError("only trusted proxies may connect")
                 async with asyncio.timeout(self._limits.handshake_timeout):
                     places = await read_header(self._loop, connection)
-            if self.figures is None:
-                driver = ServerDriver(self._loop, self._site, places)
-            else:
-                driver = CountingDriver(self._loop, self._site, places, self.figures.counts)
-            made = driver
+            made = driver = self._make_driver(places)
             options: dict[str, Any] = {}
             if bound.tls is not None:
                 options = {

@@ -15,7 +15,7 @@ from plait.errors import PlaitError
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
-from plait.server.accepting import Acceptor
+from plait.server.accepting import Acceptor, Places
 from plait.server.access_log import AccessLog
 from plait.server.applications import make_gateway
 from plait.server.figures import Figures
@@ -195,6 +195,14 @@ class Server:
                 reload()
             except PlaitError as error:
                 logger.error("reload: %s", error)
+
+    def admit(self, places: Places) -> ServerDriver:
+        """Make the driver of a connection in memory, while the server serves.
+
+        Args:
+            places: The client's and this end's place.
+        """
+        return self._acceptor.admit(places)
 
     # -- what drivers ask (drivers.aio_server.Site) ------------------------------------------------------
 
