@@ -191,6 +191,19 @@ def test_a_response_says_that_it_came_over_http2(site: str, certificate: Certifi
     assert in_reactor(partial(call, "/echo?status=299")).phrase == b""
 
 
+def test_connect_is_refused_before_anything_is_sent(site: str, certificate: Certificate) -> None:
+    async def call() -> Any:
+        agent = Agent(reactor, policy_for(certificate.ca))
+        try:
+            await agent.request(b"CONNECT", site.encode())
+        except client.RequestGenerationFailed as error:
+            return error.reasons[0].value, agent.core.pool.links
+
+    error, links = in_reactor(call)
+    assert "CONNECT" in str(error)
+    assert not links
+
+
 # -- the agents that Twisted wraps around an agent -----------------------------------------------
 
 

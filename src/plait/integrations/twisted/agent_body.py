@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import BadHeaders, ExcessWrite, WrongBodyLength
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from plait.errors import LocalProtocolError
 from plait.fields import outbound_fields
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ def request_fields(request: Request, headers: Headers) -> FieldSection:
 
     Raises:
         BadHeaders: There is more than one Host.
-        LocalProtocolError: A name or a value is not one that HTTP can carry.
+        LocalProtocolError: A name or a value is not one that HTTP can carry, or the method is CONNECT, which
+            has no path (RFC 9113 §8.5) and whose tunnel nobody could use.
     """
+    if request.method == b"CONNECT":
+        raise LocalProtocolError("an agent opens no tunnels: CONNECT is not for its requests")
     hosts = headers.getRawHeaders(b"host", [])
     if len(hosts) != 1:
         raise BadHeaders("Exactly one Host header required")
