@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -348,6 +349,29 @@ def test_a_request_with_content_is_handled_when_it_is_whole() -> None:
     client.move()
 
     assert client.messages[stream].content == b"one,two"
+
+
+@pytest.mark.parametrize(
+    ("fields", "content", "length"),
+    [([], None, 0), ([], b"abc", None), ([(b"content-length", b"3")], b"abc", 3)],
+)
+def test_a_file_for_the_content_is_made_by_its_length(
+    fields: list[tuple[bytes, bytes]], content: bytes | None, length: int | None
+) -> None:
+    site: Any = make_site(Hello())
+    asked: list[int | None] = []
+
+    def make(length: int | None) -> BytesIO:
+        asked.append(length)
+        return BytesIO()
+
+    site.getContentFile = make
+    client = Http2Client(site)
+
+    stream = client.request(b"POST", b"/", *fields, content=content)
+
+    assert asked == [length]
+    assert client.messages[stream].content == (content or b"")
 
 
 def test_forms_become_arguments() -> None:

@@ -144,7 +144,9 @@ class Conversation:
             for name, value in head.fields:
                 headers.addRawHeader(name, value)
             length = head.content_length
-            request.gotLength(0 if length is None and exchange.received is _ENDED else length)
+            if length is None and exchange.received is _ENDED and not exchange.content:
+                length = 0
+            request.gotLength(length)
             request.parseCookies()
         except Exception:
             self._fail("while beginning a request")
