@@ -202,7 +202,7 @@ async def test_trailers_follow_the_response(site: Site, version: str) -> None:
 async def test_a_push_promised_by_the_framework_is_answered_by_it(site: Site) -> None:
     async with h2_client(site) as client:
         assert (await client.response(client.request(b"GET", b"/push"))).content == b"pushed"
-        ((stream, promise),) = client.pushes.items()
+        ((_, stream, promise),) = client.promises
         assert dict(promise)[b":path"] == b"/text"
         assert (await client.response(stream)).content == b"0123456789" * 1000
 

@@ -60,14 +60,12 @@ class Client(ServerPair):
     """``h2`` at the client's end of a connection that was upgraded."""
 
     def __init__(self, end: ServerEndpoint, first: bytes) -> None:
-        self.__dict__.update(
-            messages={}, promises=[], goaways=[], accepted=[], serve=None, now=0.0, credits=True,
-            written=bytearray(), delivered=bytearray(), limits=end.limits, endpoint=end,
-        )  # fmt: skip
-        self.peer = Engine(client=True)
+        super(ServerPair, self).__init__(peer_is_client=True)  # a pair whose beginning is another
+        self.endpoint, self.limits = end, end.limits
+        self.accepted, self.serve = [], None
         self.peer.initiate_upgrade_connection()
         assert first.startswith(SWITCHING)
-        self._note(first.removeprefix(SWITCHING))
+        self.receive(first.removeprefix(SWITCHING))
         self.move()
 
 

@@ -218,7 +218,7 @@ def test_a_push_that_was_refused_before_it_was_taken_is_never_started() -> None:
     parent = begun(pair)
     promised = parent.push(STYLE)
     assert promised is not None
-    pair._note(pair.output())
+    pair.receive(pair.output())
     pair.peer.reset_stream(promised.stream_id, ErrorCode.CANCEL)
     pair.endpoint.receive_data(pair.peer.data_to_send(), pair.now)
 

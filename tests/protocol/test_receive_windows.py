@@ -52,9 +52,9 @@ class Upload:
     def round_trip(self, most: int = 1 << 30) -> int:
         """Send, and let all that the server has to say arrive after it; return how much was sent."""
         size = self.send(most)
-        self.pair._note(self.pair.output())
+        self.pair.receive(self.pair.output())
         self.pair.send(self.pair.peer.data_to_send())
-        self.pair._note(self.pair.output())
+        self.pair.receive(self.pair.output())
         return size
 
 
@@ -81,10 +81,10 @@ def test_the_window_stays_for_an_application_that_is_slow() -> None:
     for _ in range(20):
         upload.round_trip()
         upload.exchange.read()  # all at once, only after the whole window has waited
-        pair._note(pair.output())
+        pair.receive(pair.output())
         for _ in range(3):  # and much later
             upload.pair.send(pair.peer.data_to_send())
-            pair._note(pair.output())
+            pair.receive(pair.output())
 
     assert upload.window <= FIRST
 
@@ -161,11 +161,11 @@ def test_measuring_is_not_mistaken_for_the_answer_that_a_goaway_waits_for() -> N
     upload = Upload(ServerPair(stream_window=FIRST))
     upload.send()
     pair = upload.pair
-    pair._note(pair.output())
+    pair.receive(pair.output())
     pair.endpoint.shut_down()
     measured = pair.peer.data_to_send()
     pair.send(measured)
-    pair._note(pair.output())
+    pair.receive(pair.output())
 
     assert [last for last, _ in pair.goaways] == [2**31 - 1]
     pair.move()
@@ -175,9 +175,9 @@ def test_measuring_is_not_mistaken_for_the_answer_that_a_goaway_waits_for() -> N
 def test_growth_is_told_at_once() -> None:
     upload = Upload(ServerPair(stream_window=2 * FIRST, max_stream_window=1_000_000))
     upload.send()
-    upload.pair._note(upload.pair.output())
+    upload.pair.receive(upload.pair.output())
     before = len(upload.pair.sent(WindowUpdateFrame))
     upload.pair.send(upload.pair.peer.data_to_send())  # the answer to the PING
-    upload.pair._note(upload.pair.output())
+    upload.pair.receive(upload.pair.output())
 
     assert len(upload.pair.sent(WindowUpdateFrame)) > before

@@ -237,8 +237,8 @@ async def test_a_push_is_a_request_of_the_servers_own() -> None:
     async with serving(app) as running, h2_client(running) as client:
         stream = client.request()
         await client.response(stream)
-        await client.until(lambda: client.pushes)
-        ((pushed, request),) = client.pushes.items()
+        await client.until(lambda: client.promises)
+        ((_, pushed, request),) = client.promises
         assert request == [
             (b":method", b"GET"),
             (b":scheme", b"http"),

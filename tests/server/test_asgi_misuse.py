@@ -144,7 +144,7 @@ async def send(messages: Messages, says: str) -> Any:
         # The connection goes on.
         client.engine.ping(b"12345678")
         client.flush()
-        assert not client.goaway
+        assert not client.goaways
     assert app.error is not None
     assert not isinstance(app.error, OSError), "it would say that the client is gone"
     with pytest.raises(type(app.error), match=says):

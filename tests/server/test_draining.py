@@ -74,7 +74,7 @@ async def test_requests_that_race_the_notice_over_http_2_are_answered(
         streams = [client.request() for _ in range(20)]
         for stream in streams:
             assert (await client.response(stream)).content == b"ok"
-        await client.until(lambda: client.goaway)
+        await client.until(lambda: client.goaways)
 
 
 async def test_a_connection_without_a_request_ends_in_a_moment() -> None:

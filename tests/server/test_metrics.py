@@ -213,7 +213,7 @@ async def test_health_follows_the_life_of_the_server(address: str) -> None:
         stream = client.request(b"GET", b"/wait")
         await client.response(client.request())
         running.server.stop()
-        await client.until(lambda: client.goaway)
+        await client.until(lambda: client.goaways)
         assert await ask(address, "/readyz") == (503, ANY, b"draining\n")
         assert await ask(address, "/livez") == (200, ANY, b"live\n")
         client.engine.reset_stream(stream)

@@ -207,7 +207,7 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
     async with serving(ok, keep_alive=0.1, handshake_timeout=0.1) as running:
         async with h2_client(running) as client:
             await client.response(client.request())
-            await client.until(lambda: client.goaway)
+            await client.until(lambda: client.goaways)
             await client.until(lambda: client.closed)
         async with h1_client(running) as h1:
             h1.writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -352,7 +352,7 @@ async def test_what_is_in_flight_finishes_and_then_all_ends(certificate: Certifi
         stream = client.request()
         await came.get()
         running.server.stop()
-        await client.until(lambda: client.goaway)
+        await client.until(lambda: client.goaways)
         with pytest.raises(ConnectionRefusedError):
             await running.connect("h2")
         assert not running.task.done()

@@ -24,7 +24,16 @@ from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
 
-__all__ = ["ClientPair", "Engine", "Message", "ServerPair", "frames", "request_fields", "serialized"]
+__all__ = [
+    "ClientPair",
+    "Engine",
+    "Message",
+    "Received",
+    "ServerPair",
+    "frames",
+    "request_fields",
+    "serialized",
+]
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -105,32 +114,76 @@ class Message:
         return [(name, value) for name, value in self.head if not name.startswith(b":")]
 
 
-class _Pair:
+class Received:
+    """What an engine received from plait.
+
+    Args:
+        engine: The engine.
+
+    Attributes:
+        messages: What came, by stream.
+        promises: Each promise: its stream, the promised stream, the request.
+        goaways: Last stream and error code of each GOAWAY.
+        credits: Whether credit is given for content as it arrives.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.messages: dict[int, Message] = {}
+        self.promises: list[tuple[int, int, Fields]] = []
+        self.goaways: list[tuple[int, int]] = []
+        self.credits = True
+
+    def receive(self, data: bytes) -> None:
+        """Give the engine what came, and take note of what it means."""
+        for event in self._engine.receive_data(data):
+            self._note(event)
+
+    def _note(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ConnectionTerminated():
+                self.goaways.append((event.last_stream_id, int(event.error_code)))
+            case h2.events.RequestReceived() | h2.events.ResponseReceived():
+                self._message(event).head = list(event.headers)
+            case h2.events.InformationalResponseReceived():
+                self._message(event).interim.append(list(event.headers))
+            case h2.events.DataReceived():
+                self._message(event).content += event.data
+                if self.credits and event.flow_controlled_length:
+                    self._engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.TrailersReceived():
+                self._message(event).trailers = list(event.headers)
+            case h2.events.StreamEnded():
+                self._message(event).ended = True
+            case h2.events.PushedStreamReceived():
+                self.promises.append((event.parent_stream_id, event.pushed_stream_id, list(event.headers)))
+                self.messages[event.pushed_stream_id] = Message()
+            case h2.events.StreamReset():
+                self._message(event).reset = int(event.error_code)
+
+    def _message(self, event: h2.events.Event) -> Message:
+        return self.messages.setdefault(event.stream_id, Message())
+
+
+class _Pair(Received):
     """What both pairs share.
 
     Attributes:
         endpoint: plait's end.
         peer: The other engine.
-        messages: What the peer received, by stream.
         written: Everything plait has sent.
         delivered: Everything plait was given.
         now: The time plait is told.
-        credits: Whether the peer gives credit for content as it arrives.
-        promises: Each promise the peer received: its stream, the promised stream, the request.
-        goaways: Last stream and error code of each GOAWAY the peer received.
     """
 
     endpoint: Endpoint
 
     def __init__(self, peer_is_client: bool) -> None:
         self.peer = Engine(client=peer_is_client)
-        self.messages: dict[int, Message] = {}
+        super().__init__(self.peer)
         self.written = bytearray()
         self.delivered = bytearray()
         self.now = 0.0
-        self.credits = True
-        self.promises: list[tuple[int, int, Fields]] = []
-        self.goaways: list[tuple[int, int]] = []
         self._to_plait = b""
 
     def _deliver(self, data: bytes) -> None:
@@ -158,7 +211,7 @@ class _Pair:
                 self.send(to_plait[start : start + step])
             to_peer = self.output()
             if to_peer:
-                self._note(to_peer)
+                self.receive(to_peer)
             elif not to_plait:
                 return
 
@@ -169,34 +222,6 @@ class _Pair:
             taken += data
         self.written += taken
         return bytes(taken)
-
-    def _note(self, data: bytes) -> None:
-        for event in self.peer.receive_data(data):
-            self._note_event(event)
-
-    def _note_event(self, event: h2.events.Event) -> None:
-        match event:
-            case h2.events.ConnectionTerminated():
-                self.goaways.append((event.last_stream_id, int(event.error_code)))
-            case h2.events.RequestReceived() | h2.events.ResponseReceived():
-                self._message(event).head = list(event.headers)
-            case h2.events.InformationalResponseReceived():
-                self._message(event).interim.append(list(event.headers))
-            case h2.events.DataReceived():
-                self._message(event).content += event.data
-                if self.credits and event.flow_controlled_length:
-                    self.peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            case h2.events.TrailersReceived():
-                self._message(event).trailers = list(event.headers)
-            case h2.events.StreamEnded():
-                self._message(event).ended = True
-            case h2.events.PushedStreamReceived():
-                self.promises.append((event.parent_stream_id, event.pushed_stream_id, list(event.headers)))
-            case h2.events.StreamReset():
-                self._message(event).reset = int(event.error_code)
-
-    def _message(self, event: h2.events.Event) -> Message:
-        return self.messages.setdefault(event.stream_id, Message())
 
     def sent(self, kind: type[Frame]) -> list[Frame]:
         """Return the frames of one type that plait has sent so far."""

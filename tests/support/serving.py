@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
 
-import h2.events
 import h2.settings
 
 from plait.config import HttpVersions, Limits, ServerConfig
 from plait.server import Server
-from tests.support.pairs import Engine, Fields, Message, request_fields
+from tests.support.pairs import Engine, Fields, Message, Received, request_fields
 from tests.support.servers import Certificate
 
 __all__ = ["H1Client", "H2Client", "Running", "h1_client", "h2_client", "serving"]
@@ -94,25 +93,18 @@ async def serving(
     await task
 
 
-class H2Client:
+class H2Client(Received):
     """One HTTP/2 connection to a server, on an engine that plait does not use.
 
     Attributes:
         engine: The engine.
-        messages: What came on each stream.
-        goaway: Whether a GOAWAY came.
         closed: Whether the server has closed the connection.
-        credits: Whether credit is given for content as it arrives.
-        pushes: The requests that the server promised to answer, by the stream of the answer.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.engine = Engine(client=True)
-        self.messages: dict[int, Message] = {}
-        self.pushes: dict[int, Fields] = {}
-        self.goaway = False
+        super().__init__(self.engine)
         self.closed = False
-        self.credits = True
         self._reader = reader
         self._writer = writer
         self._reading = asyncio.Lock()
@@ -170,31 +162,8 @@ class H2Client:
         except ConnectionError:
             data = b""
         self.closed = not data
-        for event in self.engine.receive_data(data):
-            self._note(event)
+        self.receive(data)
         self.flush()
-
-    def _note(self, event: h2.events.Event) -> None:
-        match event:
-            case h2.events.ConnectionTerminated():
-                self.goaway = True
-            case h2.events.ResponseReceived():
-                self.messages[event.stream_id].head = list(event.headers)
-            case h2.events.InformationalResponseReceived():
-                self.messages[event.stream_id].interim.append(list(event.headers))
-            case h2.events.DataReceived():
-                self.messages[event.stream_id].content += event.data
-                if self.credits and event.flow_controlled_length:
-                    self.engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            case h2.events.TrailersReceived():
-                self.messages[event.stream_id].trailers = list(event.headers)
-            case h2.events.PushedStreamReceived():
-                self.pushes[event.pushed_stream_id] = list(event.headers)
-                self.messages[event.pushed_stream_id] = Message()
-            case h2.events.StreamEnded():
-                self.messages[event.stream_id].ended = True
-            case h2.events.StreamReset():
-                self.messages[event.stream_id].reset = int(event.error_code)
 
 
 @asynccontextmanager

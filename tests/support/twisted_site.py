@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import h2.events
 import h2.settings
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -18,7 +17,7 @@ from twisted.web.resource import IResource, Resource
 from zope.interface import directlyProvides, providedBy
 
 from plait.integrations.twisted import Site
-from tests.support.pairs import Engine, Fields, Message, request_fields
+from tests.support.pairs import Engine, Message, Received, request_fields
 
 __all__ = ["Answer", "Connection", "Http2Client", "failures", "make_site"]
 
@@ -116,7 +115,7 @@ class Connection:
         self.turn()
 
 
-class Http2Client(Connection):
+class Http2Client(Connection, Received):
     """A client that speaks HTTP/2, on an engine that plait does not use.
 
     Args:
@@ -126,19 +125,12 @@ class Http2Client(Connection):
 
     Attributes:
         engine: The engine.
-        messages: What came, by stream.
-        pushed: Streams promised: the promised request, by stream.
-        goaways: Last stream and error code of each GOAWAY.
-        credits: Whether credit is given for content as it arrives.
     """
 
     def __init__(self, site: Any, alpn: bytes | None = b"h2", **settings: int) -> None:
-        super().__init__(site, alpn)
+        Connection.__init__(self, site, alpn)
         self.engine = Engine(client=True)
-        self.messages: dict[int, Message] = {}
-        self.pushed: dict[int, Fields] = {}
-        self.goaways: list[tuple[int, int]] = []
-        self.credits = True
+        Received.__init__(self, self.engine)
         if settings:
             codes = {h2.settings.SettingCodes[name.upper()]: value for name, value in settings.items()}
             self.engine.local_settings = h2.settings.Settings(client=True, initial_values=codes)
@@ -154,34 +146,9 @@ class Http2Client(Connection):
             self.turn()
             to_client = self.received()
             if to_client:
-                for event in self.engine.receive_data(to_client):
-                    self._note(event)
+                self.receive(to_client)
             elif not to_site:
                 return
-
-    def _note(self, event: Any) -> None:
-        match event:
-            case h2.events.ConnectionTerminated():
-                self.goaways.append((event.last_stream_id, int(event.error_code)))
-            case h2.events.PushedStreamReceived():
-                self.pushed[event.pushed_stream_id] = list(event.headers)
-            case h2.events.ResponseReceived():
-                self._message(event).head = list(event.headers)
-            case h2.events.InformationalResponseReceived():
-                self._message(event).interim.append(list(event.headers))
-            case h2.events.DataReceived():
-                self._message(event).content += event.data
-                if self.credits and event.flow_controlled_length:
-                    self.engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            case h2.events.TrailersReceived():
-                self._message(event).trailers = list(event.headers)
-            case h2.events.StreamEnded():
-                self._message(event).ended = True
-            case h2.events.StreamReset():
-                self._message(event).reset = int(event.error_code)
-
-    def _message(self, event: Any) -> Message:
-        return self.messages.setdefault(event.stream_id, Message())
 
     def request(
         self,
