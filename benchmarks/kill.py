@@ -60,9 +60,11 @@ def kill(server: RunningServer, times: int, workers: int) -> None:
 
 def main() -> None:
     """Run the load through all three, and print what became of every request."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--times", type=int, default=20, help="reloads, and kills")
-    parser.add_argument("--workers", type=int, default=2)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kill", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--times", type=int, default=20, help="reloads, and kills (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="(default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as log:
         certificate = make_certificate(Path(name))

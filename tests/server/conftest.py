@@ -27,3 +27,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """Return a certificate for localhost, signed by an authority nobody trusts yet."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(params=["2", "1.1"])
+def version(request: pytest.FixtureRequest) -> str:
+    """Run a test over either version of HTTP."""
+    return str(request.param)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.servers import Certificate
-from tests.support.serving import Running, h1_client, h2_client, serving
+from tests.support.serving import h1_client, h2_client, httpx_client, serving
 
 Scope = dict[str, Any]
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -28,25 +27,6 @@ def http_only(app: Callable[..., Any]) -> Callable[..., Any]:
         await app(scope, receive, send)
 
     return wrapped
-
-
-@pytest.fixture(params=["2", "1.1"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@asynccontextmanager
-async def client_of(running: Running, version: str) -> AsyncIterator[httpx.AsyncClient]:
-    assert running.certificate is not None
-    async with httpx.AsyncClient(
-        base_url=running.base_url,
-        verify=running.certificate.context(),
-        http2=version == "2",
-        http1=version != "2",
-        timeout=20,
-        trust_env=False,
-    ) as client:
-        yield client
 
 
 async def ok(scope: Scope, receive: Any, send: Any) -> None:
@@ -65,7 +45,7 @@ async def test_the_scope_is_what_asgi_says(certificate: Certificate, version: st
         scopes.append(scope)
         await ok(scope, receive, send)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         target = "/caf%C3%A9/a%2Fb%20c?q=%20x&y"
         response = await client.request("PATCH", target, headers={"X-Mixed": "Value"}, content=b"")
         assert response.http_version == f"HTTP/{version}"
@@ -105,7 +85,7 @@ async def test_each_request_has_a_state_of_its_own(certificate: Certificate, ver
         await send(START)
         await send({**BODY, "body": b"%d" % len(scope["state"]["shared"])})
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         assert [(await client.get("/")).text for _ in range(3)] == ["1", "2", "3"]
     assert seen == [None, None, None]
 
@@ -154,7 +134,7 @@ async def test_a_request_without_content_gives_one_message_and_then_waits(
         messages.append(await waiting)
         messages.append(await receive())
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         assert (await client.get("/")).text == "ok"
     assert messages[0] == {"type": "http.request", "body": b"", "more_body": False}
     assert messages[1:] == [{"type": "http.disconnect"}] * 2
@@ -172,7 +152,7 @@ async def test_content_comes_in_pieces_and_ends_once(certificate: Certificate, v
                 break
         await ok(scope, receive, send)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         assert (await client.post("/", content=content)).text == "ok"
     assert b"".join(message["body"] for message in messages) == content
     assert [message["more_body"] for message in messages].count(False) == 1
@@ -192,7 +172,7 @@ async def test_streams_flow_both_ways_at_once(certificate: Certificate, version:
         for number in range(300):
             yield bytes([number % 256]) * 10_000
 
-    async with serving(echo, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(echo, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.post("/", content=content())
     assert response.content == b"".join([bytes([number % 256]) * 10_000 for number in range(300)])
 
@@ -292,7 +272,7 @@ async def test_any_final_status_can_be_sent(certificate: Certificate, version: s
         await send({**START, "status": status})
         await send(BODY)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.get("/")
     assert response.status_code == status
     assert response.content == b""
@@ -301,7 +281,7 @@ async def test_any_final_status_can_be_sent(certificate: Certificate, version: s
 async def test_a_whole_response_gets_length_and_date(certificate: Certificate, version: str) -> None:
     async with (
         serving(http_only(ok), certificate=certificate) as running,
-        client_of(running, version) as client,
+        httpx_client(running, version) as client,
     ):
         response = await client.get("/")
     assert response.headers["content-length"] == "2"
@@ -316,7 +296,7 @@ async def test_the_applications_own_length_and_date_stand(certificate: Certifica
         await send({**START, "headers": fields})
         await send({**BODY, "body": b"ok"})
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.get("/")
     assert response.headers["date"] == "Thu, 01 Jan 1970 00:00:00 GMT"
     assert response.headers.get_list("content-length") == ["2"]
@@ -329,7 +309,7 @@ async def test_headers_may_be_any_iterable_of_pairs(certificate: Certificate, ve
         await send({"type": "http.response.start", "status": 200, "headers": iter([[b"x-a", b"1"]])})
         await send(BODY)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         assert (await client.get("/")).headers["x-a"] == "1"
 
 
@@ -343,7 +323,7 @@ async def test_content_may_be_any_kind_of_bytes(
         await send({**BODY, "body": kind(b"one "), "more_body": True})
         await send({**BODY, "body": kind(b"two")})
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         assert (await client.get("/")).text == "one two"
 
 
@@ -356,7 +336,7 @@ async def test_head_gets_the_head_of_get(certificate: Certificate, version: str,
         await send(START)
         await send({**BODY, "body": body})
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.head("/")
         assert (await client.get("/")).status_code == 200  # the connection goes on
     assert response.content == b""
@@ -373,7 +353,7 @@ async def test_content_of_a_response_without_content_is_dropped(
         await send({**BODY, "body": b"dropped", "more_body": True})
         await send({**BODY, "body": b"too"})
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         for _ in range(2):
             response = await client.get("/")
             assert response.status_code == status
@@ -397,7 +377,7 @@ async def test_an_application_that_streams_where_nothing_is_wanted_is_left_in_pe
         await send(BODY)
         ended.set()
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         for _ in range(2):
             ended.clear()
             assert (await client.request(method, "/")).content == b""
@@ -418,7 +398,7 @@ async def test_a_stream_of_pieces_arrives_as_it_is_sent(certificate: Certificate
     step.put_nowait(b"zero")  # with it comes the head, as ASGI has it
     async with (
         serving(app, certificate=certificate) as running,
-        client_of(running, version) as client,
+        httpx_client(running, version) as client,
         client.stream("GET", "/") as response,
     ):
         pieces = response.aiter_raw()
@@ -466,7 +446,7 @@ async def test_misuse_is_said_in_the_application_and_answered_with_500(
         for message in messages:
             await send(message)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         for _ in range(2):
             response = await client.get("/")
             assert response.status_code == 500
@@ -489,7 +469,7 @@ async def test_a_message_after_the_end_raises_and_harms_nobody(
             except RuntimeError as error:
                 raised.append(error)
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         for _ in range(2):
             assert (await client.get("/")).text == "ok"
     assert len(raised) == 4
@@ -627,7 +607,7 @@ async def test_an_application_that_raises_first_gives_500_and_a_logged_traceback
             await send(START)
         raise ValueError("a mistake of the application's")
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         for path in ("/", "/start"):
             response = await client.get(path)
             assert response.status_code == 500
@@ -652,7 +632,7 @@ async def test_a_response_that_breaks_off_never_looks_complete(
         if how == "raise":
             raise ValueError("a mistake of the application's")
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/")
         assert (await client.get("/good")).text == "ok"

@@ -71,11 +71,6 @@ class Heard:
         return self.received[-1]["code"], self.received[-1]["reason"]
 
 
-@pytest.fixture(params=["2", "1.1"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 # -- the handshake ---------------------------------------------------------------------------------
 
 

@@ -9,17 +9,15 @@ import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
 import flask
-import httpx
 import pytest
 
 from tests.support.servers import Certificate
-from tests.support.serving import Running, h1_client, h2_client, serving
+from tests.support.serving import h1_client, h2_client, httpx_client, serving
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -66,32 +64,12 @@ async def happened(event: threading.Event) -> None:
     assert await asyncio.to_thread(event.wait, 20)
 
 
-@pytest.fixture(params=["2", "1.1"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@asynccontextmanager
-async def client_of(running: Running, version: str) -> AsyncIterator[httpx.AsyncClient]:
-    assert running.certificate is not None
-    async with httpx.AsyncClient(
-        base_url=running.base_url,
-        verify=running.certificate.context(),
-        http2=version == "2",
-        http1=version != "2",
-        limits=httpx.Limits(max_connections=None),
-        timeout=20,
-        trust_env=False,
-    ) as client:
-        yield client
-
-
 # -- the environment -------------------------------------------------------------------------------------
 
 
 async def test_the_environment_is_what_the_pep_says(certificate: Certificate, version: str) -> None:
     app = Noting()
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         target = "/caf%C3%A9/a%2Fb%20c?q=%20x&y"
         fields = [("x-a", "1"), ("X-A", "2"), ("cookie", "a=1"), ("cookie", "b=2"), ("x_b", "hidden")]
         response = await client.post(target, headers=fields, content=b"12345")
@@ -220,7 +198,7 @@ async def test_a_large_upload_streams_through(certificate: Certificate, version:
         for start in range(0, len(content), 300_000):
             yield content[start : start + 300_000]
 
-    async with serving(app, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(app, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.post("/", content=pieces())
     assert response.text == hashlib.sha256(content).hexdigest()
 
@@ -298,7 +276,10 @@ def generated(environ: Environ, start_response: StartResponse) -> Iterator[bytes
 
 
 async def test_a_generator_is_sent_as_it_goes(certificate: Certificate, version: str) -> None:
-    async with serving(generated, certificate=certificate) as running, client_of(running, version) as client:
+    async with (
+        serving(generated, certificate=certificate) as running,
+        httpx_client(running, version) as client,
+    ):
         response = await client.get("/")
     assert (response.status_code, response.text) == (201, "one two")
     assert response.headers.get_list("set-cookie") == ["a", "b"]
@@ -324,7 +305,7 @@ async def test_each_piece_is_sent_before_the_next_is_made() -> None:
 
 
 async def test_content_in_one_piece_gets_its_length(certificate: Certificate, version: str) -> None:
-    async with serving(ok, certificate=certificate) as running, client_of(running, version) as client:
+    async with serving(ok, certificate=certificate) as running, httpx_client(running, version) as client:
         response = await client.get("/")
         assert response.headers["content-length"] == "2"
         head = await client.head("/")
@@ -417,7 +398,7 @@ async def test_an_exception_before_the_content_is_500(
 
     async with (
         serving(app, certificate=certificate, threads=1) as running,
-        client_of(running, version) as client,
+        httpx_client(running, version) as client,
     ):
         for path in ("/before", "/after", "/exit"):
             response = await client.get(path)
@@ -639,7 +620,7 @@ async def test_many_requests_at_once_share_four_threads(certificate: Certificate
 
     async with (
         serving(app, certificate=certificate, threads=4, max_concurrent_streams=200) as running,
-        client_of(running, version) as client,
+        httpx_client(running, version) as client,
     ):
         responses = await asyncio.gather(*(client.get(f"/?{n}") for n in range(count)))
     assert [response.text for response in responses] == [str(n) for n in range(count)]
@@ -759,7 +740,7 @@ def flask_app() -> flask.Flask:
 async def test_flask_is_served(certificate: Certificate, version: str) -> None:
     async with (
         serving(flask_app(), certificate=certificate, root_path="/app") as running,
-        client_of(running, version) as client,
+        httpx_client(running, version) as client,
     ):
         response = await client.get("/w%C3%B6rld", params={"q": "ü"}, headers={"cookie": "a=1"})
         assert response.text == "hello wörld, ü, 1"

@@ -10,13 +10,14 @@ from dataclasses import fields
 from typing import Any
 
 import h2.settings
+import httpx
 
 from plait.config import HttpVersions, Limits, ServerConfig
 from plait.server import Server
 from tests.support.pairs import Engine, Fields, Message, Received, request_fields
 from tests.support.servers import Certificate
 
-__all__ = ["H1Client", "H2Client", "Running", "h1_client", "h2_client", "serving"]
+__all__ = ["H1Client", "H2Client", "Running", "h1_client", "h2_client", "httpx_client", "serving"]
 
 SECONDS = 20.0
 _LIMITS = {one.name for one in fields(Limits)}
@@ -185,6 +186,22 @@ async def h2_client(running: Running, **settings: int) -> AsyncIterator[H2Client
         yield client
     finally:
         await _close(writer)
+
+
+@asynccontextmanager
+async def httpx_client(running: Running, version: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Make a client that speaks one version of HTTP, ``2`` or ``1.1``, to a server with TLS."""
+    assert running.certificate is not None
+    async with httpx.AsyncClient(
+        base_url=running.base_url,
+        verify=running.certificate.context(),
+        http2=version == "2",
+        http1=version != "2",
+        limits=httpx.Limits(max_connections=None),
+        timeout=SECONDS,
+        trust_env=False,
+    ) as client:
+        yield client
 
 
 class H1Client:
