@@ -61,6 +61,15 @@ def test_curl_upgrades_to_http_2_without_tls(insecure_server: RunningServer, tmp
         assert f'"size": {100_000 if more else 0}' in report, report
 
 
+def test_curl_gets_a_long_response_to_an_upgrade(insecure_server: RunningServer) -> None:
+    report = run(
+        "curl", "--silent", "--http2", "--output", "/dev/null",
+        "--write-out", "%{http_version} %{size_download} %{errormsg}", insecure_server.url("/bytes?n=300000"),
+    )  # fmt: skip
+
+    assert report.strip() == "2 300000", report
+
+
 def test_nghttp_upgrades_and_goes_on(insecure_server: RunningServer) -> None:
     report = run(
         "nghttp", "--upgrade", "--verbose", "--null-out",

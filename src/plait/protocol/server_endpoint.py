@@ -67,6 +67,7 @@ class ServerEndpoint(Endpoint):
         "_reset_by_client",
         "_resets_left",
         "_unwanted",
+        "_upgraded",
         "_windows",
         "_written",
         "accepted",
@@ -109,6 +110,8 @@ class ServerEndpoint(Endpoint):
         self._pushes = 0
         self._last_request = 0
         self._windows: ReceiveWindows | None = None
+        #: A request whose client has yet to begin with HTTP/2.
+        self._upgraded: Upgraded | None = None
         #: What PRIORITY_UPDATE said of streams that had not begun, no more than may begin.
         self._early_priorities: dict[int, Priority] = {}
 
@@ -325,13 +328,22 @@ class ServerEndpoint(Endpoint):
             self._apply_early_priority(exchange)
 
     def _on_upgraded(self, event: Upgraded) -> None:
-        """Go on with HTTP/2, where the request that asked for it is stream 1 (RFC 7540 §3.2)."""
+        """Go on with HTTP/2, where the request that asked for it is stream 1 (RFC 7540 §3.2).
+
+        It is answered when the client has acknowledged this side's settings: one in wide use (curl 7.88)
+        keeps what comes together with the 101 in a buffer that a response need not fit into.
+        """
         self.connection = event.connection
-        self._on_request(ev.RequestReceived(1, event.headers, True))
-        for exchange in self.accepted:
-            exchange.adopt(event.content, event.trailers)
+        self._upgraded = event
         self.connection.receive_data(event.rest)
         self._route()
+
+    def _on_settings_acknowledged(self, event: ev.SettingsAcknowledged) -> None:
+        if (upgraded := self._upgraded) is not None:
+            self._upgraded = None
+            self._on_request(ev.RequestReceived(1, upgraded.headers, True))
+            for exchange in self.accepted:
+                exchange.adopt(upgraded.content, upgraded.trailers)
 
     def push(self, parent: ServerExchange, fields: FieldSection) -> ServerExchange | None:
         """Promise a response beside another; see :meth:`ServerExchange.push`.
@@ -486,6 +498,7 @@ class ServerEndpoint(Endpoint):
         ev.PingReceived: _on_control,
         ev.PingAcknowledged: _on_ping_acknowledged,
         ev.PriorityUpdateReceived: _on_priority_update,
+        ev.SettingsAcknowledged: _on_settings_acknowledged,
         ev.SettingsReceived: _on_control,
         ev.WindowUpdated: _on_control,
     }
