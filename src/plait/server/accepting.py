@@ -70,7 +70,7 @@ class Acceptor:
         self._watching = False
         self._breather: asyncio.TimerHandle | None = None
         self._complained = -_COMPLAINT
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._arriving: set[asyncio.Task[Any]] = set()
         self.open = 0
 
     def start(self, listening: Sequence[Bound]) -> None:
@@ -158,7 +158,6 @@ class Acceptor:
             self._unwatch(self._listening)
         task = self._loop.create_task(self._welcome(connection, name, bound))
         self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
 
     def _pause(self, error: OSError) -> None:
         """Leave connections where they are for a moment: the system has no descriptor or memory left."""
@@ -203,6 +202,9 @@ class Acceptor:
             if shaking and self.figures is not None:
                 self.figures.handshake_failed()
         finally:
+            arrived = asyncio.current_task()
+            assert arrived is not None
+            self._arriving.discard(arrived)
             if driver is None or driver.transport is None:
                 connection.close()
                 self.ended()

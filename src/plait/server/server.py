@@ -33,6 +33,8 @@ logger = logging.getLogger("plait.server")
 
 #: Seconds between looks at the deadlines.
 _TICK = 1.0
+# Python 3.11 looks up members of an enum slowly, and these are looked at for every connection.
+_AUTO, _HTTP_1, _HTTP_2 = HttpVersions.AUTO, HttpVersions.HTTP_1, HttpVersions.HTTP_2
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -77,6 +79,8 @@ class Server:
         self.config = config
         self.limits = config.limits
         self.listening: Sequence[Bound] = ()
+        self._alt_svc = config.alt_svc.encode()
+        self._origins = [origin.encode() for origin in config.origin]
         self._phase = Phase.STARTING
         self._figures: Figures | None = None
         self.reopeners: list[Callable[[], None]] = []
@@ -223,9 +227,9 @@ class Server:
     def make_endpoint(self, protocol: str, scheme: str) -> ServerEndpoint | None:
         versions = self.config.http
         if protocol == ALPN_H2:
-            if versions is HttpVersions.HTTP_1:
+            if versions is _HTTP_1:
                 protocol = "http/1.1"  # whose parser will say what it thinks of an HTTP/2 preface
-        elif versions is HttpVersions.HTTP_2:
+        elif versions is _HTTP_2:
             return None
         config = self.config
         connection = server_connection(
@@ -235,10 +239,10 @@ class Server:
             websockets=config.websockets and self._gateway.websockets,
             # Nor behind a proxy: one that hands an Upgrade on that it does not know would hand on after that
             # whatever its client sends, and what it sends in the proxy's name is believed.
-            upgrades=scheme == "http" and versions is HttpVersions.AUTO and not config.trust,
-            alt_svc=config.alt_svc.encode(),
+            upgrades=scheme == "http" and versions is _AUTO and not config.trust,
+            alt_svc=self._alt_svc,
             # RFC 8336 §2.1: it means nothing where nobody proved who answers.
-            origins=[origin.encode() for origin in config.origin] if scheme == "https" else (),
+            origins=self._origins if scheme == "https" else (),
         )
         endpoint = ServerEndpoint(connection, self.limits, self._loop.time())
         if self._figures is not None:
