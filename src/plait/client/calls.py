@@ -209,15 +209,14 @@ class Call:
         self.watchers: list[Callable[[], None]] | None = None
 
     def start(self) -> None:
-        """Begin: ask for a connection, and send the request once there is one with room."""
+        """Begin, or go on with the flow's next request: ask for a connection, and send the request once
+        there is one with room.
+        """
         plan = self.request.plan
-        if plan is not None and plan.run is not None:
+        if plan is not None and plan.run is not None and self._flow is None:
             self._flow = plan.run(self.request, self)
             self._go_on(self._flow.send, None)
-        else:
-            self._ask()
-
-    def _ask(self) -> None:
+            return
         origin = self.request.origin
         link = self._core.pool.ask(origin, self, self._again)
         if link is None:
@@ -332,7 +331,7 @@ class Call:
             self._answered = 0.0
             self.touched = self._core.clock()
             self.request = step
-            self._ask()
+            self.start()
             if self.watchers:
                 self._changed()  # it may need a connection elsewhere
         elif isinstance(step, Goal):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
 from plait.client.journal import Journal
-from plait.client.making import RequestMaker, RequestOptions, SessionOptions
+from plait.client.making import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
 from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.config import ClientConfig, HttpVersions
@@ -25,6 +25,7 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.in_process import Mounts
+    from plait.client.making import SessionOptions
     from plait.client.messages import MutableHeaders, Request
     from plait.client.retries import Retries
     from plait.drivers.proxies import Proxy, ProxyMap

@@ -6,11 +6,10 @@ one, and the next piece of its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plait.client.messages import Response
-from plait.fields import Field
 from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
@@ -67,8 +66,12 @@ def _response(exchange: Exchange, call: Call) -> Response:
     fields, request = exchange.fields, call.request
     version = VERSIONS[exchange.endpoint.connection.http_version]
     response = Response(exchange.status, fields, content, version, call.times, request)
-    if request.plan is not None:
-        _note(response, fields, call, request.plan.noted)
+    if (plan := request.plan) is not None:
+        noted = plan.noted
+        for name, _ in fields:  # every response comes by here: no call, and no set of names
+            if name in noted:
+                call.note(response)
+                break
     return response
 
 
@@ -77,16 +80,10 @@ def head_of(exchange: Exchange, call: Call) -> Response:
     fields, request = exchange.fields, call.request
     version = VERSIONS[exchange.endpoint.connection.http_version]
     response = Response(exchange.status, fields, None, version, call.times, request)
-    if request.plan is not None:
-        _note(response, fields, call, request.plan.noted)
+    plan = request.plan
+    if plan is not None and not plan.noted.isdisjoint(dict(fields)):
+        call.note(response)
     return response
-
-
-def _note(response: Response, fields: Sequence[Field], call: Call, noted: frozenset[bytes]) -> None:
-    for name, _ in fields:
-        if name in noted:
-            call.note(response)
-            break
 
 
 def _has_head(exchange: Exchange) -> bool:

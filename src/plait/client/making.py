@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from plait.client.progress import Progress
     from plait.config import ClientConfig
 
-__all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions", "SessionOptions"]
+__all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions"]
 
 Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
 HeaderInput = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
@@ -71,25 +71,37 @@ class RequestOptions(TypedDict, total=False):
     progress: Callable[[Progress], Any] | None
 
 
-class SessionOptions(TypedDict, total=False):
-    """What a client can be told for all of its requests, beside :class:`~plait.config.ClientConfig`.
+if TYPE_CHECKING:
 
-    Attributes:
-        headers: Fields that every request has unless it has others of the same names.
-        params: Parameters that every query has unless it has others of the same names.
-        cookies: Cookies to begin with: names and values, sent to the base URL's host, or everywhere
-            without one.
-        auth: Who asks: name and password for Basic, an :class:`~plait.client.auth.Auth`, or a callable
-            that is given each request.
-        event_hooks: Functions called with each request before it is sent (``"request"``), and with each
-            response when it is there (``"response"``).
-    """
+    class SessionOptions(TypedDict, total=False):
+        """What a client can be told for all of its requests, beside :class:`~plait.config.ClientConfig`.
 
-    headers: HeaderInput | None
-    params: Params | None
-    cookies: CookieInput | None
-    auth: AuthInput
-    event_hooks: Hooks | None
+        Attributes:
+            headers: Fields that every request has unless it has others of the same names.
+            params: Parameters that every query has unless it has others of the same names.
+            cookies: Cookies to begin with: names and values, sent to the base URL's host, or everywhere
+                without one.
+            auth: Who asks: name and password for Basic, an :class:`~plait.client.auth.Auth`, or a callable
+                that is given each request.
+            event_hooks: Functions called with each request before it is sent (``"request"``), and with each
+                response when it is there (``"response"``).
+        """
+
+        headers: HeaderInput | None
+        params: Params | None
+        cookies: CookieInput | None
+        auth: AuthInput
+        event_hooks: Hooks | None
+
+    class _MoreOptions(TypedDict, total=False):
+        content: Content | None
+        json: Any
+        data: FormInput | None
+        files: Any
+        cookies: Mapping[str, str] | None
+        auth: AuthInput
+        follow_redirects: bool
+        progress: Callable[[Progress], Any] | None
 
 
 class Plan:
@@ -404,17 +416,6 @@ class RequestMaker:
         request.fields += given
         if b"cookie" not in names and (field := self.cookie_field(request)) is not None:
             request.fields.append(field)
-
-
-class _MoreOptions(TypedDict, total=False):
-    content: Content | None
-    json: Any
-    data: FormInput | None
-    files: Any
-    cookies: Mapping[str, str] | None
-    auth: AuthInput
-    follow_redirects: bool
-    progress: Callable[[Progress], Any] | None
 
 
 def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
