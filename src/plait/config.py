@@ -321,6 +321,16 @@ class ClientConfig:
     h2_connections: int = option(
         1, "HTTP/2 connections to one origin, opened together; the least busy takes the next request."
     )
+    max_h2_connections: int = option(
+        2,
+        "HTTP/2 connections to one origin where requests wait because the server allows no more streams on "
+        "those that there are.",
+    )
+    coalesce: bool = option(
+        False,
+        "Let an HTTP/2 connection serve other origins, too, for which its certificate is good and whose "
+        "address is the same or which it names in an ORIGIN frame.",
+    )
     connect_timeout: float = option(10.0, "Seconds to connect: name, TCP and TLS.")
     tls_timeout: float | None = option(None, "Seconds of these that TLS may take; by default all of them.")
     read_timeout: float = option(
@@ -336,6 +346,12 @@ class ClientConfig:
         None, "Seconds for one request and its response in all; by default without limit."
     )
     keep_alive: float = option(60.0, "Seconds an idle connection is kept.")
+    ping_interval: float | None = option(
+        None,
+        "Seconds of silence after which an HTTP/2 connection is asked by PING whether it is alive: before it "
+        "is used again, and while a response is waited for; by default never.",
+    )
+    ping_timeout: float = option(5.0, "Seconds to answer, before the connection counts as lost.")
     retries: Any = option(
         0,
         "Attempts after one that failed, when another may do better and does no harm; or a plait.Retries, "
@@ -384,7 +400,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         others = {
             "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
-            "proxy", "trust_env", "cert", "check_certificate", "retries",
+            "proxy", "trust_env", "cert", "check_certificate", "retries", "coalesce",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):

@@ -109,7 +109,7 @@ def test_a_lower_stream_limit_holds_and_a_higher_one_is_used(make_client: Make) 
         peer.respond(stream, *peer.requests(13))
         peer.drain()
 
-    with raw_server(limiting) as server, make_client(server.url, http="2") as client:
+    with raw_server(limiting) as server, make_client(server.url, http="2", max_h2_connections=1) as client:
         first = [client.submit("GET", "/") for _ in range(3)]
         assert [one.result().status for one in first] == [200] * 3
         later = [client.submit("GET", "/") for _ in range(17)]

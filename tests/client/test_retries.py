@@ -259,6 +259,7 @@ def test_an_error_says_what_the_server_gave_as_the_reason(make_client: Make) -> 
     def overwhelmed(peer: Peer) -> None:
         peer.start()
         peer.requests()
+        peer.wait_for(h2.events.SettingsAcknowledged)  # or closing would take the last words with it
         peer.send(GoAwayFrame(0, last_stream_id=1, error_code=ENHANCE_YOUR_CALM))
 
     with raw_server(overwhelmed) as server, make_client(server.url, http="2") as client:

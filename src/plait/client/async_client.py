@@ -37,8 +37,6 @@ __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 _LINGER = 0.25
 #: Seconds that asyncio gives a handshake, which has limits of ours.
 _HANDSHAKE = 86_400.0
-#: Seconds between two looks at idle connections.
-_TICK = 1.0
 
 
 class AsyncPending(Call):
@@ -502,7 +500,11 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
                     sock = await dial_through(proxy, origin.host, origin.port)
                 else:
                     host, port = (proxy or origin)[1:3]
+                    if core.try_share(origin, None):
+                        return
                     addresses = await resolve(host, port)
+                    if core.try_share(origin, addresses):
+                        return
                     driver.started = monotonic()
                     sock = await dial(addresses)
                 driver.dialled(sock)
@@ -527,17 +529,17 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             if driver.error is None:
                 if not self._ticking:
                     self._ticking = True
-                    loop.call_later(_TICK, self._tick)
+                    loop.call_later(self._core.tick, self._tick)
                 return
             error = driver.error
         core.failed(origin, error)
 
     def _tick(self) -> None:
         """Look for connections that have been idle for too long."""
-        self._core.expire_idle()
+        self._core.look()
         self._ticking = bool(self._drivers)
         if self._ticking:
-            asyncio.get_running_loop().call_later(_TICK, self._tick)
+            asyncio.get_running_loop().call_later(self._core.tick, self._tick)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

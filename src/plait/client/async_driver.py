@@ -27,6 +27,7 @@ class LinkDriver(ClientDriver):
         "_origin",
         "_socket",
         "_tcp_info",
+        "bytes_received",
         "connected",
         "error",
         "link",
@@ -46,6 +47,7 @@ class LinkDriver(ClientDriver):
         self.port = 0
         #: What is spoken where there is no TLS to agree on it, as ALPN calls it.
         self.protocol: str | None = None
+        self.bytes_received = 0
         self.started = self.connected = self.secured = monotonic()
         self.link: Link | None = None
         self.error: PlaitError | None = None
@@ -73,7 +75,8 @@ class LinkDriver(ClientDriver):
         self.adopt(endpoint)
         self.link = Link(self._origin, endpoint, self, monotonic())
         self._client._drivers.add(self)
-        self._client._core.opened(self.link)
+        address = self._socket.getpeername()[0] if tls is not None and self._socket is not None else ""
+        self._client._core.opened(self.link, tls, address)
         self.request_flush()
 
     def data_received(self, data: bytes) -> None:
@@ -81,6 +84,7 @@ class LinkDriver(ClientDriver):
         if endpoint is None or endpoint.closed:
             return
         self._flush_pending = True
+        self.bytes_received += len(data)
         endpoint.receive_data(data)
         self.flush()
 

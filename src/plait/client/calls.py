@@ -218,12 +218,15 @@ class Call:
             self._go_on(self._flow.send, None)
             return
         origin = self.request.origin
-        link = self._core.pool.ask(origin, self, self._again)
+        core = self._core
+        link = core.pool.ask(origin, self, self._again, self.touched)
         if link is None:
             self.queued = True
-            if self._core.spreads:
-                self._core.share_out(origin)  # each may take more now that there is more
-            self._core.needs_connection(origin)
+            if core.spreads:
+                core.share_out(origin)  # each may take more now that there is more
+            if core.pool.to_ping:
+                core.ping()
+            core.needs_connection(origin)
         else:
             self._send(link)
 

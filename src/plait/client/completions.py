@@ -80,7 +80,7 @@ class Completions:
             None when there is none in time, or none is left.
         """
         client = self._client
-        driver = client._driver
+        core, driver = client._core, client._driver
         began = monotonic()
         patience = inf if timeout is None else began + timeout
         with driver.lock:
@@ -91,8 +91,10 @@ class Completions:
                         continue
                     while client._to_connect:
                         client._connect(next(iter(client._to_connect)))
-                    driver.turn(min(self._next_look, patience), self._has_arrived, self)
+                    driver.turn(min(self._next_look, patience, core.due), self._has_arrived, self)
                     now = monotonic()
+                    if now >= core.due:
+                        core.look()
                     if now >= self._next_look:
                         self._look(now, began)
                         driver.flush()

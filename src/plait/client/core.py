@@ -6,6 +6,7 @@ import dataclasses
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call, Upload
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from plait.client.making import SessionOptions
     from plait.client.messages import MutableHeaders, Request
     from plait.client.retries import Retries
+    from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
     from plait.protocol.exchange import Exchange
     from plait.protocol.field_bytes import FieldCount
@@ -159,6 +161,8 @@ class ClientCore:
         spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
         mounts: Applications in this process, or None.
+        tick: Seconds between two calls of :meth:`look`, at most.
+        due: When to call it, whatever else happens, for the sake of connections that are in use.
         journal: Every connection so far.
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
@@ -202,12 +206,20 @@ class ClientCore:
         self.pool = Pool(
             max_connections=config.max_connections,
             h2_connections=config.h2_connections,
+            max_h2_connections=config.max_h2_connections,
+            ping_interval=config.ping_interval or inf,
+            ping_timeout=config.ping_timeout,
             http=config.http,
             keep_alive=config.keep_alive,
         )
         self.spreads = config.h2_connections > 1
         self.clock = clock
         self.mounts = mounts
+        self.tick = min(1.0, config.keep_alive / 2)
+        self.due = inf
+        if config.ping_interval is not None:
+            self.tick = min(self.tick, config.ping_interval / 2, config.ping_timeout / 2)
+            self.due = clock() + self.tick
         self.journal = Journal()
         self.closed = False
         self.needs_connection: Callable[[Origin], None] = lambda origin: None
@@ -321,8 +333,18 @@ class ClientCore:
         waiting = [ticket.limits for ticket in self.pool.queued(origin)] if self.own_limits else []
         return longest(waiting) if waiting else self.limits
 
-    def opened(self, link: Link) -> None:
-        """Take note of a new connection, and use it."""
+    def opened(self, link: Link, tls: ssl.SSLObject | None = None, address: str = "") -> None:
+        """Take note of a new connection, and use it.
+
+        Args:
+            link: The connection.
+            tls: Its TLS, if it has any.
+            address: The address to which it leads.
+        """
+        if self.config.coalesce and tls is not None:
+            from plait.client.coalescing import prove
+
+            link.authority = prove(tls, address)
         self.journal.begin(link)
         self.pool.opened(link)
         self.share_out(link.origin)
@@ -336,6 +358,37 @@ class ClientCore:
             ticket.refused(error)
         self.share_out(origin)  # what was to wait for this connection
 
+    def ping(self) -> None:
+        """Ask the peers whether they are there of which the pool wants to know."""
+        to_ping, self.pool.to_ping = self.pool.to_ping, []
+        for link in to_ping:
+            link.endpoint.connection.measure()
+            link.endpoint.on_output()
+
+    def try_share(self, origin: Origin, addresses: Sequence[Address] | None) -> bool:
+        """Let an origin's requests go over a connection to another, if it was asked for and is right.
+
+        Args:
+            origin: The origin, which has no connection.
+            addresses: Those of its host, None when it has not been looked up.
+        """
+        if not self.config.coalesce or self._proxies is not None:
+            return False
+        hosts = None if addresses is None else [one[4][0] for one in addresses]
+        link = self.pool.sharable(origin, hosts)
+        if link is None:
+            return False
+        check = self.config.check_certificate
+        if check is not None:
+            try:
+                if not check(origin.host, link.authority.chain):  # type: ignore[union-attr]
+                    return False
+            except Exception:
+                return False  # a connection of its own will say so
+        self.pool.share(origin, link)
+        self.share_out(origin)
+        return True
+
     def leave(self, origin: Origin, exchange: Exchange) -> bool:
         """Send no further request to an origin over the connection of an exchange.
 
@@ -344,7 +397,10 @@ class ClientCore:
         """
         for link in self.pool.links_to(origin):
             if link.endpoint is exchange.endpoint:
-                link.endpoint.shut_down()
+                if link.origin == origin:
+                    link.endpoint.shut_down()
+                else:
+                    self.pool.unshare(origin, link)
                 return True
         return False
 
@@ -363,18 +419,27 @@ class ClientCore:
         """Send the requests that a connection has room for now; see to further connections."""
         self._grant(link)
         self.needs_connection(link.origin)
+        for alias in link.aliases:
+            self.needs_connection(alias)
 
     def _grant(self, link: Link) -> None:
         while tickets := self.pool.assign(link):
             for ticket in tickets:
                 ticket.granted(link)
 
-    def expire_idle(self) -> None:
-        """End connections that have been idle for too long."""
+    def look(self) -> None:
+        """End connections that have been idle for too long, or whose peers are gone without a word."""
         now = self.clock()
-        self._next_look = now + min(1.0, self.config.keep_alive / 2)
+        self._next_look = now + self.tick
         for link in self.pool.expired(now):
             link.endpoint.terminate()
+        if self.due < inf:
+            self.due = self._next_look
+            for link in self.pool.look(now):
+                link.endpoint.connection_lost("the server did not answer a PING")
+                link.endpoint.on_output()
+                self.settle(link)
+            self.ping()
 
     def close(self) -> None:
         """End every request, and every connection."""
@@ -398,5 +463,5 @@ class ClientCore:
         if self.closed:
             raise ClientClosed("the client was closed")
         if call.touched >= self._next_look:
-            self.expire_idle()
+            self.look()
         call.start()

@@ -7,17 +7,23 @@ Rules:
 2. Until the first connection to an origin has said which HTTP it speaks, there is that one only: no
    herd of connections at the start. Where it is known before, nothing waits for that.
 3. HTTP/2: ``h2_connections``, one unless somebody asks for more; another is opened when one takes no
-   further request for good, and never because the peer's limit of streams is reached: the rest waits.
-   They are opened together, and requests are spread: the least busy takes the next, and while some
-   are still being opened no other takes more than its share.
+   further request for good. They are opened together, and requests are spread: the least busy takes the
+   next, and while some are still being opened no other takes more than its share. Where requests wait
+   because the peer allows no more streams on any of them, one more is opened, up to
+   ``max_h2_connections``; a limit of this side's own makes them wait and no more.
    HTTP/1.1: up to ``max_connections``, as many as there are requests, each with one exchange at a time.
-4. Whoever tells the pool a fact (:meth:`Pool.opened`, :meth:`Pool.failed`, :meth:`Pool.settle`) then
+4. Connections to one origin may serve another (RFC 9113 §9.1.1), if somebody asks for that: those that
+   :meth:`Pool.sharable` names.
+5. A connection that was silent for ``ping_interval`` takes no request before it answered a PING.
+6. Whoever tells the pool a fact (:meth:`Pool.opened`, :meth:`Pool.failed`, :meth:`Pool.settle`) then
    asks for what follows from it: :meth:`Pool.assign` and :meth:`Pool.wanted`.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plait.config import HttpVersions
@@ -28,7 +34,7 @@ from plait.urls import Origin
 if TYPE_CHECKING:
     from plait.client.timeouts import TimeLimits
 
-__all__ = ["Link", "Pool", "Ticket"]
+__all__ = ["Authority", "Link", "Pool", "Ticket"]
 
 
 class Ticket(Protocol):
@@ -53,9 +59,17 @@ class Link:
         number: Counts the connections of a client, from 1; 0 until it is counted.
         exchanges: Requests sent on it so far.
         idle_since: When its last exchange ended, None while one is open.
+        alive: When the peer was last known to be there, as far as somebody looked.
+        received: Bytes that had come by then.
+        pinged: When it was asked whether it is there, None when it is not being asked.
+        authority: Whom its certificate stands for, None when it is not to serve other origins.
+        aliases: Other origins that it serves.
     """
 
-    __slots__ = ("endpoint", "exchanges", "idle_since", "number", "origin", "transport")
+    __slots__ = (
+        "aliases", "alive", "authority", "endpoint", "exchanges", "idle_since", "number", "origin", "pinged",
+        "received", "transport",
+    )  # fmt: skip
 
     def __init__(self, origin: Origin, endpoint: ClientEndpoint, transport: Any, now: float) -> None:
         self.origin = origin
@@ -64,20 +78,49 @@ class Link:
         self.number = 0
         self.exchanges = 0
         self.idle_since: float | None = now
+        self.alive = now
+        self.received = 0
+        self.pinged: float | None = None
+        self.authority: Authority | None = None
+        self.aliases: list[Origin] = []
+
+    @property
+    def room(self) -> int:
+        """How many further requests it takes now."""
+        return self.endpoint.capacity if self.pinged is None else 0
+
+
+class Authority(Protocol):
+    """What a connection's peer has proved to be."""
+
+    def covers(self, host: str) -> bool:
+        """Whether that includes a host."""
+
+    def is_at(self, addresses: Collection[str]) -> bool:
+        """Whether it was reached at one of some addresses."""
 
 
 class _Site:
     """One origin: its connections, and the requests that wait for one."""
 
-    __slots__ = ("limit", "links", "multiplexed", "opening", "queue", "returned")
+    __slots__ = ("limit", "links", "most", "multiplexed", "opening", "queue", "returned", "unshared")
 
-    def __init__(self, limit: int, multiplexed: bool | None) -> None:
+    def __init__(self, limit: int, most: int, multiplexed: bool | None) -> None:
         self.links: list[Link] = []
         self.returned: deque[Ticket] = deque()
         self.queue: deque[Ticket] = deque()
         self.opening = 0
         self.multiplexed = multiplexed  # None until the first connection tells
         self.limit = limit
+        self.most = most  # where the peer's limit of streams is reached
+        self.unshared = False  # somebody else's connection was tried, and was wrong
+
+    @property
+    def is_full(self) -> bool:
+        """Whether requests wait because the peer takes no more on any connection."""
+        return self.waiting > 0 and all(
+            link.endpoint.connection.limited_by_peer and link.endpoint.capacity <= 0 for link in self.usable
+        )
 
     @property
     def waiting(self) -> int:
@@ -101,7 +144,7 @@ class _Site:
 
     def least_busy(self) -> Link | None:
         """Return the connection that takes the next request, None while it has to wait."""
-        with_room = [link for link in self.links if link.endpoint.capacity > 0]
+        with_room = [link for link in self.links if link.room > 0]
         if not with_room:
             return None
         link = min(with_room, key=lambda link: len(link.endpoint.exchanges))
@@ -114,6 +157,9 @@ class Pool:
     Args:
         max_connections: HTTP/1.1 connections to one origin.
         h2_connections: HTTP/2 connections to one origin.
+        max_h2_connections: How many there may be where the peer's limit of streams is reached.
+        ping_interval: Seconds of silence after which a peer is asked whether it is there.
+        ping_timeout: Seconds that it has for its answer.
         http: The versions of HTTP that are offered.
         keep_alive: Seconds an idle connection is kept.
     """
@@ -124,26 +170,38 @@ class Pool:
         max_connections: int,
         keep_alive: float,
         h2_connections: int = 1,
+        max_h2_connections: int = 1,
+        ping_interval: float = inf,
+        ping_timeout: float = inf,
         http: HttpVersions = HttpVersions.AUTO,
     ) -> None:
         self._max_connections = max_connections
         self._h2_connections = h2_connections
+        self._max_h2_connections = max(h2_connections, max_h2_connections)
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
         self._http = http
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
+        #: Connections to send a PING on; whoever does empties it.
+        self.to_ping: list[Link] = []
 
-    def ask(self, origin: Origin, ticket: Ticket, again: bool = False) -> Link | None:
+    def ask(self, origin: Origin, ticket: Ticket, again: bool = False, now: float = 0.0) -> Link | None:
         """Return a connection that has room now, or queue the request.
 
         Args:
             origin: Where it goes.
             ticket: The request.
             again: Whether it had its turn once, and was not processed.
+            now: The time; it counts with ``ping_interval`` only.
         """
         site = self._sites.get(origin)
         if site is None:
             multiplexed = self._foreseen(origin)
-            site = self._sites[origin] = _Site(self._limit(multiplexed), multiplexed)
+            site = self._sites[origin] = _Site(self._limit(multiplexed), self._most(multiplexed), multiplexed)
+        if self._ping_interval < inf:
+            for link in site.links:
+                self._doubt(link, now)
         if not site.queue and not site.returned:
             if site.spreads:
                 least_busy = site.least_busy()
@@ -152,7 +210,7 @@ class Pool:
                     return least_busy
             else:
                 for link in reversed(site.links):
-                    if link.endpoint.capacity > 0:
+                    if link.endpoint.capacity > 0 and link.pinged is None:
                         link.idle_since = None
                         return link
         (site.returned if again else site.queue).append(ticket)
@@ -191,10 +249,16 @@ class Pool:
 
         A connection is asked for whenever something happened on it, and so no room is overlooked.
         """
-        site = self._sites.get(link.origin)
+        tickets = self._take(self._sites.get(link.origin), link)
+        for alias in link.aliases:
+            if not tickets:
+                tickets = self._take(self._sites.get(alias), link)
+        return tickets
+
+    def _take(self, site: _Site | None, link: Link) -> list[Ticket]:
         tickets: list[Ticket] = []
         if site is not None and (site.queue or site.returned):
-            room = link.endpoint.capacity
+            room = link.room
             if site.spreads:
                 room = min(room, site.share() - len(link.endpoint.exchanges))
             while room > 0 and (queue := site.returned or site.queue):
@@ -215,7 +279,9 @@ class Pool:
             for link in site.links:
                 if not link.endpoint.connection.closing:
                     want -= 1
-            if not want or not site.share():
+            if want <= 0 and site.most > site.limit - want and not site.opening and site.is_full:
+                return 1
+            if want <= 0 or not site.share():
                 return 0
         else:
             want = min(site.waiting, site.limit - len(site.links))
@@ -230,6 +296,9 @@ class Pool:
     def _limit(self, multiplexed: bool | None) -> int:
         return self._h2_connections if multiplexed else self._max_connections
 
+    def _most(self, multiplexed: bool | None) -> int:
+        return self._max_h2_connections if multiplexed else self._max_connections
+
     def opening(self, origin: Origin) -> None:
         """Take note that a connection is being opened; it ends in ``opened`` or ``failed``."""
         self._sites[origin].opening += 1
@@ -240,7 +309,60 @@ class Pool:
         site.opening -= 1
         site.multiplexed = link.endpoint.connection.http_version == "2"
         site.limit = self._limit(site.multiplexed)
+        site.most = self._most(site.multiplexed)
         site.links.append(link)
+
+    def sharable(self, origin: Origin, addresses: Collection[str] | None) -> Link | None:
+        """Return another origin's connection that an origin's requests may go over.
+
+        Its certificate must be good for the origin's host (RFC 9113 §9.1.1). An origin that the peer names
+        in an ORIGIN frame needs nothing more (RFC 8336 §2.4), one that it leaves out there is not its own;
+        otherwise the host must have the address that the connection leads to.
+
+        Args:
+            origin: The origin, which has no connection yet.
+            addresses: Those of its host, None when it has not been looked up.
+        """
+        site = self._sites.get(origin)
+        if origin.scheme != "https" or (site is not None and (site.links or site.unshared)):
+            return None
+        for link in self.links:
+            authority = link.authority
+            if (
+                authority is None
+                or link.origin.port != origin.port
+                or link.origin.scheme != "https"
+                or link.endpoint.connection.closing
+                or not authority.covers(origin.host)
+            ):
+                continue
+            named = link.endpoint.origins
+            if named is None:
+                if addresses is not None and authority.is_at(addresses):
+                    return link
+            elif str(origin).removesuffix(":443").encode() in named or str(origin).encode() in named:
+                return link
+        return None
+
+    def share(self, origin: Origin, link: Link) -> None:
+        """Let an origin's requests go over a connection to another, instead of one being opened."""
+        site = self._sites.get(origin)
+        if site is None:
+            site = self._sites[origin] = _Site(0, 0, True)
+        if site.opening:
+            site.opening -= 1
+        site.multiplexed = True
+        site.limit = self._limit(True)
+        site.most = self._most(True)
+        site.links.append(link)
+        link.aliases.append(origin)
+
+    def unshare(self, origin: Origin, link: Link) -> None:
+        """Let them go over it no more, nor over any other that is not the origin's own."""
+        link.aliases.remove(origin)
+        site = self._sites[origin]
+        site.links.remove(link)
+        site.unshared = True
 
     def failed(self, origin: Origin, error: PlaitError) -> list[Ticket]:
         """Take note that a connection could not be opened; return the requests that end with that."""
@@ -251,7 +373,8 @@ class Pool:
         waited_for = site.usable if site.multiplexed else site.links
         if waited_for:
             # The server takes no more connections than these: let the queue wait for them.
-            site.limit = len(waited_for)
+            site.most = len(waited_for)
+            site.limit = min(site.limit, site.most)
             return []
         if site.opening:
             return []
@@ -271,13 +394,11 @@ class Pool:
         """
         endpoint = link.endpoint
         if endpoint.closed:
-            site = self._sites.get(link.origin)
-            if site is not None and link in site.links:
-                site.links.remove(link)
-                site.limit = self._limit(site.multiplexed)
-                if not (site.links or site.opening or site.queue or site.returned):
-                    del self._sites[link.origin]
+            for origin in (link.origin, *link.aliases):
+                self._remove(origin, link)
             return False
+        if link.pinged is not None and endpoint.pings_answered:
+            self._answered(link, now)
         if endpoint.exchanges:
             link.idle_since = None
             return False
@@ -285,13 +406,59 @@ class Pool:
             link.idle_since = now
         return endpoint.connection.closing
 
+    def _remove(self, origin: Origin, link: Link) -> None:
+        site = self._sites.get(origin)
+        if site is not None and link in site.links:
+            site.links.remove(link)
+            site.limit = self._limit(site.multiplexed)
+            site.most = self._most(site.multiplexed)
+            if not (site.links or site.opening or site.queue or site.returned or site.unshared):
+                del self._sites[origin]
+
+    # -- whether a peer is still there -----------------------------------------------------------
+
+    def _doubt(self, link: Link, now: float) -> None:
+        """Want to know of a peer whether it is there, if it has been silent for too long."""
+        if link.pinged is None and link.endpoint.connection.http_version == "2":
+            heard = link.alive if link.idle_since is None else max(link.alive, link.idle_since)
+            if now - heard >= self._ping_interval:
+                link.pinged = now
+                link.endpoint.pings_answered = 0
+                self.to_ping.append(link)
+
+    def _answered(self, link: Link, now: float) -> None:
+        link.pinged = None
+        link.alive = now
+
+    def look(self, now: float) -> list[Link]:
+        """Look which peers have been silent, with the bytes that their transports counted.
+
+        Returns:
+            The connections whose peers did not answer in time: they are lost.
+        """
+        lost = []
+        for link in self.links:
+            received = link.transport.bytes_received
+            if received != link.received:
+                link.received = received
+                if link.pinged is not None or link.idle_since is None:
+                    self._answered(link, now)
+            elif link.pinged is not None:
+                if now - link.pinged >= self._ping_timeout:
+                    lost.append(link)
+            elif link.idle_since is None:
+                self._doubt(link, now)
+        return lost
+
     def expired(self, now: float) -> list[Link]:
         """Return the connections that have been idle for too long."""
         return [
             link
-            for site in self._sites.values()
+            for origin, site in self._sites.items()
             for link in site.links
-            if link.idle_since is not None and now - link.idle_since >= self._keep_alive
+            if link.idle_since is not None
+            and now - link.idle_since >= self._keep_alive
+            and link.origin == origin
         ]
 
     def links_to(self, origin: Origin) -> list[Link]:
@@ -302,7 +469,7 @@ class Pool:
     @property
     def links(self) -> list[Link]:
         """Every open connection."""
-        return [link for site in self._sites.values() for link in site.links]
+        return [link for origin, site in self._sites.items() for link in site.links if link.origin == origin]
 
     def clear(self) -> list[Ticket]:
         """Empty every queue, and return what was in them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from socket import socket
 from ssl import SSLObject
 from time import monotonic
@@ -432,9 +433,9 @@ class Client(Methods[Response]):
         Raises:
             Timeout: So many seconds have passed.
         """
-        driver = self._driver
+        core, driver = self._core, self._driver
         began = monotonic()
-        patience = None if seconds is None else began + seconds
+        patience = inf if seconds is None else began + seconds
 
         def arrived() -> bool:
             return call.done or call.wants_owner
@@ -447,14 +448,15 @@ class Client(Methods[Response]):
                         continue
                     if call.request.origin in self._to_connect:
                         self._connect(call.request.origin)
-                    expires = call.expires(began)
-                    driver.turn(expires if patience is None else min(expires, patience), arrived, call)
+                    driver.turn(min(call.expires(began), patience, core.due), arrived, call)
                     if not call.done:
                         now = monotonic()
+                        if now >= core.due:
+                            core.look()
                         if now >= call.expires(began):
                             call.expire(now)
                             driver.flush()
-                        elif patience is not None and now >= patience:
+                        elif now >= patience:
                             raise Timeout(f"no response within {seconds:g} seconds; it is still on its way")
             finally:
                 driver.hand_over()
@@ -530,8 +532,11 @@ class Client(Methods[Response]):
         driver.flush()
         failure: PlaitError | None = None
         where: list[Sequence[Address] | socket] = []
+        addresses: Sequence[Address] = ()
         peer = (origin.host, origin.port)
         count = core.pool.wanted(origin)
+        if core.try_share(origin, None):
+            return
         driver.lock.release()
         try:
             tls = core.context_for(origin)
@@ -543,7 +548,8 @@ class Client(Methods[Response]):
             else:
                 if proxy is not None:
                     peer = (proxy.host, proxy.port)
-                where = [resolve(*peer, limits.connect)] * count
+                addresses = resolve(*peer, limits.connect)
+                where = [addresses] * count
         except PlaitError as error:
             failure = error
         except BaseException:
@@ -558,11 +564,14 @@ class Client(Methods[Response]):
 
         def opened(transport: Transport, tls: SSLObject | None) -> None:
             protocol = None if tls is None else tls.selected_alpn_protocol()
+            address = transport.peer_address if tls is not None and core.config.coalesce else ""
             endpoint = core.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
             transport.adopt(endpoint)
-            core.opened(link)
+            core.opened(link, tls, address)
 
+        if core.try_share(origin, addresses):
+            return
         for _ in range(core.pool.wanted(origin)):
             if where:
                 core.pool.opening(origin)

@@ -445,6 +445,13 @@ class Transport:
             self._events = events
             self._driver.poll_for(self._socket.fileno(), events)
 
+    @property
+    def peer_address(self) -> str:
+        """The address to which it leads."""
+        assert self._socket is not None
+        address: str = self._socket.getpeername()[0]
+        return address
+
     def moved(self) -> tuple[int, int]:
         """Return the bytes sent and received so far."""
         return self.bytes_sent, self.bytes_received

@@ -40,6 +40,7 @@ class Connection(Protocol):
             close the transport.
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset.
+        goaway_code: The error code with which the peer ends the connection, 0 when it has not said any.
     """
 
     http_version: str
@@ -49,6 +50,8 @@ class Connection(Protocol):
     def resets_sent(self) -> int: ...
     @property
     def resets_received(self) -> int: ...
+    @property
+    def goaway_code(self) -> int: ...
     @property
     def field_bytes(self) -> FieldBytes | None:
         """What field sections took so far; None when they are not counted."""
@@ -74,6 +77,10 @@ class Connection(Protocol):
     @property
     def capacity(self) -> int:
         """How many further requests a client may send now (0 when closing)."""
+
+    @property
+    def limited_by_peer(self) -> bool:
+        """Whether it is the server's limit, and no limit of this side's, that bounds ``capacity``."""
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes the peer sent."""

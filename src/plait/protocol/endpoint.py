@@ -86,7 +86,7 @@ class Endpoint:
     def connection_lost(self, reason: str) -> None:
         """Take note that the transport is gone."""
         if not self.closed:
-            self._end(ConnectionLost(reason))
+            self._end(ConnectionLost(reason, error_code=self.connection.goaway_code or None))
 
     def _route(self) -> None:
         # One pass: events that handlers lead to come with the output they ask for.
@@ -160,12 +160,22 @@ COMMON_HANDLERS: dict[type[ev.Event], Callable[..., None]] = {
 
 
 class ClientEndpoint(Endpoint):
-    """A client's end of a connection: opens exchanges."""
+    """A client's end of a connection: opens exchanges.
 
-    __slots__ = ()
+    Attributes:
+        origins: The origins that the server says it speaks for (RFC 8336), None when it has not said.
+        pings_answered: How many of :meth:`Connection.measure` were answered.
+    """
+
+    __slots__ = ("origins", "pings_answered")
 
     #: Interim responses one exchange may get before it is reset (a storm of 1xx).
     max_interim_responses = 100
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.origins: frozenset[bytes] | None = None
+        self.pings_answered = 0
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the transport."""
@@ -222,8 +232,17 @@ class ClientEndpoint(Endpoint):
                 if exchange.on_progress is not None:
                     exchange.on_progress()
 
+    def _on_ping_acknowledged(self, event: ev.PingAcknowledged) -> None:
+        self.pings_answered += 1
+
+    def _on_origins(self, event: ev.OriginReceived) -> None:
+        # RFC 8336 §2.3: every frame adds to the set.
+        self.origins = frozenset(self.origins or ()) | frozenset(event.origins)
+
     _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
         **COMMON_HANDLERS,
+        ev.PingAcknowledged: _on_ping_acknowledged,
+        ev.OriginReceived: _on_origins,
         ev.ResponseReceived: _on_response,
         ev.InformationalResponseReceived: _on_informational_response,
         ev.StreamClosed: Endpoint._on_stream_closed,

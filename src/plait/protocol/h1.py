@@ -134,7 +134,9 @@ class H1Connection:
     #: What follows then is this side's to read past or to cut off.
     ends_early = True
     #: There is no such thing in HTTP/1.1.
-    resets_sent = resets_received = 0
+    resets_sent = resets_received = goaway_code = 0
+    #: It is HTTP/1.1 itself that has room for one exchange.
+    limited_by_peer = False
 
     def __init__(
         self, head: HeadReader, *, max_header_fields: int, max_header_size: int, stream_window: int

@@ -94,6 +94,7 @@ class H2Connection:
     Attributes:
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset (client only).
+        goaway_code: The error code of the latest GOAWAY received.
     """
 
     __slots__ = (
@@ -102,7 +103,6 @@ class H2Connection:
         "_events",
         "_field_count",
         "_frames",
-        "_goaway_code",
         "_goaway_received",
         "_goaway_steps",
         "_held_reset",
@@ -114,6 +114,7 @@ class H2Connection:
         "_push_enabled",
         "_sent_frames",
         "_server",
+        "goaway_code",
         "http_version",
         "queued_body_size",
         "resets_received",
@@ -196,7 +197,7 @@ class H2Connection:
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
         self._goaway_received = False
-        self._goaway_code: int = ErrorCode.NO_ERROR
+        self.goaway_code: int = ErrorCode.NO_ERROR
         self._goaway_steps = 0
         self._closed = False
 
@@ -246,6 +247,10 @@ class H2Connection:
         return min(self._max_concurrent_streams, self._peer_max_streams) - self._open
 
     @property
+    def limited_by_peer(self) -> bool:
+        return self._peer_max_streams < self._max_concurrent_streams
+
+    @property
     def push_allowed(self) -> bool:
         return self._push_enabled and self.push_limit > 0
 
@@ -279,7 +284,7 @@ class H2Connection:
             self._fail(error)
 
     def receive_eof(self) -> None:
-        self._close(self._goaway_code, b"the peer closed the connection")
+        self._close(self.goaway_code, b"the peer closed the connection")
 
     def events(self) -> list[Event]:
         if self._closed:
@@ -310,7 +315,7 @@ class H2Connection:
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
             case GoAwayReceived():
                 self._goaway_received = True
-                self._goaway_code = event.error_code
+                self.goaway_code = event.error_code
             case PingAcknowledged(data) if self._goaway_steps == 1 and data != _MEASURE:
                 self._final_goaway()
             case ConnectionClosed():

@@ -92,7 +92,9 @@ class Agent:
         self.pool: Any = HTTPConnectionPool(reactor, False) if pool is None else pool
         self.handshake_timeout = _HANDSHAKE_TIMEOUT
         # Twisted's pool, and not plait's, ends idle connections.
-        self.core = ClientCore(None, True, ClientConfig(keep_alive=inf), {}, reactor.seconds)
+        self.core = ClientCore(
+            None, True, ClientConfig(keep_alive=inf, max_h2_connections=1), {}, reactor.seconds
+        )
         self.core.needs_connection = self._needs_connection
         self.core.needs_content = _needs_content
         self._endpoints = endpoints

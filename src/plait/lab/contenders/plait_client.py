@@ -48,6 +48,7 @@ class PlaitContender(Contender):
             http=self.http,
             max_connections=self.connections,
             h2_connections=self.connections,
+            max_h2_connections=self.connections,
             # Shared out where there are several connections.
             max_in_flight=-(-load.in_flight // self.connections),
             count_fields=True,
