@@ -27,3 +27,18 @@ def test_a_catalogue_it_cannot_serve_is_one_sentence_and_status_2(
         plait("bookstore", "--catalogue", file), capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (2, f"plait: {reason.format(file=file)}\n")
+
+
+def test_what_application_to_serve_is_not_for_the_bookstore(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.plait]\napp = "site:app"\nstatic = "."\n')
+    flag = subprocess.run(
+        plait("bookstore", "--static", "."), capture_output=True, text=True, timeout=60, check=False
+    )
+    file = subprocess.run(
+        plait("bookstore", "--print-config"),
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert flag.returncode == 2
+    assert "No such option '--static'" in flag.stderr
+    assert "site:app" not in file.stdout
+    assert file.returncode == 0

@@ -19,7 +19,7 @@ seen: list[ServerConfig] = []
 
 @click.command(cls=ServerCommand)
 @click.argument("app", required=False)
-@server_options
+@server_options()
 def command(config: ServerConfig) -> None:
     seen.append(config)
 

@@ -24,7 +24,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="Serve the books of this JSON file instead of the 3,000 that come with plait.",
 )
-@server_options
+@server_options(leave_out="Application")
 def command(catalogue: Path | None, config: ServerConfig) -> None:
     """Serve a bookstore: the ids of its books at /, one book at /book?id=N, a page for browsers."""
     serve(replace(config, app=create_app(bundled() if catalogue is None else load(catalogue))))

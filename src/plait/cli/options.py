@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from plait.cli.configuration import OPTIONS, Option, build, gather, render
+from plait.cli.configuration import OPTIONS, Option, Setting, build, gather, render
 
 __all__ = ["ServerCommand", "server_options"]
 
@@ -49,32 +49,44 @@ class _Switch(click.Option):
         return f"--[no-]{self.opts[0][2:]}", f"{self.help}{'  [default: on]' if self.default else ''}"
 
 
-def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add every option of a server to a command, which gets them as one ``config`` argument.
+def server_options(*, leave_out: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of a server to a command, which gets them as one ``config`` argument.
 
     What no flag says, the environment or a file may (see :mod:`plait.cli.configuration`).
+
+    Args:
+        leave_out: A heading whose options keep their defaults, whatever is said anywhere.
     """
+    offered = {name: one for name, one in OPTIONS.items() if one.heading != leave_out}
 
-    @wraps(command)
-    def configured(config_file: Path | None, print_config: bool, **values: Any) -> None:
-        context = click.get_current_context()
-        flags = {}
-        for name in OPTIONS.keys() & values.keys():
-            value = values.pop(name)
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                flags[name] = value
-        settings = gather(flags, os.environ, config_file, Path())
-        config = build(settings)
-        if print_config:
-            click.echo(render(settings), nl=False)
-        else:
-            command(config=config, **values)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def configured(config_file: Path | None, print_config: bool, **values: Any) -> None:
+            context = click.get_current_context()
+            flags = {}
+            for name in offered.keys() & values.keys():
+                value = values.pop(name)
+                if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                    flags[name] = value
+            settings = gather(flags, os.environ, config_file, Path())
+            settings |= {
+                name: Setting(one.field.default, "default")
+                for name, one in OPTIONS.items()
+                if name not in offered
+            }
+            config = build(settings)
+            if print_config:
+                click.echo(render(settings), nl=False)
+            else:
+                command(config=config, **values)
 
-    decorated: Callable[..., None] = configured
-    for one in reversed(OPTIONS.values()):
-        if not one.is_argument:
-            decorated = _flag(one)(decorated)
-    return _of_configuration(decorated)
+        decorated: Callable[..., None] = configured
+        for one in reversed(offered.values()):
+            if not one.is_argument:
+                decorated = _flag(one)(decorated)
+        return _of_configuration(decorated)
+
+    return decorate
 
 
 def _of_configuration(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 @click.command("serve", cls=ServerCommand)
 @click.argument("app", metavar="[MODULE:APP]", required=False)
-@server_options
+@server_options()
 def command(config: ServerConfig) -> None:
     """Serve an ASGI or WSGI application, such as hello:app, over HTTP/2 and HTTP/1.1.
 
