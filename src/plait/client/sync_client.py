@@ -312,7 +312,8 @@ class Client(Methods[Response]):
         return self._submit(self._make(method, url, options)).result()
 
     def send(self, request: Request) -> Response:
-        return self._submit(self._checked(request)).result()
+        _check_content(request)
+        return self._submit(request).result()
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
         """Send a request without waiting; as many as you like, they share the connection.
@@ -397,11 +398,9 @@ class Client(Methods[Response]):
     # -- running calls ---------------------------------------------------------------------------
 
     def _make(self, method: str, url: str, options: RequestOptions) -> Request:
-        return self._checked(self._core.maker.make(method, url, **options))
-
-    def _checked(self, request: Request) -> Request:
-        if not request.replayable and not isinstance(request.content, Iterable):
-            raise LocalProtocolError("content from an asynchronous iterable needs an AsyncClient")
+        request = self._core.maker.make(method, url, **options)
+        if type(request.content) is not bytes:
+            _check_content(request)
         return request
 
     def _submit(self, request: Request) -> Pending:
@@ -627,6 +626,16 @@ class Client(Methods[Response]):
     def _on_closed(self, transport: Carrier) -> None:
         if transport.context is not None:
             self._core.journal.end(transport.context)
+
+
+def _check_content(request: Request) -> None:
+    """Refuse what only a loop can read.
+
+    Raises:
+        LocalProtocolError: The content is an asynchronous iterable.
+    """
+    if not isinstance(request.content, Iterable):
+        raise LocalProtocolError("content from an asynchronous iterable needs an AsyncClient")
 
 
 def _close(where: list[Sequence[Address] | socket]) -> None:
