@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 
-__all__ = ["Command", "Sign", "fork", "hold_standard_streams"]
+__all__ = ["Command", "Sign", "fork", "hold_standard_streams", "keep_read_buffers"]
 
 
 class Sign(IntEnum):
@@ -32,6 +32,21 @@ class Command(IntEnum):
     DRAIN = ord("D")
     GIVE_UP = ord("G")
     REOPEN = ord("R")
+
+
+#: Bytes of a block larger than any that is made for reading: uvloop and asyncio read TLS into 256 KiB.
+_BEYOND_READ_BUFFER = 524_288
+
+
+def keep_read_buffers() -> None:
+    """Have the memory that TLS is read into used again, instead of mapped anew for every read.
+
+    glibc asks the kernel for blocks of 128 KiB and more, three calls and two page faults each time,
+    until such a block is freed: then it keeps blocks of that size (mallopt(3), M_MMAP_THRESHOLD). What
+    was read is cut to its length before it is freed, so without this it would not happen before the
+    first connection ends, and a proxy keeps its connections.
+    """
+    bytes(_BEYOND_READ_BUFFER)
 
 
 def hold_standard_streams() -> None:

@@ -25,6 +25,7 @@ from plait.server.listening import Bound, bind
 from plait.server.memory import Memory
 from plait.server.metrics import Metrics, MetricsApp
 from plait.server.phase import Phase
+from plait.server.process import keep_read_buffers
 from plait.server.trust import Trust
 
 __all__ = ["Phase", "Server"]
@@ -118,6 +119,8 @@ class Server:
         self._acceptor = Acceptor(self._loop, self, self.limits, proxies, self._idle)
         self._stores = [bound.tls for bound in self.listening if bound.tls is not None]
         self.reloaders += [store.reload for store in self._stores]
+        if self._stores:
+            keep_read_buffers()
         try:
             await self._serve(ready)
         finally:
