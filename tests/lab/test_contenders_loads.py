@@ -220,7 +220,7 @@ def test_http1_is_spoken_without_tls_too(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("h2", "ConnectFailed: "),
+        ("h2", "NoCommonProtocol: "),
         ("httpx-h2", "PlaitError: https://localhost:PORT answered with HTTP/1.1, not HTTP/2"),
         ("pycurl-h2", "PlaitError: https://localhost:PORT answered with HTTP/1.1, not HTTP/2"),
     ],

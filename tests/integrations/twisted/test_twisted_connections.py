@@ -103,6 +103,7 @@ def test_a_first_request_may_ask_for_http_2() -> None:
     connection = Connection(site)
 
     connection.send(UPGRADE % b"AAMAAABkAAQAAP__" + PREFACE + serialized(SettingsFrame(0)))
+    connection.send(serialized(SettingsFrame(0, flags=["ACK"])))
     requests[0].write(b"upgraded")
     requests[0].finish()
     connection.turn()
