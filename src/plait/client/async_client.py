@@ -12,6 +12,7 @@ from plait.client.async_completions import AsyncCompletions
 from plait.client.async_driver import LinkDriver
 from plait.client.calls import Call, Upload
 from plait.client.core import ClientCore, Methods, Verify
+from plait.client.forks import survive_forks
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from plait.client.in_process import InProcess, Mounts
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import Statistics
+
+#: What clients had when their process was forked, in the child.
+_abandoned: list[Any] = []
 
 __all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
 
@@ -284,6 +288,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._core.needs_content = self._needs_content
         self._core.needs_owner = self._needs_owner
         self._core.needs_pause = self._needs_pause
+        survive_forks(self)
         self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = Waiting()
@@ -390,6 +395,19 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def forked(self) -> None:
+        """Begin anew in the child of a fork (called there), for an event loop of the child's own."""
+        if self._core.closed:
+            return
+        # Kept, so that nothing of the parent's loop is tidied up here: it polls what both processes share.
+        _abandoned.append((self._drivers, self._tasks, self._waiting))
+        for driver in self._drivers:
+            driver.abandon()
+        self._drivers, self._tasks, self._waiting = set(), set(), Waiting()
+        self._ticking = False
+        self._bytes = (0, 0)
+        self._core.forked()
 
     # -- running calls ---------------------------------------------------------------------------
 

@@ -101,6 +101,11 @@ class LinkDriver(ClientDriver):
         if self.endpoint is not None:
             self.endpoint.fail(stream_id, error)
 
+    def abandon(self) -> None:
+        """Let go of the socket without a byte (called in the child of a fork)."""
+        if self._socket is not None:
+            self._socket.close()
+
     def moved(self) -> tuple[int, int] | None:
         """Return the bytes sent and received so far, None where the system does not tell."""
         info = self.tcp_info()

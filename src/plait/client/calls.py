@@ -10,6 +10,7 @@ from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
 from plait.errors import (
+    ClientClosed,
     ConnectTimeout,
     ExchangeError,
     LocalProtocolError,
@@ -328,7 +329,10 @@ class Call:
     def _do(self, step: Step) -> None:
         """Do what the flow says."""
         exchange = self.exchange
-        if isinstance(step, Request):
+        if self._core.closed:
+            failure = exchange.error if exchange is not None else None
+            self._finish(None, failure or ClientClosed("the client was closed"))
+        elif isinstance(step, Request):
             self._leave_exchange()
             self._goal = self._wanted
             self._answered = 0.0

@@ -17,8 +17,8 @@ from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
-from plait.errors import ClientClosed, ConfigError, PlaitError
-from plait.protocol.endpoint import ClientEndpoint
+from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
+from plait.protocol.endpoint import ClientEndpoint, ignore_output
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
 from plait.urls import Origin, Params
@@ -203,15 +203,7 @@ class ClientCore:
 
             self.retries = retries_of(config.retries)
         self.maker = RequestMaker(base_url, config, **session)
-        self.pool = Pool(
-            max_connections=config.max_connections,
-            h2_connections=config.h2_connections,
-            max_h2_connections=config.max_h2_connections,
-            ping_interval=config.ping_interval or inf,
-            ping_timeout=config.ping_timeout,
-            http=config.http,
-            keep_alive=config.keep_alive,
-        )
+        self.pool = self._make_pool()
         self.spreads = config.h2_connections > 1
         self.clock = clock
         self.mounts = mounts
@@ -246,6 +238,31 @@ class ClientCore:
             from plait.drivers.proxies import ProxyMap
 
             self._proxies = ProxyMap(config.proxy, trust_env=config.trust_env)
+
+    def _make_pool(self) -> Pool:
+        config = self.config
+        return Pool(
+            max_connections=config.max_connections,
+            h2_connections=config.h2_connections,
+            max_h2_connections=config.max_h2_connections,
+            ping_interval=config.ping_interval or inf,
+            ping_timeout=config.ping_timeout,
+            http=config.http,
+            keep_alive=config.keep_alive,
+        )
+
+    def forked(self) -> None:
+        """Begin without connections, in the child of a fork; what was on its way is the parent's."""
+        pool, self.pool = self.pool, self._make_pool()
+        self.journal = Journal()
+        reason = "the process was forked, and its connections are the parent's"
+        self.closed = True  # so that none of it is sent again
+        for ticket in pool.clear():
+            ticket.refused(ConnectFailed(reason))
+        for link in pool.links:
+            link.endpoint.on_output = ignore_output
+            link.endpoint.connection_lost(reason)
+        self.closed = False
 
     def context_for(self, origin: Origin) -> ssl.SSLContext | None:
         """Return the TLS context for an origin, None for plain HTTP."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Verify
+from plait.client.forks import survive_forks
 from plait.client.goals import HEAD, PIECE, WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
@@ -302,6 +303,7 @@ class Client(Methods[Response]):
         )
         self._core.needs_connection = self._needs_connection
         self._driver = BlockingDriver(self._on_change, self._on_closed)
+        survive_forks(self)
         #: Origins to look up and connect to, by the next thread that waits for one of them.
         self._to_connect: set[Origin] = set()
         self._unwritten = 0
@@ -394,6 +396,14 @@ class Client(Methods[Response]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def forked(self) -> None:
+        """Begin anew in the child of a fork (called there)."""
+        if not self._core.closed:
+            self._driver.abandon()
+            self._driver = BlockingDriver(self._on_change, self._on_closed)
+            self._to_connect.clear()
+            self._core.forked()
 
     # -- running calls ---------------------------------------------------------------------------
 

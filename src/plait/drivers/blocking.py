@@ -257,6 +257,13 @@ class BlockingDriver:
 
     # -- the end ---------------------------------------------------------------------------------
 
+    def abandon(self) -> None:
+        """Let go of every socket without a byte: this is the child of a fork, and they are its parent's."""
+        self._wake_out.close()
+        self._wake_in.close()
+        for transport in {*self._transports.values(), *self._connecting}:
+            transport.abandon()
+
     @property
     def bytes_sent(self) -> int:
         return self._gone_sent + sum(transport.bytes_sent for transport in self._all())

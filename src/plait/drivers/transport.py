@@ -483,6 +483,15 @@ class Transport:
             self._drop_socket()
             self._driver.transport_closed(self)
 
+    def abandon(self) -> None:
+        """Let go of the socket without a byte (called in the child of a fork)."""
+        self._state = _State.CLOSED
+        for sock in (*self._attempts, self._socket):
+            if sock is not None:
+                sock.close()
+        self._attempts.clear()
+        self._socket = None
+
     def _drop_socket(self) -> None:
         if self._socket is not None:
             if self._events:

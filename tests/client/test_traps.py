@@ -1,0 +1,158 @@
+"""What other clients fell into: each a peer that does it, and what a program should see instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import h2.events
+import pytest
+from h2.settings import SettingCodes
+from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
+
+from plait.errors import ConnectionLost, ExchangeError
+from tests.support.faces import Face
+from tests.support.raw_h2 import Peer, raw_server
+from tests.support.servers import Certificate, serve_app
+
+Make = Callable[..., Face]
+
+MEBIBYTE = 1 << 20
+
+
+def ordinary(peer: Peer) -> None:
+    peer.start()
+    peer.serve()
+
+
+def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(make_client: Make) -> None:
+    """Their bytes fill the connection's window ten times, and none of them was read."""
+
+    def generous(peer: Peer) -> None:
+        peer.start()
+        for _ in range(40):
+            (stream,) = peer.requests()
+            peer.engine.send_headers(stream, [(":status", "200")])
+            left = MEBIBYTE
+            while left and not any(isinstance(event, h2.events.StreamReset) for event in peer.events):
+                size = min(left, peer.engine.local_flow_control_window(stream), 16384)
+                if size:
+                    peer.engine.send_data(stream, bytes(size))  # and no end, for there to be a reset
+                    peer.flush()
+                    left -= size
+                else:
+                    assert peer.receive()
+            peer.wait_for(h2.events.StreamReset)
+        peer.serve()
+
+    options = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
+    with raw_server(generous) as server, make_client(server.url, http="2", **options) as client:
+        for _ in range(40):
+            with client.stream("GET", "/") as response:
+                assert response.status == 200
+        assert client.get("/").content == b"ok"
+        assert client.statistics.connections_opened == 1
+        assert client.statistics.connections[0].resets_sent == 40
+
+
+def test_a_goaway_for_stream_3_spares_1_and_3_and_has_5_and_7_sent_again(make_client: Make) -> None:
+    def leaving(peer: Peer) -> None:
+        peer.start()
+        assert peer.requests(4) == [1, 3, 5, 7]
+        peer.send(GoAwayFrame(0, last_stream_id=3, error_code=0))
+        peer.respond(1, 3, content=b"old")
+        peer.drain()
+
+    def second(peer: Peer) -> None:
+        peer.start()
+        assert peer.requests(2) == [1, 3]
+        peer.respond(1, 3, content=b"new")
+        peer.drain()
+
+    with raw_server(leaving, second) as server, make_client(server.url, http="2") as client:
+        pending = [client.submit("POST", "/", content=b"x") for _ in range(4)]
+        assert [one.result().content for one in pending] == [b"old", b"old", b"new", b"new"]
+
+
+def test_a_stream_limit_that_falls_to_one_and_to_none_and_rises_again_only_makes_the_client_wait(
+    make_client: Make,
+) -> None:
+    def limiting(peer: Peer) -> None:
+        peer.start({SettingCodes.MAX_CONCURRENT_STREAMS: 10})
+        streams = peer.requests(5)
+        for limit in (1, 0):
+            peer.engine.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: limit})
+            peer.flush()
+        peer.wait_for(h2.events.SettingsAcknowledged, 3)
+        peer.respond(*streams)
+        peer.socket.settimeout(0.2)
+        try:
+            while peer.receive():
+                pass
+        except TimeoutError:
+            pass
+        assert not [event for event in peer.events if isinstance(event, h2.events.RequestReceived)]
+        peer.socket.settimeout(20)
+        peer.engine.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 3})
+        peer.flush()
+        peer.serve()
+
+    options = {"max_h2_connections": 1, "max_in_flight": 5}
+    with raw_server(limiting) as server, make_client(server.url, http="2", **options) as client:
+        pending = [client.submit("POST", "/", content=b"x") for _ in range(20)]
+        assert [one.result().status for one in pending] == [200] * 20
+        assert client.statistics.connections_opened == 1
+
+
+def test_a_server_that_closes_after_1000_requests_loses_none_of_10_000(
+    make_client: Make, certificate: Certificate
+) -> None:
+    options = ("--max-requests-per-connection", "1000", "--no-access-log")
+    with (
+        serve_app("interop_app:app", *options, certificate=certificate) as server,
+        make_client(server.url(), verify=certificate.ca) as client,
+    ):
+        for _ in range(5):
+            pending = [client.submit("POST", "/ignored", content=b"x") for _ in range(2000)]
+            assert all(one.result().content == b"ignored\n" for one in pending)
+        assert 10 <= client.statistics.connections_opened <= 11
+
+
+def test_fields_beyond_the_limit_end_one_exchange_or_the_connection_and_never_grow(make_client: Make) -> None:
+    def verbose(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        peer.engine.max_outbound_frame_size = 16384
+        peer.engine.send_headers(stream, [(":status", "200"), *((f"x-{n}", "y" * 8000) for n in range(60))])
+        peer.engine.end_stream(stream)
+        peer.flush()
+        peer.serve()
+
+    with (
+        raw_server(verbose, ordinary) as server,
+        make_client(server.url, http="2", max_header_size=65536) as client,
+    ):
+        with pytest.raises(ExchangeError):
+            client.get("/")
+        assert client.get("/").status == 200
+
+
+def test_a_field_section_without_an_end_ends_the_connection(make_client: Make) -> None:
+    def endless(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        # Literal fields without indexing, each name "x" and each value 100 bytes.
+        block = (b"\x00\x01x\x64" + b"y" * 100) * 150
+        try:
+            peer.send(HeadersFrame(stream, data=b"\x88"))
+            for _ in range(2000):
+                peer.send(ContinuationFrame(stream, data=block))
+        except OSError:
+            return
+        raise AssertionError("the client took 30 MB of fields")
+
+    with (
+        raw_server(endless) as server,
+        make_client(server.url, http="2", read_timeout=20) as client,
+        pytest.raises(ConnectionLost),
+    ):
+        client.get("/")
