@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from plait.client.core import ClientCore
     from plait.client.messages import Response
     from plait.client.progress import Reporter
-    from plait.client.retries import Retries
 
 __all__ = ["Call", "Upload"]
 
@@ -147,6 +146,7 @@ class Call:
         touched: When something happened last, on the core's clock.
         resumes: When a pause between two attempts is over, 0 when there is none.
         limits: How long it may take.
+        retries: What the client was told of trying again, None for not at all.
         deadline: When the request is given up, whatever happens.
         watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
             may have come nearer.
@@ -175,6 +175,7 @@ class Call:
         "reporter",
         "request",
         "resumes",
+        "retries",
         "touched",
         "upload",
         "used_before",
@@ -203,6 +204,7 @@ class Call:
         self._answered = self.resumes = 0.0
         self._queued = 0
         self.limits = core.limits
+        self.retries = core.retries
         if request.timeout is not None:
             self.limits = core.limits.but(request.timeout)
             core.own_limits = True
@@ -374,11 +376,6 @@ class Call:
         if self.resumes and not self.done:
             self.resumes = 0.0
             self.carry_on(None, None)
-
-    @property
-    def retries(self) -> Retries | None:
-        """What the client was told of trying again (for the flow)."""
-        return self._core.retries
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether the request may go on after so many seconds (for the flow)."""

@@ -116,13 +116,6 @@ class _Site:
         self.unshared = False  # somebody else's connection was tried, and was wrong
 
     @property
-    def is_full(self) -> bool:
-        """Whether requests wait because the peer takes no more on any connection."""
-        return self.waiting > 0 and all(
-            link.endpoint.connection.limited_by_peer and link.endpoint.capacity <= 0 for link in self.usable
-        )
-
-    @property
     def waiting(self) -> int:
         """How many requests wait."""
         return len(self.queue) + len(self.returned)
@@ -276,12 +269,18 @@ class Pool:
             want = 1
         elif site.multiplexed:
             want = site.limit
+            full = site.most > want
             for link in site.links:
-                if not link.endpoint.connection.closing:
+                connection = link.endpoint.connection
+                if not connection.closing:
                     want -= 1
-            if want <= 0 and site.most > site.limit - want and not site.opening and site.is_full:
-                return 1
-            if want <= 0 or not site.share():
+                    if full and not (connection.limited_by_peer and link.endpoint.capacity <= 0):
+                        full = False
+            if want <= 0:
+                # As many as there are to be, and the peer takes no more on any of them.
+                more = full and site.waiting > 0 and not site.opening
+                return int(more and site.limit - want < site.most)
+            if not site.share():
                 return 0
         else:
             want = min(site.waiting, site.limit - len(site.links))

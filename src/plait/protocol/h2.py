@@ -95,6 +95,7 @@ class H2Connection:
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset (client only).
         goaway_code: The error code of the latest GOAWAY received.
+        limited_by_peer: Whether the server's limit of streams is below this client's own.
     """
 
     __slots__ = (
@@ -116,6 +117,7 @@ class H2Connection:
         "_server",
         "goaway_code",
         "http_version",
+        "limited_by_peer",
         "queued_body_size",
         "resets_received",
         "resets_sent",
@@ -193,6 +195,7 @@ class H2Connection:
         self._output = [first]
         self._events: list[Event] = []
         self._max_concurrent_streams = max_concurrent_streams
+        self.limited_by_peer = False
         self._peer_max_streams = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
@@ -245,10 +248,6 @@ class H2Connection:
         if self.closing or not self._engine.can_send_request:
             return 0
         return min(self._max_concurrent_streams, self._peer_max_streams) - self._open
-
-    @property
-    def limited_by_peer(self) -> bool:
-        return self._peer_max_streams < self._max_concurrent_streams
 
     @property
     def push_allowed(self) -> bool:
@@ -312,6 +311,7 @@ class H2Connection:
                 self._field_count.add_trailers(event.headers)
             case SettingsReceived(settings):
                 self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
+                self.limited_by_peer = self._peer_max_streams < self._max_concurrent_streams
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
             case GoAwayReceived():
                 self._goaway_received = True
