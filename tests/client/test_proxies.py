@@ -93,6 +93,15 @@ def test_a_proxy_that_is_not_there_is_told(make_client: Make, scheme: str) -> No
         client.get("/")
 
 
+def test_a_proxy_that_is_not_there_is_told_to_plain_http_too(make_client: Make) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    with (
+        make_client("http://localhost:9", proxy=proxy) as client,
+        pytest.raises(ProxyFailed, match=rf"no way through the proxy {proxy}: .*Connection refused"),
+    ):
+        client.get("/")
+
+
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_says_nothing_has_the_time_to_connect(make_client: Make, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -72,6 +72,18 @@ def test_a_lost_request_that_does_no_harm_is_sent_again(make_client: Make) -> No
         assert server.connections == 3
 
 
+def test_a_request_may_be_told_otherwise_than_its_client(make_client: Make) -> None:
+    with raw_server(vanishing) as server, make_client(server.url, http="2", retries=NO_WAIT) as client:
+        with pytest.raises(ConnectionLost):
+            client.get("/", retries=0)
+        assert server.connections == 1
+        with pytest.raises(ConnectionLost):
+            client.get("/", retries=plait.Retries(attempts=1, backoff=0))
+        assert server.connections == 3
+        with pytest.raises(ConfigError, match="retries must be"):
+            client.get("/", retries=-1)
+
+
 def test_attempts_come_to_an_end(make_client: Make) -> None:
     with raw_server(vanishing) as server, make_client(server.url, http="2", retries=NO_WAIT) as client:
         with pytest.raises(ConnectionLost):

@@ -146,7 +146,7 @@ class Call:
         touched: When something happened last, on the core's clock.
         resumes: When a pause between two attempts is over, 0 when there is none.
         limits: How long it may take.
-        retries: What the client was told of trying again, None for not at all.
+        retries: How it is tried again, None for not at all.
         deadline: When the request is given up, whatever happens.
         watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
             may have come nearer.
@@ -204,7 +204,7 @@ class Call:
         self._answered = self.resumes = 0.0
         self._queued = 0
         self.limits = core.limits
-        self.retries = core.retries
+        self.retries = None if request.plan is None else request.plan.retries
         if request.timeout is not None:
             self.limits = core.limits.but(request.timeout)
             core.own_limits = True
@@ -471,7 +471,7 @@ class Call:
 
     def _fail(self, error: PlaitError) -> None:
         """End the attempt; whether the call ends is for the flow to say, where there are retries."""
-        if self._core.retries is None:
+        if self.retries is None:
             self._finish(None, error)
             return
         if self._flow is None:
@@ -560,7 +560,7 @@ class Call:
             error = WriteTimeout(f"the server took nothing for {limits.write:g} seconds")
         else:
             error = ReadTimeout(f"the server sent nothing for {limits.read:g} seconds")
-        if self._core.retries is None or self.done or now >= self.deadline:
+        if self.retries is None or self.done or now >= self.deadline:
             self.give_up(error)
             return
         if self.queued:

@@ -17,7 +17,7 @@ from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
-from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError
+from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError, ProxyFailed
 from plait.protocol.endpoint import ClientEndpoint, ignore_output
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from plait.client.in_process import Mounts
     from plait.client.making import SessionOptions
     from plait.client.messages import MutableHeaders, Request
-    from plait.client.retries import Retries
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
     from plait.protocol.exchange import Exchange
@@ -157,7 +156,6 @@ class ClientCore:
         pool: The connections.
         limits: How long requests may take that say nothing themselves.
         own_limits: Whether any request has said something itself.
-        retries: How requests are tried again, None for not at all.
         spreads: Whether requests may be spread over several HTTP/2 connections to one origin.
         clock: Tells the time, in seconds.
         mounts: Applications in this process, or None.
@@ -197,11 +195,6 @@ class ClientCore:
         self.config = config
         self.limits = limits_of(config)
         self.own_limits = False
-        self.retries: Retries | None = None
-        if config.retries:
-            from plait.client.retries import retries_of
-
-            self.retries = retries_of(config.retries)
         self.maker = RequestMaker(base_url, config, **session)
         self.pool = self._make_pool()
         self.spreads = config.h2_connections > 1
@@ -371,6 +364,10 @@ class ClientCore:
         """Take note that a connection could not be opened."""
         if isinstance(error, NoCommonProtocol):
             error = NoCommonProtocol(f"{origin} does not speak {_OFFERED[self.config.http]}")
+        elif self._proxies is not None and type(error) is ConnectFailed:
+            proxy = self.proxy_for(origin)
+            if proxy is not None and not self.tunnels(origin, proxy):
+                error = ProxyFailed(f"no way through the proxy {proxy}: {error}")
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
         self.share_out(origin)  # what was to wait for this connection

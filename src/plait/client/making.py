@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from plait.client.forms import FormInput
     from plait.client.messages import Response
     from plait.client.progress import Progress
+    from plait.client.retries import Retries
+    from plait.client.timeouts import Timeouts
     from plait.config import ClientConfig
 
 __all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions"]
@@ -51,7 +53,10 @@ class RequestOptions(TypedDict, total=False):
         data: Content: a form, names and values.
         files: Content: a form with files, and ``data`` before them; see
             :class:`~plait.client.forms.Multipart`.
-        timeout: Seconds in all, after which the request is given up.
+        timeout: Seconds in all, after which the request is given up; or a
+            :class:`~plait.client.timeouts.Timeouts`, step by step.
+        retries: Attempts after one that failed, or a :class:`~plait.client.retries.Retries`, instead of
+            what the client was told.
         cookies: Cookies for this request alone, beside those of the client.
         auth: Who asks, for this request instead of the client's; None for nobody.
         follow_redirects: Whether to go where redirects lead, instead of what the client was told.
@@ -64,11 +69,12 @@ class RequestOptions(TypedDict, total=False):
     json: Any
     data: FormInput | None
     files: Any
-    timeout: float | None
+    timeout: float | Timeouts | None
     cookies: Mapping[str, str] | None
     auth: AuthInput
     follow_redirects: bool
     progress: Callable[[Progress], Any] | None
+    retries: int | Retries
 
 
 if TYPE_CHECKING:
@@ -102,6 +108,7 @@ if TYPE_CHECKING:
         auth: AuthInput
         follow_redirects: bool
         progress: Callable[[Progress], Any] | None
+        retries: int | Retries
 
 
 class Plan:
@@ -114,6 +121,7 @@ class Plan:
         request_hooks: Called with every request.
         response_hooks: Called with every response.
         progress: Called with a :class:`~plait.client.progress.Progress`, or None.
+        retries: How it is tried again, or None.
         cookies: Cookies of the request's caller, for its own origin.
         has_cookie_field: Whether the caller wrote the ``cookie`` field.
         noted: Names of fields in a response that something follows from.
@@ -122,7 +130,7 @@ class Plan:
 
     __slots__ = (
         "auth", "cookies", "follow", "has_cookie_field", "max_decoded_size", "noted", "progress",
-        "request_hooks", "response_hooks", "run",
+        "request_hooks", "response_hooks", "retries", "run",
     )  # fmt: skip
 
     def __init__(self, max_decoded_size: int, noted: frozenset[bytes]) -> None:
@@ -132,6 +140,7 @@ class Plan:
         self.request_hooks: tuple[Callable[..., Any], ...] = ()
         self.response_hooks: tuple[Callable[..., Any], ...] = ()
         self.progress: Callable[[Progress], Any] | None = None
+        self.retries: Retries | None = None
         self.cookies: Mapping[str, str] | None = None
         self.has_cookie_field = False
         self.noted = noted
@@ -203,6 +212,8 @@ class RequestMaker:
             self._fields.append((b"accept-encoding", accept_encoding()))
         self._plan = Plan(config.max_decoded_size, frozenset(noted))
         self._plan.follow = config.max_redirects if config.follow_redirects else 0
+        if config.retries:
+            self._plan.retries = _retries(config.retries)
         self._params: list[tuple[str, str]] = []
         self._cookies: Cookies | None = None
         #: Set-Cookie fields that nobody has read yet, and the requests that they answer.
@@ -303,7 +314,7 @@ class RequestMaker:
         *,
         params: Params | None = None,
         headers: HeaderInput | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeouts | None = None,
         **more: Unpack[_MoreOptions],
     ) -> Request:
         """Make a request; see :class:`RequestOptions`.
@@ -379,6 +390,7 @@ class RequestMaker:
         auth: AuthInput = _UNSAID,
         follow_redirects: bool | None = None,
         progress: Callable[[Progress], Any] | None = None,
+        retries: int | Retries | None = None,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
         given, left_out = ([], set()) if headers is None else _encode(headers)
@@ -402,6 +414,8 @@ class RequestMaker:
         plan = self._plan
         if auth is not _UNSAID:
             changes["auth"] = _authorize(auth, given, names)
+        if retries is not None:
+            changes["retries"] = _retries(retries)
         if changes:
             plan = request.plan = plan.but(**changes)
         host = [value for name, value in given if name == b"host"]
@@ -426,6 +440,12 @@ def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bo
         raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
     fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
     return fields, name in _IDEMPOTENT
+
+
+def _retries(retries: int | Retries) -> Retries | None:
+    from plait.client.retries import retries_of
+
+    return retries_of(retries)
 
 
 def _authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Any:
