@@ -45,7 +45,7 @@ def test_http1_goes_to_the_proxy_with_its_whole_url(make_client: Make) -> None:
         with make_client(url, proxy=f"http://me:secret@127.0.0.1:{proxy.port}") as client:
             responses = [client.submit("GET", "/", params={"n": n}) for n in range(3)]
             assert [one.result().status for one in responses] == [200] * 3
-        assert proxy.seen[0] == f"GET {url}/?n=0 HTTP/1.1"
+        assert f"GET {url}/?n=0 HTTP/1.1" in proxy.seen
         assert set(proxy.credentials) == {"me:secret"}
 
 
