@@ -218,8 +218,9 @@ def test_the_kernel_counts_segments_and_bytes(make_client: Make) -> None:
         # Ten requests, ten answers, and both sides' SYN.
         assert 11 <= tcp.segments_sent < 100
         assert 11 <= tcp.segments_received < 100
-        assert tcp.retransmitted == 0
-        assert not tcp.out_of_order
+        # A busy machine may take so long to acknowledge that a segment leaves once more.
+        assert 0 <= tcp.retransmitted < 10
+        assert 0 <= (tcp.out_of_order or 0) < 10
         assert 0 < tcp.rtt < 10
 
 
