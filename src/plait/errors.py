@@ -13,6 +13,7 @@
     │   ├── ContentDecodingError    a response's content is not in the coding that it says
     │   └── ConnectionLost          the whole connection went, and this exchange with it
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
+    │   ├── NoCommonProtocol        the server speaks nothing of what is offered
     │   ├── ProxyFailed             nobody gets to the proxy, or through it
     │   └── CertificateRefused      .problem says what is wrong with the certificate
     ├── TooManyRedirects            one redirect led to the next too often
@@ -50,6 +51,7 @@ __all__ = [
     "ContentDecodingError",
     "ConnectionLost",
     "ConnectFailed",
+    "NoCommonProtocol",
     "ProxyFailed",
     "CertificateRefused",
     "CertificateProblem",
@@ -152,6 +154,10 @@ class ConnectFailed(PlaitError):
     """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
 
     unprocessed = True
+
+
+class NoCommonProtocol(ConnectFailed):
+    """The server speaks none of the protocols offered to it (RFC 7301 §3.2)."""
 
 
 class ProxyFailed(ConnectFailed):

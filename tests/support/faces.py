@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import plait
-from plait.client.async_client import AsyncPending, AsyncResponseStream
+from plait.client.async_client import AsyncPending
+from plait.client.async_streams import AsyncResponseStream
 
 __all__ = ["AsyncFace", "Face"]
 

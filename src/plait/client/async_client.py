@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.async_completions import AsyncCompletions
 from plait.client.async_driver import LinkDriver
-from plait.client.calls import Call, Upload
+from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.forks import survive_forks
-from plait.client.goals import HEAD, PIECE, WHOLE, Goal
+from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
-from plait.client.streams import Numbered, StreamedResponse
 from plait.client.timeouts import finite
+from plait.client.uploads import Upload
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
@@ -26,16 +26,16 @@ from plait.errors import ClientClosed, ConnectTimeout, PlaitError, TlsTimeout
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.async_streams import AsyncConnection, AsyncResponseStream
     from plait.client.auth import AuthInput
     from plait.client.cookies import CookieInput
-    from plait.client.in_process import InProcess, Mounts
-    from plait.client.server_sent_events import ServerSentEvent
+    from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
 
 #: What clients had when their process was forked, in the child.
 _abandoned: list[Any] = []
 
-__all__ = ["AsyncClient", "AsyncPending", "AsyncResponseStream"]
+__all__ = ["AsyncClient", "AsyncPending"]
 
 #: Seconds that connections have to write their last bytes when a client closes.
 _LINGER = 0.25
@@ -83,146 +83,6 @@ class AsyncPending(Call):
             self.give_up(ClientClosed("the request was cancelled"))
 
 
-class AsyncResponseStream(StreamedResponse):
-    """A response whose content is read while it arrives; an asynchronous context manager.
-
-    Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
-    """
-
-    def __init__(self, client: AsyncClient, request: Request) -> None:
-        super().__init__()
-        self._client = client
-        self._call = AsyncPending(client, request, HEAD)
-
-    async def __aenter__(self) -> Self:
-        self._client._start(self._call)
-        self._begin(await self._client._finish(self._call), self._call)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._is_open = False
-        self._call.give_up(ClientClosed("the response was closed"))
-
-    async def iter_raw(self) -> AsyncIterator[bytes]:
-        """Yield the content in pieces, as it arrives, no content coding undone.
-
-        Raises:
-            PlaitError: The exchange ended before its content.
-        """
-        while piece := await self._read():
-            yield piece
-
-    async def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Yield the content in pieces, as it arrives, its content codings undone.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says.
-            PlaitError: The exchange ended before its content.
-        """
-        while piece := await self._read_decoded():
-            yield piece
-
-    async def iter_text(self) -> AsyncIterator[str]:
-        """Yield the content as text, in the charset that ``encoding`` says, as it arrives.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says.
-            PlaitError: The exchange ended before its content.
-        """
-        from plait.client.texts import Text
-
-        text = Text(self.encoding)
-        async for piece in self.iter_bytes():
-            if characters := text.feed(piece):
-                yield characters
-        if characters := text.finish():
-            yield characters
-
-    async def iter_lines(self) -> AsyncIterator[str]:
-        """Yield the lines of the text, without their ends (LF, CR LF or CR), as they arrive.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says, or a line is longer than
-                ``max_decoded_size``.
-            PlaitError: The exchange ended before its content.
-        """
-        from plait.client.texts import Lines
-
-        lines = Lines(self._limit)
-        async for text in self.iter_text():
-            for one in lines.feed(text):
-                yield one
-        for line in lines.finish():
-            yield line
-
-    async def iter_events(self) -> AsyncIterator[ServerSentEvent]:
-        """Yield server-sent events, as they arrive.
-
-        Raises:
-            RemoteProtocolError: The content is not of the type ``text/event-stream``.
-            ContentDecodingError: It is not in the coding that it says, or an event is longer than
-                ``max_decoded_size``.
-            PlaitError: The exchange ended before its content.
-        """
-        events = self._events()
-        async for piece in self.iter_bytes():
-            for one in events.feed(piece):
-                yield one
-
-    async def read(self) -> bytes:
-        """Return the content, or what is left of it, its content codings undone.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says, or is larger than it may be.
-            PlaitError: The exchange ended before its content.
-        """
-        whole = self._gather()
-        async for piece in self.iter_bytes():
-            whole.add(piece)
-        return whole.content
-
-    async def _read_decoded(self) -> bytes:
-        decoder = self._decoder
-        if decoder is None:
-            return await self._read()
-        while not (piece := decoder.take()):
-            if not (raw := await self._read()):
-                decoder.finish()
-                break
-            decoder.feed(raw)
-        return piece
-
-    async def _read(self) -> bytes:
-        self._check_open()
-        if self._call.error is None:
-            self._call.then(PIECE)
-        piece: bytes = await self._client._finish(self._call)
-        if not piece:
-            self._end(self._call)
-        return piece
-
-
-class AsyncConnection(Numbered[AsyncPending]):
-    async def get_response(self, stream_id: int) -> Response:
-        """Wait for the response to a request, once.
-
-        Raises:
-            LocalProtocolError: There is no such request, or its response was taken already.
-            PlaitError: There is no response, and will not be.
-        """
-        return await self._take(stream_id)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cancel_all()
-
-
 class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     """An HTTP client for asyncio: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
@@ -266,18 +126,14 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
-        applications: Mounts | None = None
-        if transport is not None or mounts is not None:
-            from plait.client.in_process import Mounts
-
-            applications = Mounts(transport, mounts)
         self._core = ClientCore(
             base_url,
             verify,
             config,
             options,
             monotonic,
-            applications,
+            transport=transport,
+            mounts=mounts,
             headers=headers,
             params=params,
             cookies=cookies,
@@ -353,10 +209,14 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
         Arguments are those of :meth:`request`.
         """
+        from plait.client.async_streams import AsyncResponseStream
+
         return AsyncResponseStream(self, self._core.maker.make(method, url, **options))
 
     def connection(self) -> AsyncConnection:
         """Return an object that sends requests and gives responses by number."""
+        from plait.client.async_streams import AsyncConnection
+
         return AsyncConnection(self.submit)
 
     @property

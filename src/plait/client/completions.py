@@ -80,7 +80,7 @@ class Completions:
             None when there is none in time, or none is left.
         """
         client = self._client
-        core, driver = client._core, client._driver
+        core, driver, opener = client._core, client._driver, client._opener
         began = monotonic()
         patience = inf if timeout is None else began + timeout
         with driver.lock:
@@ -89,8 +89,8 @@ class Completions:
                     if self._to_do:
                         self._work()
                         continue
-                    while client._to_connect:
-                        client._connect(next(iter(client._to_connect)))
+                    while opener.waiting:
+                        opener.connect(next(iter(opener.waiting)))
                     driver.turn(min(self._next_look, patience, core.due), self._has_arrived, self)
                     now = monotonic()
                     if now >= core.due:
@@ -130,7 +130,7 @@ class Completions:
             self._to_do.append(pending)
         else:
             self._next_look = min(self._next_look, pending.expires(monotonic()))
-            if pending.request.origin not in self._client._to_connect:
+            if pending.request.origin not in self._client._opener.waiting:
                 return
             # After a redirect, say: one who waits here connects.
         for wake in self._sleeping:

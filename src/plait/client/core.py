@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
-from plait.client.calls import Call, Upload
+from plait.client.calls import Call
 from plait.client.journal import Journal
 from plait.client.making import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
 from plait.client.timeouts import TimeLimits, limits_of, longest
+from plait.client.uploads import Upload
 from plait.config import ClientConfig, HttpVersions
-from plait.drivers.addresses import NoCommonProtocol
 from plait.drivers.tls import client_context
-from plait.errors import ClientClosed, ConfigError, ConnectFailed, PlaitError, ProxyFailed
+from plait.errors import ClientClosed, ConfigError, ConnectFailed, NoCommonProtocol, PlaitError, ProxyFailed
 from plait.protocol.endpoint import ClientEndpoint, ignore_output
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
@@ -25,7 +25,7 @@ from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
-    from plait.client.in_process import Mounts
+    from plait.client.in_process import InProcess, Mounts
     from plait.client.making import SessionOptions
     from plait.client.messages import MutableHeaders, Request
     from plait.drivers.addresses import Address
@@ -146,7 +146,8 @@ class ClientCore:
         options: Fields of :class:`~plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
             ``"2"``.
         clock: Tells the time, in seconds.
-        mounts: Applications in this process, or None.
+        transport: An application in this process that answers everything, or None.
+        mounts: Applications in this process by origin, or None.
         session: What all requests have in common, see
             :class:`~plait.client.making.SessionOptions`.
 
@@ -180,7 +181,9 @@ class ClientCore:
         config: ClientConfig | None,
         options: dict[str, Any],
         clock: Callable[[], float],
-        mounts: Mounts | None = None,
+        *,
+        transport: InProcess | None = None,
+        mounts: Mapping[str, InProcess] | None = None,
         **session: Unpack[SessionOptions],
     ) -> None:
         if isinstance(http := options.get("http"), str):
@@ -199,7 +202,11 @@ class ClientCore:
         self.pool = self._make_pool()
         self.spreads = config.h2_connections > 1
         self.clock = clock
-        self.mounts = mounts
+        self.mounts: Mounts | None = None
+        if transport is not None or mounts is not None:
+            from plait.client.in_process import Mounts
+
+            self.mounts = Mounts(transport, mounts)
         self.tick = min(1.0, config.keep_alive / 2)
         self.due = inf
         if config.ping_interval is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import inf
-from socket import socket
-from ssl import SSLObject
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -13,35 +11,30 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Methods, Verify
 from plait.client.forks import survive_forks
-from plait.client.goals import HEAD, PIECE, WHOLE, Goal
+from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
-from plait.client.pool import Link
-from plait.client.streams import Numbered, StreamedResponse
+from plait.client.sync_opener import Opener
 from plait.config import ClientConfig
-from plait.drivers.addresses import Address, resolve
 from plait.drivers.blocking import BlockingDriver
-from plait.drivers.transport import Transport
 from plait.errors import (
     ClientClosed,
     ConfigError,
     LocalProtocolError,
-    PlaitError,
     Timeout,
 )
-from plait.urls import Origin, Params
+from plait.urls import Params
 
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.completions import Completions
     from plait.client.cookies import CookieInput
-    from plait.client.in_process import InProcess, Mounts
-    from plait.client.server_sent_events import ServerSentEvent
+    from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
+    from plait.client.sync_streams import Connection, ResponseStream
     from plait.drivers.blocking import Carrier
-    from plait.drivers.memory import MemoryTransport
 
-__all__ = ["Client", "Connection", "Pending", "ResponseStream"]
+__all__ = ["Client", "Pending"]
 
 #: Requests submitted one after another before they are written although nobody waits yet.
 _BATCH = 32
@@ -90,155 +83,6 @@ class Pending(Call):
                 self._client._driver.rouse()
 
 
-class ResponseStream(StreamedResponse):
-    """A response whose content is read while it arrives; a context manager.
-
-    Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
-    """
-
-    def __init__(self, client: Client, request: Request) -> None:
-        super().__init__()
-        self._client = client
-        self._call = Pending(client, request, HEAD)
-
-    def __enter__(self) -> Self:
-        self._client._start(self._call)
-        try:
-            self._begin(self._client._finish(self._call), self._call)
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def iter_raw(self) -> Iterator[bytes]:
-        """Yield the content in pieces, as it arrives, no content coding undone.
-
-        Raises:
-            PlaitError: The exchange ended before its content.
-        """
-        while piece := self._read():
-            yield piece
-
-    def iter_bytes(self) -> Iterator[bytes]:
-        """Yield the content in pieces, as it arrives, its content codings undone.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says.
-            PlaitError: The exchange ended before its content.
-        """
-        while piece := self._read_decoded():
-            yield piece
-
-    def iter_text(self) -> Iterator[str]:
-        """Yield the content as text, in the charset that ``encoding`` says, as it arrives.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says.
-            PlaitError: The exchange ended before its content.
-        """
-        from plait.client.texts import Text
-
-        text = Text(self.encoding)
-        for piece in self.iter_bytes():
-            if characters := text.feed(piece):
-                yield characters
-        if characters := text.finish():
-            yield characters
-
-    def iter_lines(self) -> Iterator[str]:
-        """Yield the lines of the text, without their ends (LF, CR LF or CR), as they arrive.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says, or a line is longer than
-                ``max_decoded_size``.
-            PlaitError: The exchange ended before its content.
-        """
-        from plait.client.texts import Lines
-
-        lines = Lines(self._limit)
-        for text in self.iter_text():
-            yield from lines.feed(text)
-        yield from lines.finish()
-
-    def iter_events(self) -> Iterator[ServerSentEvent]:
-        """Yield server-sent events, as they arrive.
-
-        Raises:
-            RemoteProtocolError: The content is not of the type ``text/event-stream``.
-            ContentDecodingError: It is not in the coding that it says, or an event is longer than
-                ``max_decoded_size``.
-            PlaitError: The exchange ended before its content.
-        """
-        events = self._events()
-        for piece in self.iter_bytes():
-            yield from events.feed(piece)
-
-    def read(self) -> bytes:
-        """Return the content, or what is left of it, its content codings undone.
-
-        Raises:
-            ContentDecodingError: It is not in the coding that it says, or is larger than it may be.
-            PlaitError: The exchange ended before its content.
-        """
-        whole = self._gather()
-        for piece in self.iter_bytes():
-            whole.add(piece)
-        return whole.content
-
-    def _read_decoded(self) -> bytes:
-        decoder = self._decoder
-        if decoder is None:
-            return self._read()
-        while not (piece := decoder.take()):
-            if not (raw := self._read()):
-                decoder.finish()
-                break
-            decoder.feed(raw)
-        return piece
-
-    def _read(self) -> bytes:
-        self._check_open()
-        client = self._client
-        with client._driver.lock:
-            if self._call.error is None:
-                self._call.then(PIECE)
-        piece: bytes = client._finish(self._call)
-        if not piece:
-            self._end(self._call)
-        return piece
-
-    def close(self) -> None:
-        """End the exchange, if it has not ended."""
-        self._is_open = False
-        with self._client._driver.lock:
-            self._call.give_up(ClientClosed("the response was closed"))
-            self._client._driver.flush()
-
-
-class Connection(Numbered[Pending]):
-    def get_response(self, stream_id: int) -> Response:
-        """Wait for the response to a request, once.
-
-        Raises:
-            LocalProtocolError: There is no such request, or its response was taken already.
-            PlaitError: There is no response, and will not be.
-        """
-        return self._take(stream_id).result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cancel_all()
-
-
 class Client(Methods[Response]):
     """An HTTP client for programs that wait: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
@@ -283,30 +127,29 @@ class Client(Methods[Response]):
         config: ClientConfig | None = None,
         **options: Any,
     ) -> None:
-        applications: Mounts | None = None
-        if transport is not None or mounts is not None:
-            from plait.client.in_process import Mounts
-
-            applications = Mounts(transport, mounts)
         self._core = ClientCore(
             base_url,
             verify,
             config,
             options,
             monotonic,
-            applications,
+            transport=transport,
+            mounts=mounts,
             headers=headers,
             params=params,
             cookies=cookies,
             auth=auth,
             event_hooks=event_hooks,
         )
-        self._core.needs_connection = self._needs_connection
-        self._driver = BlockingDriver(self._on_change, self._on_closed)
+        self._begin()
         survive_forks(self)
-        #: Origins to look up and connect to, by the next thread that waits for one of them.
-        self._to_connect: set[Origin] = set()
         self._unwritten = 0
+
+    def _begin(self) -> None:
+        core = self._core
+        self._driver = BlockingDriver(self._on_change, self._on_closed)
+        self._opener = Opener(core, self._driver)
+        core.needs_connection = self._opener.look_at
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -367,10 +210,14 @@ class Client(Methods[Response]):
 
         Arguments are those of :meth:`request`.
         """
+        from plait.client.sync_streams import ResponseStream
+
         return ResponseStream(self, self._make(method, url, options))
 
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
+        from plait.client.sync_streams import Connection
+
         return Connection(self.submit)
 
     @property
@@ -401,8 +248,7 @@ class Client(Methods[Response]):
         """Begin anew in the child of a fork (called there)."""
         if not self._core.closed:
             self._driver.abandon()
-            self._driver = BlockingDriver(self._on_change, self._on_closed)
-            self._to_connect.clear()
+            self._begin()
             self._core.forked()
 
     # -- running calls ---------------------------------------------------------------------------
@@ -442,7 +288,7 @@ class Client(Methods[Response]):
         Raises:
             Timeout: So many seconds have passed.
         """
-        core, driver = self._core, self._driver
+        core, driver, opener = self._core, self._driver, self._opener
         began = monotonic()
         patience = inf if seconds is None else began + seconds
 
@@ -455,8 +301,8 @@ class Client(Methods[Response]):
                     if call.wants_owner:
                         self._work(call)
                         continue
-                    if call.request.origin in self._to_connect:
-                        self._connect(call.request.origin)
+                    if call.request.origin in opener.waiting:
+                        opener.connect(call.request.origin)
                     driver.turn(min(call.expires(began), patience, core.due), arrived, call)
                     if not call.done:
                         now = monotonic()
@@ -523,113 +369,6 @@ class Client(Methods[Response]):
         except Exception as error:
             call.give_up(error)
 
-    # -- connections -----------------------------------------------------------------------------
-
-    def _needs_connection(self, origin: Origin) -> None:
-        if self._core.pool.wanted(origin):
-            self._to_connect.add(origin)
-
-    def _connect(self, origin: Origin) -> None:
-        """Begin to open the connections that an origin wants."""
-        core, driver = self._core, self._driver
-        self._to_connect.discard(origin)
-        if core.mounts is not None and (application := core.mounts.at(origin)) is not None:
-            self._connect_in_memory(origin, application)
-            return
-        limits = core.limits_to_connect(origin)
-        deadline = monotonic() + limits.connect
-        driver.flush()
-        failure: PlaitError | None = None
-        where: list[Sequence[Address] | socket] = []
-        addresses: Sequence[Address] = ()
-        peer = (origin.host, origin.port)
-        count = core.pool.wanted(origin)
-        if core.try_share(origin, None):
-            return
-        driver.lock.release()
-        try:
-            tls = core.context_for(origin)
-            proxy = core.proxy_for(origin)
-            if proxy is not None and core.tunnels(origin, proxy):
-                from plait.drivers.proxies import open_tunnel
-
-                where.extend(open_tunnel(proxy, *peer, deadline - monotonic()) for _ in range(count))
-            else:
-                if proxy is not None:
-                    peer = (proxy.host, proxy.port)
-                addresses = resolve(*peer, limits.connect)
-                where = [addresses] * count
-        except PlaitError as error:
-            failure = error
-        except BaseException:
-            self._to_connect.add(origin)  # for the next thread
-            _close(where)
-            raise
-        finally:
-            driver.lock.acquire()
-
-        def failed(error: PlaitError) -> None:
-            core.failed(origin, error)
-
-        def opened(transport: Transport, tls: SSLObject | None) -> None:
-            protocol = None if tls is None else tls.selected_alpn_protocol()
-            address = transport.peer_address if tls is not None and core.config.coalesce else ""
-            endpoint = core.make_endpoint(origin, protocol, tls)
-            transport.context = link = Link(origin, endpoint, transport, monotonic())
-            transport.adopt(endpoint)
-            core.opened(link, tls, address)
-
-        if core.try_share(origin, addresses):
-            return
-        for _ in range(core.pool.wanted(origin)):
-            if where:
-                core.pool.opening(origin)
-                driver.open(peer, where.pop(), tls, deadline, limits.tls, opened, failed)
-            elif failure is not None:
-                core.pool.opening(origin)
-                failed(failure)
-            else:
-                self._to_connect.add(origin)  # more are wanted than were a moment ago
-        _close(where)
-
-    def _connect_in_memory(self, origin: Origin, application: InProcess) -> None:
-        """Open the connections that an origin wants, to an application in this process."""
-        core, driver = self._core, self._driver
-        failure: PlaitError | None = None
-        seconds = core.limits_to_connect(origin).connect
-
-        def failed(error: PlaitError) -> None:
-            core.failed(origin, error)
-
-        def opened(transport: MemoryTransport) -> None:
-            try:
-                endpoint = core.make_endpoint(origin, application.protocol)
-            except PlaitError as error:
-                transport.drop()
-                failed(error)
-                return
-            transport.context = link = Link(origin, endpoint, transport, monotonic())
-            transport.adopt(endpoint)
-            core.opened(link)
-
-        driver.lock.release()
-        try:
-            application.start(seconds)
-        except PlaitError as error:
-            failure = error
-        finally:
-            driver.lock.acquire()
-        for _ in range(core.pool.wanted(origin)):
-            core.pool.opening(origin)
-            if failure is not None:
-                failed(failure)
-                continue
-            driver.lock.release()
-            try:
-                application.connect_blocking(origin, driver, opened, failed)
-            finally:
-                driver.lock.acquire()
-
     def _on_change(self, transport: Carrier) -> None:
         self._core.settle(transport.context)
 
@@ -646,10 +385,3 @@ def _check_content(request: Request) -> None:
     """
     if not isinstance(request.content, Iterable):
         raise LocalProtocolError("content from an asynchronous iterable needs an AsyncClient")
-
-
-def _close(where: list[Sequence[Address] | socket]) -> None:
-    """Close the sockets of which nobody has a use."""
-    for one in where:
-        if isinstance(one, socket):
-            one.close()

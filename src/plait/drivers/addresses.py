@@ -9,9 +9,15 @@ from collections.abc import Sequence
 from threading import TIMEOUT_MAX, Thread
 from typing import Any
 
-from plait.errors import CertificateProblem, CertificateRefused, ConnectFailed, ConnectTimeout
+from plait.errors import (
+    CertificateProblem,
+    CertificateRefused,
+    ConnectFailed,
+    ConnectTimeout,
+    NoCommonProtocol,
+)
 
-__all__ = ["Address", "NoCommonProtocol", "connect_failure", "resolve"]
+__all__ = ["Address", "connect_failure", "resolve"]
 
 #: What getaddrinfo says of one address.
 Address = tuple[int, int, int, str, Any]
@@ -32,10 +38,6 @@ _PROBLEMS = {
     62: CertificateProblem.NAME,
     64: CertificateProblem.NAME,
 }
-
-
-class NoCommonProtocol(ConnectFailed):
-    """The server speaks none of the protocols offered to it (RFC 7301 §3.2)."""
 
 
 def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:

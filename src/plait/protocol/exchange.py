@@ -26,7 +26,7 @@ from plait.protocol.events import EngineError, ErrorCode, error_name
 if TYPE_CHECKING:
     from plait.protocol.endpoint import Endpoint
 
-__all__ = ["Exchange", "Half"]
+__all__ = ["WITHOUT_CONTENT", "Exchange", "Half"]
 
 
 class Half(Enum):
@@ -40,7 +40,7 @@ class Half(Enum):
 _HEAD, _CONTENT, _ENDED = Half
 
 #: Responses that never have content (RFC 9110 §6.4.1).
-_WITHOUT_CONTENT = frozenset({204, 304})
+WITHOUT_CONTENT = frozenset({204, 304})
 #: Bytes of content that one frame has room for (RFC 9113 §4.2).
 _FRAME = 16_384
 _STATUS = {status: (b":status", b"%d" % status) for status in range(100, 600)}
@@ -294,7 +294,7 @@ class Exchange:
 
     def sends_no_content(self, status: int) -> bool:
         """Whether what the application sends as content is dropped (RFC 9110 §6.4.1, §9.3.2)."""
-        return status in _WITHOUT_CONTENT or (self.request is not None and self.request.method == b"HEAD")
+        return status in WITHOUT_CONTENT or (self.request is not None and self.request.method == b"HEAD")
 
     def send_data(self, data: bytes, *, end_stream: bool = False) -> None:
         """Send content.

@@ -14,6 +14,7 @@ from plait.protocol.events import (
     InformationalResponseReceived,
     ResponseReceived,
 )
+from plait.protocol.exchange import WITHOUT_CONTENT
 from plait.protocol.h1 import (
     CHUNKED,
     ENDED,
@@ -205,7 +206,7 @@ class H1Client(H1Connection):
             self._events.append(InformationalResponseReceived(self._stream_id, headers))
             return
         self._keep_alive = head.keep_alive
-        ended = self._head_only or status == 204 or status == 304
+        ended = self._head_only or status in WITHOUT_CONTENT
         if not ended:
             # RFC 9112 §6.3: chunks, then length, then all that comes until the connection closes.
             self._reader = self._content_reader()

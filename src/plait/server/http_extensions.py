@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from plait.errors import ExchangeError
 from plait.fields import FieldSection, outbound_fields
-from plait.protocol.exchange import Half
+from plait.protocol.exchange import WITHOUT_CONTENT, Half
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import logger
 from plait.server.files import open_regular, read_piece
@@ -119,7 +119,7 @@ async def _path_send(bridge: HttpBridge, message: Message) -> None:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     try:
-        if bridge.exchange.sent is Half.HEAD and bridge.status not in (204, 304):
+        if bridge.exchange.sent is Half.HEAD and bridge.status not in WITHOUT_CONTENT:
             given = [value for name, value in bridge.fields if name == b"content-length"]
             if not given:
                 bridge.fields.append((b"content-length", b"%d" % size))

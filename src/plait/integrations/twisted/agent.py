@@ -25,8 +25,9 @@ from plait.urls import Origin
 if TYPE_CHECKING:
     from twisted.web.iweb import IBodyProducer, IResponse
 
-    from plait.client.calls import Call, Upload
+    from plait.client.calls import Call
     from plait.client.pool import Link
+    from plait.client.uploads import Upload
 
 __all__ = ["Agent"]
 

@@ -25,7 +25,7 @@ from plait.client.messages import Request as ClientRequest
 from plait.errors import ConnectFailed, ConnectionLost
 from plait.integrations.twisted.agent_body import Body
 from plait.integrations.twisted.agent_transport import StreamTransport
-from plait.protocol.exchange import Half
+from plait.protocol.exchange import WITHOUT_CONTENT, Half
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,8 +44,6 @@ __all__ = ["Fetch", "NoConnection", "SpeaksHttp1"]
 _VERSION = (b"HTTP", 2, 0)
 #: Twisted's own list (``HTTPConnectionPool.retryAutomatically``).
 _RETRIED = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"TRACE"})
-#: Responses without content, whatever their field section says (RFC 9110 §6.4.1).
-_WITHOUT_CONTENT = frozenset({204, 304})
 #: What Twisted's responses keep from their headers; the others of its list HTTP/2 has not.
 _KEPT_BACK = frozenset({b"content-length", b"te", b"trailers"})
 
@@ -169,7 +167,7 @@ class Fetch(Call):
             elif name in _KEPT_BACK:
                 continue
             headers.addRawHeader(name, value)
-        if is_head or code in _WITHOUT_CONTENT:
+        if is_head or code in WITHOUT_CONTENT:
             response.length = 0
         reactor = self._agent.reactor
         # The garbage collector may say so at any moment, and in any thread.

@@ -1,0 +1,97 @@
+"""The sending of a request's content."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Iterator
+
+from plait.client.messages import Request
+from plait.errors import LocalProtocolError
+from plait.protocol.exchange import Exchange
+
+__all__ = ["Upload"]
+
+#: Bytes of content handed to a connection at once.
+PIECE = 262_144
+
+
+class Upload:
+    """Sends one request's content, piece by piece, as the peer takes it.
+
+    Content that is at hand is sent by itself. Content that comes from an iterable is pulled by the
+    one who owns the call, since pulling may take its time: ``wants_piece`` says when.
+
+    Args:
+        exchange: The exchange.
+        request: The request, whose content is not empty.
+    """
+
+    __slots__ = ("_announced", "_exchange", "_left", "_pieces", "source", "wants_piece")
+
+    def __init__(self, exchange: Exchange, request: Request) -> None:
+        self._exchange = exchange
+        self._left = request.length
+        self._announced = request.length
+        self._pieces: Iterator[memoryview] | None = None
+        self.source: Iterator[bytes] | AsyncIterable[bytes] | None = None
+        self.wants_piece = False
+        content = request.content
+        if type(content) is bytes:
+            if len(content) <= PIECE:
+                exchange.send_data(content, end_stream=True)
+            else:
+                view = memoryview(content)
+                self._pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
+                self.progress()
+        else:
+            self.source = iter(content) if isinstance(content, Iterable) else content  # type: ignore[assignment]
+            self.wants_piece = True
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is content still to be handed over."""
+        return self._pieces is not None or self.source is not None
+
+    def progress(self) -> None:
+        """Go on, if the connection has taken what it was given."""
+        exchange = self._exchange
+        while self._pieces is not None and not exchange.closed:
+            if exchange.queued:
+                exchange.endpoint.waiting_to_write.add(exchange)
+                return
+            piece = bytes(next(self._pieces))
+            self._left = (self._left or 0) - len(piece)
+            if not self._left:
+                self._pieces = None
+            exchange.send_data(piece, end_stream=not self._left)
+        if self.source is not None and not exchange.closed and not exchange.queued:
+            self.wants_piece = True
+
+    def give(self, piece: bytes | None) -> None:
+        """Take the next piece, None at the end.
+
+        Raises:
+            LocalProtocolError: It is not bytes, or there are more or fewer of them than announced.
+        """
+        exchange = self._exchange
+        self.wants_piece = False
+        if exchange.closed:
+            return
+        if piece is None:
+            if self._left:
+                raise LocalProtocolError(f"the content ended {self._left} bytes short of its content-length")
+            self.source = None
+            exchange.send_data(b"", end_stream=True)
+            return
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise LocalProtocolError(f"content must come in pieces of bytes, not {type(piece).__name__}")
+        piece = bytes(piece)
+        if self._left is not None:
+            self._left -= len(piece)
+            if self._left < 0:
+                raise LocalProtocolError(f"the content is longer than its content-length, {self._announced}")
+        if piece:
+            exchange.send_data(piece)
+        if exchange.queued:
+            exchange.endpoint.waiting_to_write.add(exchange)
+        else:
+            self.wants_piece = True
