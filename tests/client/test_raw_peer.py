@@ -16,7 +16,7 @@ from tests.support.raw_h2 import Peer, raw_server
 
 Make = Callable[..., Face]
 
-REFUSED_STREAM, CANCEL = 7, 8
+REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
 
 
 def ordinary(peer: Peer) -> None:
@@ -58,6 +58,54 @@ def test_a_server_that_leaves_after_every_30_requests_loses_none_of_300(make_cli
         pending = [client.submit("POST", f"/{n}", content=b"x") for n in range(300)]
         assert [one.result().status for one in pending] == [200] * 300
         assert client.statistics.connections_opened == 10
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_who_is_left_behind_by_many_connections_that_each_served_others_is_served_in_the_end(
+    make_client: Make, retries: int
+) -> None:
+    """As nginx does it, which takes so many requests and ignores what else is on its way."""
+
+    def leaving(peer: Peer) -> None:
+        peer.start()
+        first, *_ = peer.requests(1)
+        peer.send(GoAwayFrame(0, last_stream_id=first, error_code=0))
+        peer.respond(first)
+        peer.drain()
+
+    options = {"max_in_flight": 50, "retries": retries}
+    with raw_server(leaving) as server, make_client(server.url, http="2", **options) as client:
+        pending = [client.submit("POST", f"/{n}", content=b"x") for n in range(12)]
+        assert [one.result().status for one in pending] == [200] * 12
+        assert client.statistics.connections_opened == 12
+
+
+@pytest.mark.parametrize(
+    ("served", "code"), [(0, 0), (1, ENHANCE_YOUR_CALM)], ids=["nothing served", "ENHANCE_YOUR_CALM"]
+)
+def test_a_connection_that_serves_nothing_or_ends_in_error_is_followed_by_one_more(
+    make_client: Make, served: int, code: int
+) -> None:
+    coming = iter([3, 3 - served])
+
+    def leaving(peer: Peer) -> None:
+        peer.start()
+        taken = peer.requests(next(coming))[:served]
+        peer.wait_for(h2.events.SettingsAcknowledged)
+        peer.send(GoAwayFrame(0, last_stream_id=max(taken, default=0), error_code=code))
+        peer.respond(*taken)
+        peer.drain()
+
+    with raw_server(leaving) as server, make_client(server.url, http="2") as client:
+        pending = [client.submit("POST", f"/{n}", content=b"x") for n in range(3)]
+        failed = []
+        for one in pending:
+            try:
+                assert one.result().status == 200
+            except ExchangeReset as error:
+                failed.append(error.unprocessed)
+        assert failed == [True] * (3 - 2 * served)
+        assert server.connections == 2
 
 
 def test_refused_stream_is_sent_again_once(make_client: Make) -> None:

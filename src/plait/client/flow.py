@@ -20,7 +20,7 @@ from plait.protocol.exchange import Half
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["MISDIRECTED", "Flow", "Pause", "Step", "fetch", "may_replay"]
+__all__ = ["MISDIRECTED", "Flow", "Pause", "Step", "fetch", "may_replay", "was_left_behind"]
 
 #: Misdirected Request (RFC 9110 §15.5.20).
 MISDIRECTED = 421
@@ -43,6 +43,8 @@ Step = Request | Goal | Pause | Callable[[], Any]
 def fetch(request: Request, call: Call) -> Flow:
     """Send a request; send it once more if it was certainly, or safely taken to be, not acted on.
 
+    It is sent as often as connections end in good order before they come to it.
+
     Args:
         request: The request.
         call: The call, asked about an attempt that failed.
@@ -54,15 +56,37 @@ def fetch(request: Request, call: Call) -> Flow:
         from plait.client.retries import persist
 
         return (yield from persist(request, call, call.retries))
-    try:
-        answer = yield request
-    except ExchangeError as error:
-        if not may_replay(request, call, error):
-            raise
-    else:
-        if answer.status != MISDIRECTED or not call.was_misdirected(request, answer):
-            return answer
-    return (yield request)
+    again = True
+    while True:
+        try:
+            answer = yield request
+        except ExchangeError as error:
+            if was_left_behind(request, call):
+                continue
+            if not again or not may_replay(request, call, error):
+                raise
+        else:
+            if answer.status != MISDIRECTED or not again or not call.was_misdirected(request, answer):
+                return answer
+        again = False
+
+
+def was_left_behind(request: Request, call: Call) -> bool:
+    """Whether a request may go out again because its connection ended in good order before it came to it.
+
+    A server that closes after so many requests does that to one request several times. It comes to an
+    end: the connection took at least one other request first (RFC 9113 §6.8).
+
+    Args:
+        request: The request.
+        call: The call, whose exchange is the one that failed.
+    """
+    exchange = call.exchange
+    return (
+        exchange is not None
+        and request.replayable
+        and exchange.endpoint.connection.left_behind(exchange.stream_id)
+    )
 
 
 def may_replay(request: Request, call: Call, error: ExchangeError) -> bool:

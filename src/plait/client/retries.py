@@ -1,6 +1,6 @@
 """Trying again: how often, how soon, and what.
 
-What the server says it has not processed is sent again once by ``flow.py``, unasked. What is here is for
+What the server says it has not processed is sent again by ``flow.py``, unasked. What is here is for
 clients that are told to try harder.
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plait.client.flow import Pause, may_replay
+from plait.client.flow import Pause, may_replay, was_left_behind
 from plait.client.messages import Request, Response
-from plait.drivers.addresses import NoCommonProtocol
 from plait.errors import (
     CertificateRefused,
     ConfigError,
@@ -20,6 +19,7 @@ from plait.errors import (
     ConnectTimeout,
     ExchangeError,
     ExchangeReset,
+    NoCommonProtocol,
     PlaitError,
     ReadTimeout,
     TotalTimeout,
@@ -99,6 +99,8 @@ def persist(request: Request, call: Call, retries: Retries) -> Generator[Any, An
             answer = yield request
         except PlaitError as error:
             failure = error
+            if isinstance(error, ExchangeError) and was_left_behind(request, call):
+                continue
         if free and _costs_nothing(request, call, answer, failure):
             free = False
             continue

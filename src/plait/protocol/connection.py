@@ -140,6 +140,9 @@ class Connection(Protocol):
         was begun, stays visibly incomplete (RFC 9112 §8).
         """
 
+    def left_behind(self, stream_id: int) -> bool:
+        """Whether the peer leaves in good order, and before it came to a stream, but not before all."""
+
     def acknowledge_received_data(self, amount: int, stream_id: int) -> None:
         """Give the peer credit for bytes of content that were consumed or thrown away."""
 

@@ -180,6 +180,10 @@ class H1Connection:
     def field_bytes(self) -> FieldBytes | None:
         return None
 
+    def left_behind(self, stream_id: int) -> bool:
+        """Return False: no request is sent here before the last one was answered."""
+        return False
+
     def events(self) -> list[Event]:
         """Return the events since the last call, in order."""
         events = self._events

@@ -107,6 +107,7 @@ class H2Connection:
         "_goaway_received",
         "_goaway_steps",
         "_held_reset",
+        "_last_taken",
         "_max_concurrent_streams",
         "_noted",
         "_open",
@@ -200,6 +201,8 @@ class H2Connection:
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
         self._goaway_received = False
+        #: The last stream that the peer took, as far as it has said.
+        self._last_taken = 0
         self.goaway_code: int = ErrorCode.NO_ERROR
         self._goaway_steps = 0
         self._closed = False
@@ -248,6 +251,9 @@ class H2Connection:
         if self.closing or not self._engine.can_send_request:
             return 0
         return min(self._max_concurrent_streams, self._peer_max_streams) - self._open
+
+    def left_behind(self, stream_id: int) -> bool:
+        return self.goaway_code == ErrorCode.NO_ERROR and 0 < self._last_taken < stream_id
 
     @property
     def push_allowed(self) -> bool:
@@ -316,6 +322,7 @@ class H2Connection:
             case GoAwayReceived():
                 self._goaway_received = True
                 self.goaway_code = event.error_code
+                self._last_taken = event.last_stream_id
             case PingAcknowledged(data) if self._goaway_steps == 1 and data != _MEASURE:
                 self._final_goaway()
             case ConnectionClosed():
