@@ -156,6 +156,20 @@ def test_a_silent_server_has_a_limit_of_each_request(make_client: Make) -> None:
         assert not isinstance(caught.value, TotalTimeout)
 
 
+@pytest.mark.parametrize(
+    ("timeout", "error"), [(0.2, TotalTimeout), (plait.Timeouts(read=0.2, total=20), ReadTimeout)]
+)
+def test_a_client_may_be_told_what_a_request_may(
+    make_client: Make, timeout: float | plait.Timeouts, error: type[Timeout]
+) -> None:
+    with raw_server(silent) as server, make_client(server.url, http="2", timeout=timeout) as client:
+        with pytest.raises(error) as caught:
+            client.get("/")
+        assert type(caught.value) is error
+        with pytest.raises(ReadTimeout, match=r"sent nothing for 0\.1 seconds"):
+            client.get("/", timeout=plait.Timeouts(read=0.1, total=10))
+
+
 def test_everything_together_has_a_limit(make_client: Make) -> None:
     def dripping(peer: Peer) -> None:
         peer.start()

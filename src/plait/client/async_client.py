@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from plait.client.cookies import CookieInput
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
+    from plait.client.timeouts import Timeouts
 
 #: What clients had when their process was forked, in the child.
 _abandoned: list[Any] = []
@@ -96,6 +97,8 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
             each request, and may change it.
         event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
+        timeout: Seconds that a request may take in all, or a :class:`plait.Timeouts`, step by step; before
+            what ``options`` say.
         transport: An application in this process that answers everything, :class:`plait.AppTransport`; it
             is stopped when the client closes.
         mounts: The same by origin, such as ``{"https://shop.example": …}``.
@@ -120,6 +123,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         cookies: CookieInput | None = None,
         auth: AuthInput = None,
         event_hooks: Hooks | None = None,
+        timeout: float | Timeouts | None = None,
         transport: InProcess | None = None,
         mounts: Mapping[str, InProcess] | None = None,
         verify: Verify = True,
@@ -132,6 +136,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             config,
             options,
             monotonic,
+            timeout=timeout,
             transport=transport,
             mounts=mounts,
             headers=headers,
@@ -361,6 +366,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         error: PlaitError
         driver = LinkDriver(self, origin)
         limits = core.limits_to_connect(origin)
+        local = core.config.local_address
         shaking = False
         try:
             if core.mounts is not None and (application := core.mounts.at(origin)) is not None:
@@ -375,16 +381,16 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
                 proxy = core.proxy_for(origin)
                 if proxy is not None and core.tunnels(origin, proxy):
                     driver.started = monotonic()
-                    sock = await dial_through(proxy, origin.host, origin.port)
+                    sock = await dial_through(proxy, origin.host, origin.port, local)
                 else:
                     host, port = (proxy or origin)[1:3]
                     if core.try_share(origin, None):
                         return
-                    addresses = await resolve(host, port)
+                    addresses = await resolve(host, port, local)
                     if core.try_share(origin, addresses):
                         return
                     driver.started = monotonic()
-                    sock = await dial(addresses)
+                    sock = await dial(addresses, local)
                 driver.dialled(sock)
                 shaking = tls is not None
                 async with asyncio.timeout(finite(limits.tls)):

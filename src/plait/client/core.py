@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from plait.client.in_process import InProcess, Mounts
     from plait.client.making import SessionOptions
     from plait.client.messages import MutableHeaders, Request
+    from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
     from plait.protocol.exchange import Exchange
@@ -146,6 +147,7 @@ class ClientCore:
         options: Fields of :class:`~plait.config.ClientConfig`; ``http`` may be ``"auto"``, ``"1"`` or
             ``"2"``.
         clock: Tells the time, in seconds.
+        timeout: Seconds that a request may take in all, or step by step; None for what the options say.
         transport: An application in this process that answers everything, or None.
         mounts: Applications in this process by origin, or None.
         session: What all requests have in common, see
@@ -182,6 +184,7 @@ class ClientCore:
         options: dict[str, Any],
         clock: Callable[[], float],
         *,
+        timeout: float | Timeouts | None = None,
         transport: InProcess | None = None,
         mounts: Mapping[str, InProcess] | None = None,
         **session: Unpack[SessionOptions],
@@ -196,7 +199,7 @@ class ClientCore:
         elif options:
             config = dataclasses.replace(config, **options)
         self.config = config
-        self.limits = limits_of(config)
+        self.limits = limits_of(config) if timeout is None else limits_of(config).but(timeout)
         self.own_limits = False
         self.maker = RequestMaker(base_url, config, **session)
         self.pool = self._make_pool()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
     from plait.client.sync_streams import Connection, ResponseStream
+    from plait.client.timeouts import Timeouts
     from plait.drivers.blocking import Carrier
 
 __all__ = ["Client", "Pending"]
@@ -97,6 +98,8 @@ class Client(Methods[Response]):
         auth: Who asks: a pair of name and password, an :class:`~plait.Auth`, or a callable that is given
             each request, and may change it.
         event_hooks: ``{"request": [functions], "response": [functions]}``, called with each.
+        timeout: Seconds that a request may take in all, or a :class:`plait.Timeouts`, step by step; before
+            what ``options`` say.
         transport: An application in this process that answers everything, :class:`plait.AppTransport`; it
             is stopped when the client closes.
         mounts: The same by origin, such as ``{"https://shop.example": …}``.
@@ -121,6 +124,7 @@ class Client(Methods[Response]):
         cookies: CookieInput | None = None,
         auth: AuthInput = None,
         event_hooks: Hooks | None = None,
+        timeout: float | Timeouts | None = None,
         transport: InProcess | None = None,
         mounts: Mapping[str, InProcess] | None = None,
         verify: Verify = True,
@@ -133,6 +137,7 @@ class Client(Methods[Response]):
             config,
             options,
             monotonic,
+            timeout=timeout,
             transport=transport,
             mounts=mounts,
             headers=headers,
@@ -147,7 +152,7 @@ class Client(Methods[Response]):
 
     def _begin(self) -> None:
         core = self._core
-        self._driver = BlockingDriver(self._on_change, self._on_closed)
+        self._driver = self._make_driver()
         self._opener = Opener(core, self._driver)
         core.needs_connection = self._opener.look_at
 
