@@ -363,6 +363,9 @@ class ClientConfig:
     trust_env: bool = option(
         False, "Let HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name the proxy; proxy counts more."
     )
+    local_address: str | None = option(
+        None, "IP address of this machine that connections come from; by default the system's choice."
+    )
     cert: Any = option(
         None,
         "The client's own certificate: the path of a PEM file with its key, or a pair of paths, certificate "
@@ -400,7 +403,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         others = {
             "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
-            "proxy", "trust_env", "cert", "check_certificate", "retries", "coalesce",
+            "proxy", "trust_env", "local_address", "cert", "check_certificate", "retries", "coalesce",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):
@@ -409,3 +412,12 @@ class ClientConfig:
             raise ConfigError(
                 f"header_table_size must be from 0 to {_INT_MAX}, not {self.header_table_size!r}"
             )
+        if self.local_address is not None:
+            from ipaddress import ip_address
+
+            try:
+                ip_address(str(self.local_address))
+            except ValueError:
+                raise ConfigError(
+                    f"local_address must be an IP address, not {self.local_address!r}"
+                ) from None

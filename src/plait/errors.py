@@ -13,6 +13,7 @@
     │   ├── ContentDecodingError    a response's content is not in the coding that it says
     │   └── ConnectionLost          the whole connection went, and this exchange with it
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
+    │   ├── NameNotResolved         nobody knows an address for the name
     │   ├── NoCommonProtocol        the server speaks nothing of what is offered
     │   ├── ProxyFailed             nobody gets to the proxy, or through it
     │   └── CertificateRefused      .problem says what is wrong with the certificate
@@ -51,6 +52,7 @@ __all__ = [
     "ContentDecodingError",
     "ConnectionLost",
     "ConnectFailed",
+    "NameNotResolved",
     "NoCommonProtocol",
     "ProxyFailed",
     "CertificateRefused",
@@ -151,9 +153,19 @@ class ConnectionLost(ExchangeError):
 
 
 class ConnectFailed(PlaitError):
-    """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed."""
+    """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed.
+
+    Attributes:
+        errno: The system's number for what TCP failed of, such as ``errno.ECONNREFUSED``; None where it
+            was nothing of that kind.
+    """
 
     unprocessed = True
+    errno: int | None = None
+
+
+class NameNotResolved(ConnectFailed):
+    """The server's name has no address, or nobody could be asked for it."""
 
 
 class NoCommonProtocol(ConnectFailed):

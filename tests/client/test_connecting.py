@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 import trustme
 
 import plait
-from plait.errors import ConfigError, ConnectFailed, ConnectTimeout
+from plait.errors import ConfigError, ConnectFailed, ConnectTimeout, NameNotResolved
 from tests.support.faces import Face
 from tests.support.servers import Certificate, RunningServer, free_port, make_certificate, serve_app
 
@@ -193,3 +194,57 @@ def test_a_second_use_after_a_failure_connects_again(make_client: Make) -> None:
             thread.start()
             assert client.get("/").status == 204
     thread.join(20)
+
+
+def test_a_refused_port_has_the_systems_number(make_client: Make) -> None:
+    with make_client() as client, pytest.raises(ConnectFailed, match="Connection refused") as caught:
+        client.get(f"http://127.0.0.1:{free_port()}/")
+
+    assert caught.value.errno == errno.ECONNREFUSED
+
+
+def test_a_name_without_an_address_is_told_from_a_server_that_is_not_there(make_client: Make) -> None:
+    with make_client() as client, pytest.raises(NameNotResolved, match=r"nowhere\.invalid:80 cannot be"):
+        client.get("http://nowhere.invalid/")
+
+
+def test_a_streamed_response_tells_who_answers(
+    make_client: Make, nghttpd: RunningServer, certificate: Certificate
+) -> None:
+    with make_client(nghttpd.url(), verify=certificate.ca) as client, client.stream("GET", "/") as response:
+        peer = response.peer
+        response.read()
+
+    assert (peer.address, peer.port) == ("127.0.0.1", nghttpd.port)
+    assert peer.tls.selected_alpn_protocol() == "h2"
+    assert peer.tls.getpeercert(binary_form=True)
+
+
+def test_connections_come_from_the_address_that_is_asked_for(make_client: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        seen: list[str] = []
+
+        def serve() -> None:
+            sock, address = listening.accept()
+            seen.append(address[0])
+            with sock:
+                sock.recv(65536)
+                sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with make_client(local_address="127.0.0.3") as client:
+            assert client.get(f"http://localhost:{listening.getsockname()[1]}/").status == 204
+        thread.join(20)
+
+    assert seen == ["127.0.0.3"]
+
+
+def test_what_is_no_address_to_come_from_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="local_address must be an IP address, not 'eth0'"):
+        plait.Client(local_address="eth0")
+
+
+def test_no_server_of_another_family_is_reached_from_an_address(make_client: Make) -> None:
+    with make_client(local_address="::1") as client, pytest.raises(NameNotResolved):
+        client.get("http://127.0.0.1:80/")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from plait.client.pool import Link
+from plait.drivers.addresses import NOBODY, Peer
 from plait.drivers.aio import ClientDriver
 from plait.drivers.tcp_info import bytes_moved, read_tcp_info
 from plait.errors import PlaitError
@@ -32,6 +33,7 @@ class LinkDriver(ClientDriver):
         "error",
         "link",
         "lost",
+        "peer",
         "port",
         "protocol",
         "secured",
@@ -45,6 +47,7 @@ class LinkDriver(ClientDriver):
         self._socket: socket.socket | None = None
         self._tcp_info: bytes | None = None
         self.port = 0
+        self.peer = NOBODY
         #: What is spoken where there is no TLS to agree on it, as ALPN calls it.
         self.protocol: str | None = None
         self.bytes_received = 0
@@ -57,6 +60,8 @@ class LinkDriver(ClientDriver):
         """Take note that TCP is established."""
         self._socket = sock
         self.port = sock.getsockname()[1]
+        address, port = sock.getpeername()[:2]
+        self.peer = Peer(address, port, None)
         self.connected = self.secured = monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,6 +69,7 @@ class LinkDriver(ClientDriver):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.secured = monotonic()
+            self.peer = self.peer._replace(tls=tls)
         try:
             endpoint = self._client._core.make_endpoint(
                 self._origin, self.protocol if tls is None else tls.selected_alpn_protocol(), tls
@@ -75,8 +81,7 @@ class LinkDriver(ClientDriver):
         self.adopt(endpoint)
         self.link = Link(self._origin, endpoint, self, monotonic())
         self._client._drivers.add(self)
-        address = self._socket.getpeername()[0] if tls is not None and self._socket is not None else ""
-        self._client._core.opened(self.link, tls, address)
+        self._client._core.opened(self.link, tls, self.peer.address)
         self.request_flush()
 
     def data_received(self, data: bytes) -> None:

@@ -56,6 +56,7 @@ class Call:
             takes it with :meth:`take_chore`, and gives what came of it to :meth:`carry_on`.
         reporter: What tells the caller how far it is, or None.
         history: The responses that led to the latest one by redirects.
+        link: The connection that it went over last, once it went.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
         resumes: When a pause between two attempts is over, 0 when there is none.
@@ -69,7 +70,6 @@ class Call:
     __slots__ = (
         "_again",
         "_answered",
-        "_connection",
         "_core",
         "_flow",
         "_goal",
@@ -85,6 +85,7 @@ class Call:
         "exchange",
         "history",
         "limits",
+        "link",
         "queued",
         "reporter",
         "request",
@@ -164,7 +165,7 @@ class Call:
         request = self.request
         self.used_before = link.exchanges > 0
         link.exchanges += 1
-        self._connection = link.number
+        self.link = link
         self.touched = self._sent = core.clock()
         if self.reporter is not None:
             self.reporter.begin()
@@ -344,7 +345,7 @@ class Call:
     @property
     def times(self) -> tuple[float, float, float, float, int]:
         """What a :class:`~plait.client.statistics.Timing` holds, once the exchange has ended properly."""
-        return (self._submitted, self._sent, self._answered, self.touched, self._connection)
+        return (self._submitted, self._sent, self._answered, self.touched, self.link.number)
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 from plait.client.goals import head_of
 from plait.client.making import RequestOptions
 from plait.client.messages import Headers, Request, Response, ResponseHead
+from plait.drivers.addresses import NOBODY
 from plait.errors import ContentDecodingError, LocalProtocolError, RemoteProtocolError
 from plait.protocol.exchange import Exchange
 
@@ -28,6 +29,7 @@ class StreamedResponse(ResponseHead):
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
         history: The responses that led here by redirects, the oldest first.
         timing: When everything happened; None until the content was read to its end.
+        peer: Who answers, once there is an answer.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class StreamedResponse(ResponseHead):
         self.http_version = ""
         self.history = ()
         self.timing: Timing | None = None
+        self.peer = NOBODY
         self._decoder: Decoder | None = None
 
     @property
@@ -67,6 +70,7 @@ class StreamedResponse(ResponseHead):
         self.status = head.status
         self.http_version = head.http_version
         self.history = call.history
+        self.peer = call.link.transport.peer
         if head.codings:
             from plait.client.decoding import Decoder
 

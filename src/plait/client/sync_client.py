@@ -152,7 +152,7 @@ class Client(Methods[Response]):
 
     def _begin(self) -> None:
         core = self._core
-        self._driver = self._make_driver()
+        self._driver = BlockingDriver(self._on_change, self._on_closed, core.config.local_address)
         self._opener = Opener(core, self._driver)
         core.needs_connection = self._opener.look_at
 

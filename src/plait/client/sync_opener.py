@@ -68,11 +68,14 @@ class Opener:
             if proxy is not None and core.tunnels(origin, proxy):
                 from plait.drivers.proxies import open_tunnel
 
-                where.extend(open_tunnel(proxy, *peer, deadline - monotonic()) for _ in range(count))
+                where.extend(
+                    open_tunnel(proxy, *peer, deadline - monotonic(), driver.local_address)
+                    for _ in range(count)
+                )
             else:
                 if proxy is not None:
                     peer = (proxy.host, proxy.port)
-                addresses = resolve(*peer, limits.connect)
+                addresses = resolve(*peer, limits.connect, driver.local_address)
                 where = [addresses] * count
         except PlaitError as error:
             failure = error
@@ -88,7 +91,7 @@ class Opener:
 
         def opened(transport: Transport, tls: SSLObject | None) -> None:
             protocol = None if tls is None else tls.selected_alpn_protocol()
-            address = transport.peer_address if tls is not None and core.config.coalesce else ""
+            address = transport.peer.address if tls is not None and core.config.coalesce else ""
             endpoint = core.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
             transport.adopt(endpoint)

@@ -7,20 +7,38 @@ import socket
 import ssl
 from collections.abc import Sequence
 from threading import TIMEOUT_MAX, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from plait.errors import (
     CertificateProblem,
     CertificateRefused,
     ConnectFailed,
     ConnectTimeout,
+    NameNotResolved,
     NoCommonProtocol,
 )
 
-__all__ = ["Address", "connect_failure", "resolve"]
+__all__ = ["NOBODY", "Address", "Peer", "connect_failure", "family", "resolve"]
 
 #: What getaddrinfo says of one address.
 Address = tuple[int, int, int, str, Any]
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a connection.
+
+    Attributes:
+        address: The IP address: the server's, or a proxy's; ``""`` for an application in this process.
+        port: The port there.
+        tls: The TLS of the connection, or None; ``getpeercert`` and ``cipher`` tell more.
+    """
+
+    address: str
+    port: int
+    tls: ssl.SSLObject | None
+
+
+NOBODY = Peer("", 0, None)
 
 #: What OpenSSL says when the other side talks something else.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
@@ -40,13 +58,21 @@ _PROBLEMS = {
 }
 
 
-def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
+def family(local: str | None) -> int:
+    """Return the family of addresses that can be reached from one of this machine's, None for any."""
+    if local is None:
+        return socket.AF_UNSPEC
+    return socket.AF_INET6 if ":" in local else socket.AF_INET
+
+
+def resolve(host: str, port: int, seconds: float, local: str | None = None) -> Sequence[Address]:
     """Look a host up; this blocks.
 
     Args:
         host: A name or an address.
         port: The port, for the result.
         seconds: How long it may take; the system's own limit is that of several tries at each server.
+        local: The address that connections come from, or None.
 
     Raises:
         ConnectFailed: It has no address.
@@ -54,14 +80,14 @@ def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
     """
     try:
         # An address needs no looking up, and no thread to do that.
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(host, port, family(local), socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         pass
     found: list[Sequence[Address] | Exception] = []
 
     def look_up() -> None:
         try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found.append(socket.getaddrinfo(host, port, family(local), socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             found.append(error)
 
@@ -92,9 +118,11 @@ def connect_failure(peer: str, error: Exception) -> ConnectFailed:
             return NoCommonProtocol(f"{peer} speaks none of the protocols offered")
         return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
     if isinstance(error, socket.gaierror | UnicodeError):
-        return ConnectFailed(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
+        return NameNotResolved(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
     code = getattr(error, "errno", None)
-    return ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
+    failure = ConnectFailed(f"cannot connect to {peer}: {os.strerror(code) if code else error}")
+    failure.errno = code
+    return failure
 
 
 def _certificate_refused(peer: str, error: ssl.SSLCertVerificationError) -> CertificateRefused:

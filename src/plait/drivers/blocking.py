@@ -78,8 +78,10 @@ class BlockingDriver:
     Args:
         on_change: Called with a transport after bytes arrived, were written or will no more arrive.
         on_closed: Called with a transport whose socket was closed.
+        local_address: The address that connections come from, None for the system's choice.
 
     Attributes:
+        local_address: As given.
         lock: What covers everything here.
         now: The time when something was last looked at, in seconds of the monotonic clock.
         dirty: Transports with output.
@@ -89,8 +91,14 @@ class BlockingDriver:
         bytes_received: Bytes received by transports that are gone.
     """
 
-    def __init__(self, on_change: Callable[[Carrier], None], on_closed: Callable[[Carrier], None]) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Carrier], None],
+        on_closed: Callable[[Carrier], None],
+        local_address: str | None = None,
+    ) -> None:
         self.lock = Lock()
+        self.local_address = local_address
         self.on_change = on_change
         self._on_closed = on_closed
         self.now = monotonic()

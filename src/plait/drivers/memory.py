@@ -9,6 +9,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+from plait.drivers.addresses import NOBODY
 from plait.drivers.transport import BUFFER
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class MemoryTransport:
     """
 
     port = 0
+    peer = NOBODY
 
     def __init__(self, driver: BlockingDriver) -> None:
         self._driver = driver

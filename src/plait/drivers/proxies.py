@@ -193,7 +193,9 @@ class Tunnel:
             self._answer = b""
 
 
-def open_tunnel(proxy: Proxy, host: str, port: int, seconds: float) -> socket.socket:
+def open_tunnel(
+    proxy: Proxy, host: str, port: int, seconds: float, local: str | None = None
+) -> socket.socket:
     """Open a tunnel through a proxy; this blocks.
 
     Args:
@@ -201,6 +203,7 @@ def open_tunnel(proxy: Proxy, host: str, port: int, seconds: float) -> socket.so
         host: Where the tunnel leads to.
         port: The port there.
         seconds: How long it may take.
+        local: The address to come from, or None.
 
     Returns:
         A socket, the tunnel's.
@@ -217,8 +220,8 @@ def open_tunnel(proxy: Proxy, host: str, port: int, seconds: float) -> socket.so
 
     try:
         if proxy.scheme == "socks5":
-            return _through_socks(proxy, host, port, left())
-        sock = _connect(resolve(proxy.host, proxy.port, left()), left)
+            return _through_socks(proxy, host, port, left(), local)
+        sock = _connect(resolve(proxy.host, proxy.port, left(), local), left, local)
         try:
             tunnel = Tunnel(proxy, host, port)
             sock.sendall(tunnel.request)
@@ -235,13 +238,15 @@ def open_tunnel(proxy: Proxy, host: str, port: int, seconds: float) -> socket.so
     return sock
 
 
-def _connect(addresses: Sequence[Address], left: Callable[[], float]) -> socket.socket:
+def _connect(addresses: Sequence[Address], left: Callable[[], float], local: str | None) -> socket.socket:
     """Connect to the first of some addresses that answers."""
     failure: OSError | None = None
     for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.settimeout(left())
+            if local is not None:
+                sock.bind((local, 0))
             sock.connect(address)
         except OSError as error:
             sock.close()
@@ -252,18 +257,18 @@ def _connect(addresses: Sequence[Address], left: Callable[[], float]) -> socket.
     raise failure
 
 
-def _through_socks(proxy: Proxy, host: str, port: int, seconds: float) -> socket.socket:
+def _through_socks(proxy: Proxy, host: str, port: int, seconds: float, local: str | None) -> socket.socket:
     errors, kind = _socks()
     from python_socks.sync import Proxy as Socks
 
     socks = Socks(kind, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True)
     try:
-        return socks.connect(host, port, timeout=seconds)
+        return socks.connect(host, port, timeout=seconds, local_addr=local and (local, 0))
     except errors as error:
         raise _socks_failure(proxy, host, port, error) from error
 
 
-async def through_socks(proxy: Proxy, host: str, port: int) -> socket.socket:
+async def through_socks(proxy: Proxy, host: str, port: int, local: str | None) -> socket.socket:
     """Open a way through a SOCKS proxy, on asyncio's loop."""
     errors, kind = _socks()
     from python_socks.async_.asyncio import Proxy as Socks
@@ -271,7 +276,7 @@ async def through_socks(proxy: Proxy, host: str, port: int) -> socket.socket:
     socks = Socks(kind, proxy.host, proxy.port, proxy.user, proxy.password, rdns=True)
     try:
         # The caller has a limit of its own.
-        return await socks.connect(host, port, timeout=86_400.0)
+        return await socks.connect(host, port, timeout=86_400.0, local_addr=local and (local, 0))
     except errors as error:
         raise _socks_failure(proxy, host, port, error) from error
 

@@ -18,7 +18,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from plait.drivers.addresses import Address, connect_failure
+from plait.drivers.addresses import NOBODY, Address, Peer, connect_failure
 from plait.drivers.eyeballs import Race
 from plait.drivers.tcp_info import read_tcp_info
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsTimeout
@@ -56,6 +56,7 @@ class Transport:
         context: Whatever the layer above keeps here.
         deadline: When connecting has taken too long.
         port: The port on this side.
+        peer: Who is at the other end.
         started: When connecting began, on the monotonic clock.
         connected: When TCP was established.
         secured: When TLS was; equal to ``connected`` without TLS.
@@ -81,8 +82,8 @@ class Transport:
         "_on_open",
         "_outgoing",
         "_peer",
+        "_problem",
         "_race",
-        "_reason",
         "_socket",
         "_state",
         "_tcp_info",
@@ -95,6 +96,7 @@ class Transport:
         "context",
         "deadline",
         "endpoint",
+        "peer",
         "port",
         "secured",
         "started",
@@ -117,7 +119,7 @@ class Transport:
         connected = where if isinstance(where, socket.socket) else None
         self._race = Race(() if isinstance(where, socket.socket) else where, monotonic())
         self._attempts: list[socket.socket] = []
-        self._reason = "it has no address"
+        self._problem = OSError("it has no address")
         self.deadline = deadline
         self._on_open = on_open
         self._on_failed = on_failed
@@ -132,6 +134,7 @@ class Transport:
         self.bytes_received = 0
         self.context: Any = None
         self.port = 0
+        self.peer = NOBODY
         self.started = self.connected = self.secured = monotonic()
         self._tcp_info: bytes | None = None
         if tls is not None:
@@ -164,18 +167,20 @@ class Transport:
             try:
                 sock = socket.socket(family, kind, protocol)
             except OSError as error:  # a family that this machine does not have
-                self._reason = error.strerror or str(error)
+                self._problem = error
                 race.failed(now)
                 continue
             try:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._driver.local_address is not None:
+                    sock.bind((self._driver.local_address, 0))
                 code = sock.connect_ex(address)
             except OSError as error:
                 code = error.errno or errno.EINVAL
             if code and code not in _IN_PROGRESS:
                 sock.close()
-                self._reason = os.strerror(code)
+                self._problem = OSError(code, os.strerror(code))
                 race.failed(now)
                 continue
             self._attempts.append(sock)
@@ -185,7 +190,7 @@ class Transport:
                 self._connected(sock)
                 return
         if not self._attempts and race.due == inf:
-            self._fail(ConnectFailed(f"cannot connect to {self._peer}: {self._reason}"))
+            self._fail(connect_failure(self._peer, self._problem))
 
     def _check_connect(self) -> None:
         """See which of the attempts have come to an end."""
@@ -200,7 +205,7 @@ class Transport:
                 self._connected(sock)
                 return
             self._give_up(sock)
-            self._reason = os.strerror(code)
+            self._problem = OSError(code, os.strerror(code))
             self._race.failed(now)
         self._connect(now)
 
@@ -215,7 +220,12 @@ class Transport:
             self._give_up(self._attempts[-1])
         self._socket = sock
         self._events = WRITE
-        self.port = self._socket.getsockname()[1]
+        self.port = sock.getsockname()[1]
+        try:
+            address, port = sock.getpeername()[:2]
+            self.peer = Peer(address, port, self._tls)
+        except OSError:  # it is gone already, as reading will tell
+            self.peer = NOBODY
         self.connected = self.secured = monotonic()
         if self._tls is None:
             self._open()
@@ -444,13 +454,6 @@ class Transport:
         if events != self._events and self._socket is not None:
             self._events = events
             self._driver.poll_for(self._socket.fileno(), events)
-
-    @property
-    def peer_address(self) -> str:
-        """The address to which it leads."""
-        assert self._socket is not None
-        address: str = self._socket.getpeername()[0]
-        return address
 
     def moved(self) -> tuple[int, int]:
         """Return the bytes sent and received so far."""
