@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import h2.events
 import pytest
@@ -11,8 +12,10 @@ from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
 
 from plait.errors import ConnectionLost, ExchangeError
 from tests.support.faces import Face
+from tests.support.peer_app import SMALL
+from tests.support.peers import nginx
 from tests.support.raw_h2 import Peer, raw_server
-from tests.support.servers import Certificate, serve_app
+from tests.support.servers import Certificate
 
 Make = Callable[..., Face]
 
@@ -103,17 +106,16 @@ def test_a_stream_limit_that_falls_to_one_and_to_none_and_rises_again_only_makes
         assert client.statistics.connections_opened == 1
 
 
-def test_a_server_that_closes_after_1000_requests_loses_none_of_10_000(
-    make_client: Make, certificate: Certificate
+def test_nginx_which_closes_after_1000_requests_loses_none_of_10_000(
+    make_client: Make, certificate: Certificate, tmp_path: Path
 ) -> None:
-    options = ("--max-requests-per-connection", "1000", "--no-access-log")
     with (
-        serve_app("interop_app:app", *options, certificate=certificate) as server,
-        make_client(server.url(), verify=certificate.ca) as client,
+        nginx(tmp_path, certificate) as peer,
+        make_client(peer.url("2"), verify=certificate.ca, max_h2_connections=1) as client,
     ):
         for _ in range(5):
-            pending = [client.submit("POST", "/ignored", content=b"x") for _ in range(2000)]
-            assert all(one.result().content == b"ignored\n" for one in pending)
+            pending = [client.submit("GET", "/small.txt") for _ in range(2000)]
+            assert all(one.result().content == SMALL for one in pending)
         assert 10 <= client.statistics.connections_opened <= 11
 
 
