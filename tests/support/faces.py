@@ -42,6 +42,9 @@ class AsyncFace:
     def stream(self, method: str, url: str, **options: Any) -> _Stream:
         return _Stream(self, self.client.stream(method, url, **options))
 
+    def stream_request(self, request: plait.Request) -> _Stream:
+        return _Stream(self, self.client.stream_request(request))
+
     def look(self) -> None:
         """Let the loop take note of what has arrived, as a loop that runs all the time does."""
 

@@ -218,6 +218,12 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
         return AsyncResponseStream(self, self._core.maker.make(method, url, **options))
 
+    def stream_request(self, request: Request) -> AsyncResponseStream:
+        """Return what :meth:`stream` does, for a request that is made already; see :meth:`send`."""
+        from plait.client.async_streams import AsyncResponseStream
+
+        return AsyncResponseStream(self, request)
+
     def connection(self) -> AsyncConnection:
         """Return an object that sends requests and gives responses by number."""
         from plait.client.async_streams import AsyncConnection

@@ -37,6 +37,10 @@ class AsyncResponseStream(StreamedResponse):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the exchange, if it has not ended."""
         self._is_open = False
         self._call.give_up(ClientClosed("the response was closed"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
@@ -26,13 +26,15 @@ from plait.urls import Origin, Params
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.in_process import InProcess, Mounts
-    from plait.client.making import SessionOptions
+    from plait.client.making import Content, SessionOptions
     from plait.client.messages import MutableHeaders, Request
     from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
+    from plait.fields import Field
     from plait.protocol.exchange import Exchange
     from plait.protocol.field_bytes import FieldCount
+    from plait.urls import Url
 
 __all__ = ["ClientCore", "Methods", "Verify"]
 
@@ -83,6 +85,36 @@ class Methods(Generic[R]):
             LocalProtocolError: HTTP cannot carry this.
         """
         return self._core.maker.make(method, url, **options)
+
+    def exact_request(
+        self,
+        method: str,
+        url: str | Url,
+        fields: Iterable[Field],
+        content: Content | None = None,
+        *,
+        timeout: float | Timeouts | None = None,
+    ) -> Request:
+        """Return a request of which the caller has decided everything; see :meth:`send`.
+
+        It has these fields in this order: none of the client's own, no cookies and nobody's name. Its
+        response is taken as it comes: redirects are not followed, cookies not kept, codings not undone.
+
+        Args:
+            method: The method.
+            url: An absolute URL; a :class:`~plait.urls.Url` keeps its target as it is.
+            fields: Pairs of name and value, bytes. ``host`` names the server, instead of the URL; those
+                about the connection are left out (RFC 9113 §8.2.2).
+            content: As in :class:`~plait.client.making.RequestOptions`; where its length is known and not
+                said, it is.
+            timeout: As there.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this.
+        """
+        from plait.client.exact import exact_request
+
+        return exact_request(self._core.maker.exact_plan, method, url, fields, content, timeout)
 
     def send(self, request: Request) -> R:
         """Send a request made by :meth:`build_request`, or what a response's ``next`` says.

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from plait.client.timeouts import Timeouts
     from plait.config import ClientConfig
 
-__all__ = ["Content", "HeaderInput", "Hooks", "Plan", "RequestMaker", "RequestOptions"]
+__all__ = [
+    "Content",
+    "HeaderInput",
+    "Hooks",
+    "Plan",
+    "RequestMaker",
+    "RequestOptions",
+    "add_content",
+    "start_of",
+]
 
 Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
 HeaderInput = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
@@ -173,6 +182,7 @@ class RequestMaker:
 
     Attributes:
         headers: Fields that every request has.
+        exact_plan: What is done for a request of which its caller has decided everything.
 
     Raises:
         LocalProtocolError: The base URL is no http or https URL, or a field, parameter or cookie is not
@@ -214,6 +224,8 @@ class RequestMaker:
         self._plan.follow = config.max_redirects if config.follow_redirects else 0
         if config.retries:
             self._plan.retries = _retries(config.retries)
+        self.exact_plan = Plan(config.max_decoded_size, frozenset())
+        self.exact_plan.retries = self._plan.retries
         self._params: list[tuple[str, str]] = []
         self._cookies: Cookies | None = None
         #: Set-Cookie fields that nobody has read yet, and the requests that they answer.
@@ -331,7 +343,7 @@ class RequestMaker:
         key = (method, where.origin.scheme, where.authority)
         start = self._starts.get(key)
         if start is None:
-            start = _start(*key)
+            start = start_of(*key)
             if len(self._starts) >= _STARTS_MAX:
                 self._starts.clear()
             self._starts[key] = start
@@ -398,7 +410,7 @@ class RequestMaker:
             if content is not None or json is not None:
                 raise LocalProtocolError("a request has a form, content or json, and only one of them")
             content = _form(data, files, given)
-        _add_content(request, given, content, json)
+        add_content(request, given, content, json)
         names = left_out | {name for name, _ in given}
         changes: dict[str, Any] = {}
         if follow_redirects is not None:
@@ -432,7 +444,12 @@ class RequestMaker:
             request.fields.append(field)
 
 
-def _start(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
+def start_of(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, bool]:
+    """Return the pseudo-fields before ``:path``, and whether the method is idempotent.
+
+    Raises:
+        LocalProtocolError: It is not a method, or CONNECT.
+    """
     if not isinstance(method, str) or not _METHOD(method):
         raise LocalProtocolError(f"{method!r} is not a method")
     name = (method.upper() if method.upper() in _STANDARD_METHODS else method).encode()
@@ -479,8 +496,12 @@ def _form(data: FormInput | None, files: Any, given: FieldSection) -> Content:
     return form
 
 
-def _add_content(request: Request, given: FieldSection, content: Content | None, json: Any) -> None:
-    """Give a request its content, and the fields about that."""
+def add_content(request: Request, given: FieldSection, content: Content | None, json: Any = None) -> None:
+    """Give a request its content, and the fields about that.
+
+    Raises:
+        LocalProtocolError: It is no content, or not what its fields say.
+    """
     names = {name for name, _ in given}
     if json is not None:
         if content is not None:
@@ -495,6 +516,8 @@ def _add_content(request: Request, given: FieldSection, content: Content | None,
         announced = [value for name, value in given if name == b"content-length"]
         if len(announced) > 1 or not announced[0].isdigit():
             raise LocalProtocolError(f"content-length {b', '.join(announced).decode()!r} is not a number")
+        if content is None:
+            length = 0
         if length is not None and length != int(announced[0]):
             raise LocalProtocolError(f"the content has {length} bytes, not {announced[0].decode()}")
         length = int(announced[0])

@@ -220,6 +220,7 @@ class ResponseHead:
 
     Attributes:
         status: The status code.
+        fields: The field section as it came: pairs of bytes, names in lower-case.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
         history: The responses that led here by redirects, the oldest first.
     """
@@ -227,6 +228,7 @@ class ResponseHead:
     __slots__ = ()
 
     status: int
+    fields: Sequence[Field]
     http_version: str
     history: tuple[Response, ...]
 
@@ -311,6 +313,7 @@ class Response(ResponseHead):
 
     Attributes:
         status: The status code.
+        fields: The field section as it came: pairs of bytes, names in lower-case.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
         history: The responses that led here by redirects, the oldest first.
     """
@@ -321,12 +324,12 @@ class Response(ResponseHead):
         "_content",
         "_done",
         "_encoding",
-        "_fields",
         "_headers",
         "_request",
         "_sent",
         "_submitted",
         "codings",
+        "fields",
         "history",
         "http_version",
         "status",
@@ -349,7 +352,7 @@ class Response(ResponseHead):
         self._content = content
         # One by one: a tuple more for each response is work for the garbage collector.
         self._submitted, self._sent, self._answered, self._done, self._connection = times
-        self._fields = fields
+        self.fields = fields
         self._request = request
         self._headers: Headers | None = None
         self._encoding: str | None = None
@@ -358,7 +361,7 @@ class Response(ResponseHead):
     def headers(self) -> Headers:
         """The field section."""
         if self._headers is None:
-            self._headers = Headers(self._fields)
+            self._headers = Headers(self.fields)
         return self._headers
 
     @property

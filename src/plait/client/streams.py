@@ -26,7 +26,9 @@ class StreamedResponse(ResponseHead):
 
     Attributes:
         status: The status code.
+        fields: The field section as it came: pairs of bytes, names in lower-case.
         http_version: ``"HTTP/2"`` or ``"HTTP/1.1"``.
+        stream_id: The stream's number; HTTP/1.1 counts 1, 3, 5 … in the same way.
         history: The responses that led here by redirects, the oldest first.
         timing: When everything happened; None until the content was read to its end.
         peer: Who answers, once there is an answer.
@@ -35,7 +37,8 @@ class StreamedResponse(ResponseHead):
     def __init__(self) -> None:
         self._is_open = False
         self._head: Response | None = None
-        self.status = 0
+        self.status = self.stream_id = 0
+        self.fields = ()
         self.http_version = ""
         self.history = ()
         self.timing: Timing | None = None
@@ -68,6 +71,8 @@ class StreamedResponse(ResponseHead):
         self._is_open = True
         head = self._head = head_of(exchange, call)
         self.status = head.status
+        self.stream_id = exchange.stream_id
+        self.fields = head.fields
         self.http_version = head.http_version
         self.history = call.history
         self.peer = call.link.transport.peer

@@ -219,6 +219,13 @@ class Client(Methods[Response]):
 
         return ResponseStream(self, self._make(method, url, options))
 
+    def stream_request(self, request: Request) -> ResponseStream:
+        """Return what :meth:`stream` does, for a request that is made already; see :meth:`send`."""
+        from plait.client.sync_streams import ResponseStream
+
+        _check_content(request)
+        return ResponseStream(self, request)
+
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
         from plait.client.sync_streams import Connection
