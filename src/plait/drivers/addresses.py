@@ -31,14 +31,28 @@ class Peer(NamedTuple):
         address: The IP address: the server's, or a proxy's; ``""`` for an application in this process.
         port: The port there.
         tls: The TLS of the connection, or None; ``getpeercert`` and ``cipher`` tell more.
+        local: The IP address and the port at this end.
+        sock: The socket, to look at it; None for an application in this process.
     """
 
     address: str
     port: int
-    tls: ssl.SSLObject | None
+    tls: ssl.SSLObject | None = None
+    local: tuple[str, int] = ("", 0)
+    sock: socket.socket | None = None
+
+    @classmethod
+    def of(cls, sock: socket.socket, tls: ssl.SSLObject | None = None) -> Peer:
+        """Look who is at the other end of a socket.
+
+        Raises:
+            OSError: Nobody is, any more.
+        """
+        address, port = sock.getpeername()[:2]
+        return cls(address, port, tls, sock.getsockname()[:2], sock)
 
 
-NOBODY = Peer("", 0, None)
+NOBODY = Peer("", 0)
 
 #: What OpenSSL says when the other side talks something else.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}

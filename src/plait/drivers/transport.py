@@ -222,8 +222,7 @@ class Transport:
         self._events = WRITE
         self.port = sock.getsockname()[1]
         try:
-            address, port = sock.getpeername()[:2]
-            self.peer = Peer(address, port, self._tls)
+            self.peer = Peer.of(sock, self._tls)
         except OSError:  # it is gone already, as reading will tell
             self.peer = NOBODY
         self.connected = self.secured = monotonic()
