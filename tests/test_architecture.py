@@ -54,6 +54,7 @@ RESERVED = {
     "OpenSSL": ("integrations.twisted",),
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
+    "hpack": ("protocol.frame_details",),
     "websockets": ("server",),
     "trustme": ("certificates",),
     "ctypes": ("lab.network.namespaces",),

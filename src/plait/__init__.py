@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
     from plait.client.timeouts import Timeouts
+    from plait.client.trace import FrameEvent
     from plait.config import ClientConfig, HttpVersions
     from plait.errors import StatusError
     from plait.integrations.in_process import AppTransport
@@ -37,6 +38,7 @@ __all__ = [
     "ConnectionStatistics",
     "Cookies",
     "DigestAuth",
+    "FrameEvent",
     "Headers",
     "HttpVersions",
     "NetrcAuth",
@@ -65,6 +67,7 @@ _HOMES = {
     "ConnectionStatistics": "plait.client.statistics",
     "Cookies": "plait.client.cookies",
     "DigestAuth": "plait.client.digest",
+    "FrameEvent": "plait.client.trace",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
     "NetrcAuth": "plait.client.auth",

@@ -389,6 +389,11 @@ class ClientConfig:
     count_fields: bool = option(
         False, "Count the bytes of field sections, as HTTP/1.1 writes them and on the wire."
     )
+    trace: Callable[[Any], object] | None = option(
+        None,
+        "Called with a plait.FrameEvent for every frame that is sent or received, every head in HTTP/1.1, "
+        "and what happens to connections; it must not use the client.",
+    )
     follow_redirects: bool = option(False, "Go where redirects lead.")
     max_redirects: int = option(20, "Redirects that are followed for one request.")
     keep_cookies: bool = option(True, "Keep the cookies that servers set, and send them back.")
@@ -402,8 +407,9 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         others = {
-            "http", "header_table_size", "count_fields", "follow_redirects", "keep_cookies", "decode",
-            "proxy", "trust_env", "local_address", "cert", "check_certificate", "retries", "coalesce",
+            "http", "header_table_size", "count_fields", "trace", "follow_redirects", "keep_cookies",
+            "decode", "proxy", "trust_env", "local_address", "cert", "check_certificate", "retries",
+            "coalesce",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):
@@ -412,6 +418,8 @@ class ClientConfig:
             raise ConfigError(
                 f"header_table_size must be from 0 to {_INT_MAX}, not {self.header_table_size!r}"
             )
+        if self.trace is not None and not callable(self.trace):
+            raise ConfigError(f"trace must be a function, not {self.trace!r}")
         if self.local_address is not None:
             from ipaddress import ip_address
 

@@ -385,8 +385,9 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             tls = core.context_for(origin)
             async with asyncio.timeout(finite(limits.connect)):
                 proxy = core.proxy_for(origin)
+                driver.began = monotonic()
                 if proxy is not None and core.tunnels(origin, proxy):
-                    driver.started = monotonic()
+                    driver.started = driver.began
                     sock = await dial_through(proxy, origin.host, origin.port, local)
                 else:
                     host, port = (proxy or origin)[1:3]

@@ -28,6 +28,7 @@ class LinkDriver(ClientDriver):
         "_origin",
         "_socket",
         "_tcp_info",
+        "began",
         "bytes_received",
         "connected",
         "error",
@@ -51,7 +52,7 @@ class LinkDriver(ClientDriver):
         #: What is spoken where there is no TLS to agree on it, as ALPN calls it.
         self.protocol: str | None = None
         self.bytes_received = 0
-        self.started = self.connected = self.secured = monotonic()
+        self.began = self.started = self.connected = self.secured = monotonic()
         self.link: Link | None = None
         self.error: PlaitError | None = None
         self.lost = self._loop.create_future()
@@ -60,8 +61,7 @@ class LinkDriver(ClientDriver):
         """Take note that TCP is established."""
         self._socket = sock
         self.port = sock.getsockname()[1]
-        address, port = sock.getpeername()[:2]
-        self.peer = Peer(address, port, None)
+        self.peer = Peer.of(sock)
         self.connected = self.secured = monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,6 +80,7 @@ class LinkDriver(ClientDriver):
             return
         self.adopt(endpoint)
         self.link = Link(self._origin, endpoint, self, monotonic())
+        self.link.began = self.began
         self._client._drivers.add(self)
         self._client._core.opened(self.link, tls, self.peer.address)
         self.request_flush()
@@ -132,5 +133,5 @@ class LinkDriver(ClientDriver):
         if self.link is not None:
             self._client._forget(self)
             self._client._core.settle(self.link)
-            self._client._core.journal.end(self.link)
+            self._client._core.ended(self.link)
         self.lost.set_result(None)

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from plait.client.in_process import InProcess, Mounts
     from plait.client.making import Content, SessionOptions
     from plait.client.messages import MutableHeaders, Request
+    from plait.client.observing import Observation
     from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
     from plait.fields import Field
+    from plait.protocol.connection import Connection
     from plait.protocol.exchange import Exchange
     from plait.protocol.field_bytes import FieldCount
     from plait.urls import Url
@@ -259,6 +261,11 @@ class ClientCore:
             from plait.protocol.field_bytes import FieldCount
 
             self._count_fields = FieldCount
+        self._observation: Observation | None = None
+        if config.trace is not None:
+            from plait.client.observing import Observation
+
+            self._observation = Observation(config, clock)
         if config.http is HttpVersions.HTTP_1:
             import plait.protocol.h1_client  # noqa: F401
         self._next_look = 0.0
@@ -337,7 +344,7 @@ class ClientCore:
         if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
             raise NoCommonProtocol(f"{origin} does not speak HTTP/2")
         if protocol == _ALPN_H2 or http is HttpVersions.HTTP_2:
-            return ClientEndpoint(
+            return self._own(
                 H2Connection(
                     Role.CLIENT,
                     max_concurrent_streams=config.max_in_flight,
@@ -353,7 +360,7 @@ class ClientCore:
 
         proxy = self.proxy_for(origin)
         through_proxy = proxy is not None and not self.tunnels(origin, proxy)
-        return ClientEndpoint(
+        return self._own(
             H1Client(
                 through_proxy=through_proxy,
                 proxy_authorization=proxy.authorization if proxy is not None and through_proxy else None,
@@ -363,6 +370,12 @@ class ClientCore:
                 field_count=field_count,
             )
         )
+
+    def _own(self, connection: Connection) -> ClientEndpoint:
+        """Return a connection's owner, observed if that is wanted."""
+        if self._observation is None:
+            return ClientEndpoint(connection)
+        return self._observation.endpoint(connection)
 
     def _check_certificate(
         self, origin: Origin, tls: ssl.SSLObject, check: Callable[[str, Sequence[bytes]], bool]
@@ -398,6 +411,8 @@ class ClientCore:
 
             link.authority = prove(tls, address)
         self.journal.begin(link)
+        if self._observation is not None:
+            self._observation.opened(link, tls)
         self.pool.opened(link)
         self.share_out(link.origin)
         self.needs_connection(link.origin)
@@ -410,9 +425,17 @@ class ClientCore:
             proxy = self.proxy_for(origin)
             if proxy is not None and not self.tunnels(origin, proxy):
                 error = ProxyFailed(f"no way through the proxy {proxy}: {error}")
+        if self._observation is not None:
+            self._observation.failed(origin, error)
         for ticket in self.pool.failed(origin, error):
             ticket.refused(error)
         self.share_out(origin)  # what was to wait for this connection
+
+    def ended(self, link: Link) -> None:
+        """Take note that a connection is gone."""
+        self.journal.end(link)
+        if self._observation is not None:
+            self._observation.closed(link)
 
     def ping(self) -> None:
         """Ask the peers whether they are there of which the pool wants to know."""

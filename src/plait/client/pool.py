@@ -58,6 +58,7 @@ class Link:
         transport: What moves its bytes; the pool never looks inside.
         number: Counts the connections of a client, from 1; 0 until it is counted.
         exchanges: Requests sent on it so far.
+        began: When the client began to see to it, by looking the name up.
         idle_since: When its last exchange ended, None while one is open.
         alive: When the peer was last known to be there, as far as somebody looked.
         received: Bytes that had come by then.
@@ -67,8 +68,8 @@ class Link:
     """
 
     __slots__ = (
-        "aliases", "alive", "authority", "endpoint", "exchanges", "idle_since", "number", "origin", "pinged",
-        "received", "transport",
+        "aliases", "alive", "authority", "began", "endpoint", "exchanges", "idle_since", "number", "origin",
+        "pinged", "received", "transport",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, endpoint: ClientEndpoint, transport: Any, now: float) -> None:
@@ -77,6 +78,7 @@ class Link:
         self.transport = transport
         self.number = 0
         self.exchanges = 0
+        self.began = now
         self.idle_since: float | None = now
         self.alive = now
         self.received = 0

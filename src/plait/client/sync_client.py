@@ -324,7 +324,8 @@ class Client(Methods[Response]):
                             call.expire(now)
                             driver.flush()
                         elif now >= patience:
-                            raise Timeout(f"no response within {seconds:g} seconds; it is still on its way")
+                            late = Timeout(f"no response within {seconds:g} seconds; it is still on its way")
+                            raise late.about(call.request)
             finally:
                 driver.hand_over()
 
@@ -386,7 +387,7 @@ class Client(Methods[Response]):
 
     def _on_closed(self, transport: Carrier) -> None:
         if transport.context is not None:
-            self._core.journal.end(transport.context)
+            self._core.ended(transport.context)
 
 
 def _check_content(request: Request) -> None:

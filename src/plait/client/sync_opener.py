@@ -55,6 +55,7 @@ class Opener:
         deadline = monotonic() + limits.connect
         driver.flush()
         failure: PlaitError | None = None
+        began = 0.0
         where: list[Sequence[Address] | socket] = []
         addresses: Sequence[Address] = ()
         peer = (origin.host, origin.port)
@@ -65,6 +66,7 @@ class Opener:
         try:
             tls = core.context_for(origin)
             proxy = core.proxy_for(origin)
+            began = monotonic()
             if proxy is not None and core.tunnels(origin, proxy):
                 from plait.drivers.proxies import open_tunnel
 
@@ -94,6 +96,7 @@ class Opener:
             address = transport.peer.address if tls is not None and core.config.coalesce else ""
             endpoint = core.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
+            link.began = began
             transport.adopt(endpoint)
             core.opened(link, tls, address)
 
