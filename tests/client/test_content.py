@@ -115,6 +115,14 @@ def test_a_bomb_in_a_bomb_is_not_blown_up_either() -> None:
         decode(bomb, ["gzip"] * 6, MIB)
 
 
+def test_a_bomb_that_comes_to_nothing_is_not_blown_up_on_its_way() -> None:
+    nothing = gzip.compress(gzip.compress(b"") * 500_000)
+    for layers in (2, 3):
+        with pytest.raises(ContentDecodingError, match="blown up"):
+            decode(nothing, ["gzip"] * layers, MIB)
+        nothing = gzip.compress(nothing)
+
+
 def test_a_window_larger_than_http_allows_is_refused() -> None:
     options = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.content_size_flag: 0}
     compressor = zstd.ZstdCompressor(options=options)

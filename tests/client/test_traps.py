@@ -1,16 +1,30 @@
-"""What other clients fell into: each a peer that does it, and what a program should see instead."""
+"""What other clients fell into: each a peer that does it, and what a program should see instead.
+
+Some are with what they belong to: refused streams, windows that shrink below zero, peers without SETTINGS,
+lies about the length, early responses and storms of 1xx in ``test_raw_peer.py``; ENHANCE_YOUR_CALM in
+``test_retries.py``; floods of PING in ``test_pool_sharing.py``; a hundred threads in ``test_peers.py``;
+``test_forks.py``; certificates in ``test_trust.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from importlib import import_module
 from pathlib import Path
 
+import brotli
 import h2.events
 import pytest
 from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
 
-from plait.errors import ConnectionLost, ExchangeError
+from plait.errors import ConnectionLost, ContentDecodingError, ExchangeError
 from tests.support.faces import Face
 from tests.support.peer_app import SMALL
 from tests.support.peers import nginx
@@ -20,6 +34,8 @@ from tests.support.servers import Certificate
 Make = Callable[..., Face]
 
 MEBIBYTE = 1 << 20
+
+zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def ordinary(peer: Peer) -> None:
@@ -158,3 +174,64 @@ def test_a_field_section_without_an_end_ends_the_connection(make_client: Make) -
         pytest.raises(ConnectionLost),
     ):
         client.get("/")
+
+
+ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd.compress,
+}  # fmt: skip
+#: Names of codings in the order in which they are applied; each makes 12 MiB of zeros of 13 KB or less.
+BOMBS = [["gzip"], ["deflate"], ["br"], ["zstd"], ["gzip", "gzip"], ["zstd", "gzip", "br"]]
+
+
+@contextmanager
+def bomber(codings: list[str]) -> Iterator[str]:
+    """Run a server of bombs, and give its URL."""
+    bomb = reduce(lambda content, coding: ENCODERS[coding](content), codings, bytes(12 * MEBIBYTE))
+    fields = (("content-encoding", ", ".join(codings)), ("content-type", "text/event-stream"))
+
+    def bombing(peer: Peer) -> None:
+        peer.start()
+        while peer.receive():
+            while any(isinstance(event, h2.events.RequestReceived) for event in peer.events):
+                peer.respond(*peer.requests(), content=bomb, fields=fields)
+
+    with raw_server(bombing) as server:
+        yield server.url
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Fail when the block has more than 4 MiB at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 4 * MEBIBYTE
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("codings", BOMBS, ids="+".join)
+def test_a_bomb_is_never_larger_than_was_allowed(make_client: Make, codings: list[str]) -> None:
+    with bomber(codings) as url, make_client(url, http="2", max_decoded_size=MEBIBYTE) as client:
+        with little_memory(), pytest.raises(ContentDecodingError, match="more than 1048576 once decoded"):
+            client.get("/")
+        for read in ("read", "iter_lines", "iter_events"):
+            with (
+                little_memory(),
+                client.stream("GET", "/") as response,
+                pytest.raises(ContentDecodingError),
+            ):
+                list(getattr(response, read)())
+        for read in ("iter_bytes", "iter_text"):  # who reads piece by piece may have it all
+            with little_memory(), client.stream("GET", "/") as response:
+                sizes = [len(piece) for piece in getattr(response, read)()]
+            assert sum(sizes) == 12 * MEBIBYTE
+        assert client.statistics.connections_opened == 1
+
+
+def test_ten_codings_one_upon_the_other_are_not_begun_with(make_client: Make) -> None:
+    with bomber(["gzip"] * 10) as url, make_client(url, http="2") as client, little_memory():
+        with pytest.raises(ContentDecodingError, match="coded 10 times"):
+            client.get("/")
+        with pytest.raises(ContentDecodingError, match="coded 10 times"), client.stream("GET", "/"):
+            pass

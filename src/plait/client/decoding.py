@@ -17,6 +17,10 @@ __all__ = ["CODINGS", "PIECE", "Decoder", "decode"]
 PIECE = 262_144
 #: Codings of one response, one upon the other, that are undone; curl's limit, too.
 _STACK_MAX = 5
+#: Bytes that may come between two codings for each that was fed, and bytes that may come anyhow. What is
+#: coded twice is hardly larger in between; a bomb is, and may come to nothing in the end, but not soon.
+_BETWEEN_MAX = 10
+_BETWEEN_FREE = 1 << 20
 #: Of zstd's windows: 8 MiB, which is all that HTTP allows (RFC 9659 §3).
 _ZSTD_WINDOW_LOG = 23
 
@@ -196,17 +200,19 @@ class Decoder:
             raise ContentDecodingError(f"the content is coded {len(codings)} times, one upon the other")
         self._steps = [_Step(name) for name in reversed(codings)]
         self._is_empty = True
+        self._allowance = _BETWEEN_FREE * (len(codings) - 1)
 
     def feed(self, data: bytes) -> None:
         """Take content as it came."""
         self._is_empty = self._is_empty and not data
+        self._allowance += _BETWEEN_MAX * len(data)
         self._steps[0].feed(data)
 
     def take(self) -> bytes:
         """Return decoded content; ``b""`` when more has to be fed.
 
         Raises:
-            ContentDecodingError: It is not in the coding that it says.
+            ContentDecodingError: It is not in the coding that it says, or is far larger between two of them.
         """
         return self._take(len(self._steps) - 1)
 
@@ -222,6 +228,9 @@ class Decoder:
             data = self._take(at - 1)
             if not data:
                 return b""
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                raise ContentDecodingError(f"the content is blown up before it comes to its {step.name}")
             step.feed(data)
 
     def finish(self) -> None:
