@@ -29,7 +29,7 @@
         └── WriteTimeout
 
 Two questions are answered by type: whose fault it is, and how much is lost. ``unprocessed``, which all of
-them have, tells whether a request is known not to have been acted on.
+them have, tells whether a request is known not to have been acted on, and ``request`` which one it was.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from enum import Enum
 
 TYPE_CHECKING = False  # typing is slow to import; type checkers take this name for the real one
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 __all__ = [
     "PlaitError",
@@ -76,9 +76,26 @@ class PlaitError(Exception):
     Attributes:
         unprocessed: True when the server is known not to have acted on the request, so that sending it
             again is safe whatever its method (RFC 9113 §8.7).
+        request: The :class:`~plait.Request` that came to this, as it was given to the client, before any
+            redirect; None where it was none of a client's.
     """
 
     unprocessed: bool = False
+    request: Any = None
+
+    def about(self, request: Any) -> Self:
+        """Return this error as that of a request: itself, or a copy where it is another's already.
+
+        One cause, such as a connection that was lost, ends many requests.
+        """
+        if self.request is None:
+            self.request = request
+        if self.request is request:
+            return self
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__, request=request)
+        other.__cause__ = self.__cause__
+        return other
 
 
 class ConfigError(PlaitError):

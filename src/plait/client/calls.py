@@ -71,6 +71,7 @@ class Call:
         "_again",
         "_answered",
         "_core",
+        "_first",
         "_flow",
         "_goal",
         "_paused",
@@ -108,7 +109,7 @@ class Call:
         self.reporter: Reporter | None = None
         self._flow: Flow | None = None
         self.used_before = False
-        self.request = request
+        self.request = self._first = request
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -408,6 +409,8 @@ class Call:
             self._finish(None, error)
 
     def _finish(self, value: Any, error: Exception | None) -> None:
+        if error is not None and isinstance(error, PlaitError):
+            error = error.about(self._first)
         self.done = True
         self.value = value
         self.error = error

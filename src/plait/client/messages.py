@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from plait.errors import LocalProtocolError, StatusError
+from plait.errors import LocalProtocolError, PlaitError, StatusError
 from plait.fields import Field, FieldSection, outbound_fields
 from plait.urls import Origin
 
@@ -271,7 +271,8 @@ class ResponseHead:
         if self.status >= 400:
             whose = "the client" if self.status < 500 else "the server"
             words = f"{self.status} {self.reason}".rstrip()
-            raise StatusError(f"{self.url} answered {words}, an error of {whose}", response=self)
+            error = StatusError(f"{self.url} answered {words}, an error of {whose}", response=self)
+            raise error.about(self.history[0].request if self.history else self.request)
         return self
 
     @property
@@ -402,7 +403,11 @@ class Response(ResponseHead):
 
             plan = self.request.plan
             assert plan is not None
-            self._content = decode(content, codings, plan.max_decoded_size)
+            try:
+                self._content = decode(content, codings, plan.max_decoded_size)
+            except PlaitError as error:
+                error.about(self.history[0].request if self.history else self.request)
+                raise
         self.codings = ()
 
     @property
