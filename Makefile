@@ -4,6 +4,7 @@
 SHELL = /bin/sh
 VENV = .venv
 BIN = $(VENV)/bin
+NIQUESTS = .venv-niquests
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 RESULTS = .demo/compare.json
 PAGE = .demo/compare.html
@@ -33,7 +34,7 @@ lint: $(VENV)/.test-installed
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench-installed
+bench: $(VENV)/.bench-installed $(NIQUESTS)/.installed
 	@scripts/install-debian-packages
 	@$(BIN)/python -m compileall -q src benchmarks
 	$(BIN)/python -m benchmarks.server_cpu
@@ -41,7 +42,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python -m benchmarks.experiment
 
 clean:
-	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NIQUESTS) .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp file for each set of packages: made anew when pyproject.toml changes, and otherwise free.
@@ -65,4 +66,11 @@ $(VENV)/.test-installed: $(VENV)/.created pyproject.toml
 $(VENV)/.bench-installed: $(VENV)/.created pyproject.toml
 	@echo "Installing plait with what the benchmarks need"
 	@$(PIP) install --editable ".[bench]"
+	@touch $@
+
+# niquests brings its own package in the place of urllib3, which would be everybody's.
+$(NIQUESTS)/.installed: $(VENV)/.created
+	@echo "Installing niquests in $(NIQUESTS)"
+	@$(BIN)/python -m venv $(NIQUESTS)
+	@$(NIQUESTS)/bin/python -m pip --quiet --disable-pip-version-check install "niquests>=3.15"
 	@touch $@

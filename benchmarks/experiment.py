@@ -9,7 +9,7 @@ did. `plait compare` shows the steps in between.
 
 from __future__ import annotations
 
-from benchmarks.crawl import arguments_of, compare
+from benchmarks.crawl import compare, parser_of
 from benchmarks.report import print_environment, print_figure
 
 __all__ = ["main"]
@@ -17,9 +17,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Measure and print both figures."""
-    arguments = arguments_of(__doc__, "python -m benchmarks.experiment")
+    arguments = parser_of(__doc__, "python -m benchmarks.experiment").parse_args()
     print_environment("plait", "requests")
-    samples = compare(["plait.Client", "requests, serial"], arguments.rounds)
+    samples = compare(["plait.Client", "requests, serial"], arguments.rounds, arguments.books)
     targets = {"requests, serial": 12.0}
     print_figure("Wall time of the whole process", "ms", samples.wall, targets=targets, plait="plait.Client")
     print_figure("CPU of the whole process", "ms", samples.cpu, targets={}, plait="plait.Client")

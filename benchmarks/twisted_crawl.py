@@ -6,7 +6,7 @@ what plait's takes is what Twisted takes to start.
 
 from __future__ import annotations
 
-from benchmarks.crawl import arguments_of, compare
+from benchmarks.crawl import compare, parser_of
 from benchmarks.report import print_environment, print_figure
 
 __all__ = ["main"]
@@ -17,9 +17,9 @@ _TARGETS = {_TWISTED: 1.3}
 
 def main() -> None:
     """Measure and print both figures."""
-    arguments = arguments_of(__doc__ or "", "python -m benchmarks.twisted_crawl")
+    arguments = parser_of(__doc__ or "", "python -m benchmarks.twisted_crawl").parse_args()
     print_environment("plait", "twisted")
-    samples = compare([_PLAIT, _TWISTED], arguments.rounds)
+    samples = compare([_PLAIT, _TWISTED], arguments.rounds, arguments.books)
     print_figure("CPU of the whole process", "ms", samples.cpu, targets=_TARGETS, plait=_PLAIT)
     print_figure("Wall time of the whole process", "ms", samples.wall, targets={}, plait=_PLAIT)
 

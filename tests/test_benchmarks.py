@@ -16,9 +16,9 @@ from tests.support.tools import require_tool
     [
         (["server_cpu", "--requests", "5000", "--rounds", "1"], 3, ["h2load", "nghttpd"]),
         (["twisted_site", "--requests", "1000", "--rounds", "1"], 2, ["h2load"]),
-        (["crawl", "--rounds", "1"], 2, []),
-        (["experiment", "--rounds", "1"], 2, []),
-        (["twisted_crawl", "--rounds", "1"], 2, []),
+        (["crawl", "--rounds", "1", "--books", "200"], 3, []),
+        (["experiment", "--rounds", "1", "--books", "300"], 2, []),
+        (["twisted_crawl", "--rounds", "1", "--books", "300"], 2, []),
     ],
     ids=["server_cpu", "twisted_site", "crawl", "experiment", "twisted_crawl"],
 )
