@@ -19,6 +19,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "serve": "Serve an application, or the files of a directory.",
     "bookstore": "Serve a bookstore, for tests and comparisons.",
+    "fetch": "Fetch URLs, many at once, with curl's options.",
     "cert": "Make a development certificate, and tell how to trust it.",
     "compare": "Compare a site over HTTP/1.1 and over HTTP/2.",
     "report": "Draw a comparison that was kept, or two side by side.",

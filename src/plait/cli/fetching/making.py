@@ -1,0 +1,118 @@
+"""The client that the options ask for."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from plait.cli.fetching.options import Given
+from plait.cli.fetching.targets import complete
+from plait.client.auth import AuthInput, BearerAuth, NetrcAuth
+from plait.errors import ConfigError
+
+if TYPE_CHECKING:
+    from plait.client.async_client import AsyncClient
+
+__all__ = ["client_for", "who_asks"]
+
+#: Redirects that are followed where any number is allowed.
+_ANY_NUMBER = 1_000_000
+
+
+def who_asks(given: Given) -> AuthInput:
+    """Return who asks; a password that was not given is asked for.
+
+    Raises:
+        ConfigError: There can be only one.
+    """
+    ways = [given.user is not None, given.oauth2_bearer is not None, given.netrc or given.netrc_file]
+    if sum(map(bool, ways)) > 1:
+        raise ConfigError("say who asks in one way: -u, --oauth2-bearer or -n")
+    if given.oauth2_bearer is not None:
+        return BearerAuth(given.oauth2_bearer)
+    if given.user is not None:
+        name, colon, password = given.user.partition(":")
+        if not colon:
+            import click
+
+            password = click.prompt(
+                f"Password for {name}", hide_input=True, default="", show_default=False, err=True
+            )
+        if given.digest:
+            from plait.client.digest import DigestAuth
+
+            return DigestAuth(name, password)
+        return name, password
+    if given.netrc or given.netrc_file is not None:
+        return NetrcAuth(given.netrc_file)
+    return None
+
+
+def client_for(given: Given) -> AsyncClient:
+    """Make the client.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+    from plait.client.async_client import AsyncClient
+
+    options: dict[str, Any] = {
+        "http": _versions(given),
+        "max_in_flight": given.window,
+        "decode": given.compressed,
+        "follow_redirects": given.location and given.max_redirs != 0,
+        "keep_cookies": given.cookie_jar is not None or any("=" not in one for one in given.cookie),
+        "connect_timeout": given.connect_timeout or inf,
+        "read_timeout": given.read_timeout or inf,
+        # How long a request waits for its turn is a matter of how many there are.
+        "pool_timeout": inf,
+        "trust_env": given.noproxy != "*",
+        "proxy": _proxy(given),
+        "cert": _certificate(given),
+        **_where(given),
+    }
+    if given.max_redirs:
+        options["max_redirects"] = _ANY_NUMBER if given.max_redirs < 0 else given.max_redirs
+    base = complete(given.urls[0])[0] if given.paths is not None and given.urls else None
+    verify = False if given.insecure else True if given.cacert is None else given.cacert
+    return AsyncClient(base, verify=verify, **options)
+
+
+def _where(given: Given) -> dict[str, Any]:
+    return {}
+
+
+def _versions(given: Given) -> str:
+    chosen = [
+        version
+        for version, said in (
+            ("1", given.http1), ("auto", given.http2), ("2", given.http2_prior_knowledge)
+        )
+        if said
+    ]  # fmt: skip
+    if len(chosen) > 1:
+        raise ConfigError("choose one of --http1.1, --http2 and --http2-prior-knowledge")
+    return chosen[0] if chosen else "auto"
+
+
+def _certificate(given: Given) -> Any:
+    if given.cert is None:
+        if given.key is not None:
+            raise ConfigError("--key belongs to a --cert")
+        return None
+    file, colon, passphrase = given.cert.partition(":")
+    secret = given.passphrase if given.passphrase is not None else passphrase if colon else None
+    if secret is not None:
+        return file, given.key or file, secret
+    return (file, given.key) if given.key is not None else file
+
+
+def _proxy(given: Given) -> str | None:
+    if not given.proxy or given.noproxy == "*":
+        return None
+    scheme, mark, rest = given.proxy.rpartition("://")
+    if given.proxy_user is not None and "@" not in rest:
+        name, _, password = given.proxy_user.partition(":")
+        rest = f"{quote(name, safe='')}:{quote(password, safe='')}@{rest}"
+    return f"{scheme or 'http'}{mark or '://'}{rest}"

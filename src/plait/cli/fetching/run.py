@@ -1,0 +1,143 @@
+"""Runs ``plait fetch``: a client, and as many transfers at once as were asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO
+
+from plait.cli.fetching.content import Demand
+from plait.cli.fetching.cookies import load_cookies, save_cookies
+from plait.cli.fetching.making import client_for, who_asks
+from plait.cli.fetching.options import Given
+from plait.cli.fetching.output import Names, Stream, Turn
+from plait.cli.fetching.reports import Reports, reports
+from plait.cli.fetching.targets import targets
+from plait.cli.fetching.transfer import Setting, Transfer
+from plait.cli.fetching.write_out import WriteOut
+from plait.errors import ConfigError, ConnectTimeout
+
+__all__ = ["run"]
+
+
+def run(given: Given) -> int:
+    """Fetch what was asked for.
+
+    Returns:
+        The exit status: 0 when all came, 1 when something went wrong.
+
+    Raises:
+        PlaitError: Something was wrong with the whole of it.
+        OSError: Standard output cannot be written to.
+    """
+    fetch = _Fetch(given)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(fetch.all())
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        status = loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        status = 130
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    finally:
+        loop.close()
+        if interrupted:
+            _leave(130)
+    if fetch.is_late:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process at once: a thread may still read, write or look up a name, and nothing ends that."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class _Fetch:
+    """One run of the command.
+
+    Args:
+        given: The options.
+
+    Attributes:
+        is_late: Whether a name may still be looked up although nobody waits for it.
+    """
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        self._failed = 0
+        self.is_late = False
+        self._demand = Demand(given)
+        self._write_out = None if given.write_out is None else WriteOut(given.write_out)
+        self._auth = who_asks(given)
+
+    async def all(self) -> int:
+        """Fetch everything; return the exit status."""
+        given = self._given
+        stdout = Stream(sys.stdout.buffer)
+        async with AsyncExitStack() as stack:
+            head_file = None
+            if given.dump_header not in (None, "-"):
+                head_file = Stream(stack.enter_context(_create(given.dump_header)))
+            client = client_for(given)
+            stack.push_async_callback(client.aclose)
+            load_cookies(client.cookies, given.cookie)
+            report = stack.enter_context(reports(given, client, stdout))
+            setting = Setting(
+                given, self._demand, client, self._auth, Names(given), stdout, head_file, report.received
+            )
+            await self._fetch(setting, report)
+            if given.cookie_jar is not None:
+                await save_cookies(client.cookies, given.cookie_jar, stdout)
+        return 1 if self._failed else 0
+
+    async def _fetch(self, setting: Setting, report: Reports) -> None:
+        slots = asyncio.Semaphore(self._given.window)
+        speaks = self._write_out is not None or self._given.dump_header == "-"
+        turn: Turn | None = None
+        async with asyncio.TaskGroup() as group:
+            async for target in targets(self._given, self._demand.query):
+                await slots.acquire()
+                # What goes into a file only waits for nobody.
+                ordered = speaks or setting.names.is_standard_output(target)
+                mine = Turn(turn if ordered else None)
+                turn = mine if ordered else turn
+                task = group.create_task(self._one(Transfer(setting, target, mine), mine, report))
+                task.add_done_callback(lambda _: slots.release())
+
+    async def _one(self, transfer: Transfer, turn: Turn, report: Reports) -> None:
+        outcome = await transfer.run()
+        if outcome.error is not None:
+            self._failed += 1
+            self.is_late = self.is_late or isinstance(outcome.error, ConnectTimeout)
+            report.failed(outcome)
+        if self._write_out is not None:
+            text, elsewhere = self._write_out.render(outcome, report.statistics)
+            await transfer.stdout.write(text.encode("utf-8", "surrogateescape"), is_text=True)
+            report.say(elsewhere)
+        await transfer.stdout.close()
+        turn.end()
+        report.done(outcome)
+
+
+def _create(name: str) -> IO[bytes]:
+    try:
+        return Path(name).open("wb")
+    except OSError as error:
+        raise ConfigError(f"cannot write {name}: {error.strerror}") from error
