@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
 
 # Libraries that only some modules may know, by the prefix of the module's name.
 RESERVED = {
-    "asyncio": ("drivers", "server", "client", "lab", "integrations"),
+    "asyncio": ("drivers", "server", "client", "lab", "integrations", "cli.fetching"),
     "socket": ("drivers", "server", "client", "lab"),
     "ssl": ("drivers", "server", "client", "lab", "certificates"),
     "threading": (
@@ -47,15 +47,22 @@ RESERVED = {
         "server.wsgi",
         "server.wsgi_call",
     ),
-    "time": ("drivers", "server", "client", "lab"),
+    "time": ("drivers", "server", "client", "lab", "cli.fetching"),
     "uvloop": ("drivers", "server"),
     "twisted": ("integrations.twisted",),
     "zope": ("integrations.twisted",),
     "OpenSSL": ("integrations.twisted",),
+    "httpx": ("integrations.httpx", "lab.contenders.libraries"),
+    "httpx2": ("integrations.httpx2",),
+    "requests": ("integrations.requests", "lab.contenders.libraries"),
+    "urllib3": ("integrations.requests", "lab.contenders.libraries"),
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
     "hpack": ("protocol.frame_details",),
     "websockets": ("server",),
+    "scrapy": ("integrations.scrapy",),
+    "locust": ("integrations.locust",),
+    "gevent": ("integrations.locust",),
     "trustme": ("certificates",),
     "ctypes": ("lab.network.namespaces",),
     "pyroute2": ("lab.network.hosts", "lab.network.netem_link"),

@@ -1,0 +1,331 @@
+"""Transports for httpx and for the libraries that have become of it, which differ in their classes only.
+
+``httpx.py`` and ``httpx2.py`` join what is here to their library's own classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from math import inf
+from types import ModuleType
+from typing import Any, ClassVar, NoReturn
+
+from plait.client.async_client import AsyncClient
+from plait.client.async_streams import AsyncResponseStream
+from plait.client.messages import Request
+from plait.client.sync_client import Client
+from plait.client.sync_streams import ResponseStream
+from plait.client.timeouts import Timeouts
+from plait.config import HttpVersions
+from plait.drivers.addresses import Peer
+from plait.errors import (
+    ConfigError,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    LocalProtocolError,
+    PlaitError,
+    PoolTimeout,
+    ProxyFailed,
+    Timeout,
+    WriteTimeout,
+)
+from plait.urls import DEFAULT_PORTS, Origin, Url
+
+__all__ = ["AsyncTransportBase", "Library", "NetworkStream", "TransportBase"]
+
+#: Connections to one origin over HTTP/1.1: the library's own limit, though that is one for all origins.
+_MAX_CONNECTIONS = 100
+#: Seconds for a step that the caller gives no time at all; a limit is greater than zero.
+_AT_ONCE = 1e-6
+
+
+class NetworkStream:
+    """What ``response.extensions["network_stream"]`` tells of the connection.
+
+    Args:
+        peer: Who is at the other end.
+    """
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return ``server_addr``, ``client_addr``, ``ssl_object`` or ``socket``; None for anything else."""
+        peer = self._peer
+        if info == "server_addr":
+            return (peer.address, peer.port) if peer.address else None
+        if info == "client_addr":
+            return peer.local if peer.address else None
+        return {"ssl_object": peer.tls, "socket": peer.sock}.get(info)
+
+
+class Library:
+    """What a transport needs of its library.
+
+    Args:
+        module: The library.
+
+    Attributes:
+        module: The library.
+        content: Its kind of stream, for a response's content.
+        async_content: The same for asyncio.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module: Any = module
+        self.content: Any = type("Content", (_Content, module.SyncByteStream), {})
+        self.async_content: Any = type("AsyncContent", (_AsyncContent, module.AsyncByteStream), {})
+
+    def fail(self, error: PlaitError, *, sending: bool = False) -> NoReturn:
+        """Raise the library's own exception for one of plait's.
+
+        Args:
+            error: What happened.
+            sending: Whether there was content that nobody had taken from its iterator.
+        """
+        module = self.module
+        kind: Any
+        if isinstance(error, ConfigError):
+            raise error
+        if isinstance(error, Timeout):
+            if isinstance(error, ConnectTimeout):
+                kind = module.ConnectTimeout
+            elif isinstance(error, PoolTimeout):
+                kind = module.PoolTimeout
+            else:
+                kind = module.WriteTimeout if isinstance(error, WriteTimeout) else module.ReadTimeout
+        elif isinstance(error, ConnectFailed):
+            kind = module.ProxyError if isinstance(error, ProxyFailed) else module.ConnectError
+        elif isinstance(error, LocalProtocolError):
+            kind = module.LocalProtocolError
+        elif isinstance(error, ConnectionLost) and error.error_code is None:
+            kind = module.WriteError if sending else module.ReadError
+        else:
+            kind = module.RemoteProtocolError
+        raise kind(str(error)) from error
+
+    def content_of(self, request: Any) -> Any:
+        """Return a request's content: bytes, an iterable, or None."""
+        stream = request.stream
+        if isinstance(stream, self.module.ByteStream):
+            return b"".join(stream) or None
+        return _Upload(stream) if isinstance(stream, self.module.SyncByteStream) else _AsyncUpload(stream)
+
+    def response_to(self, stream: ResponseStream | AsyncResponseStream, content: Any) -> Any:
+        """Return the library's response, its content still to be read."""
+        extensions = {
+            "http_version": stream.http_version.encode(),
+            "network_stream": NetworkStream(stream.peer),
+            "stream_id": stream.stream_id,
+        }
+        return self.module.Response(
+            stream.status, headers=list(stream.fields), stream=content, extensions=extensions
+        )
+
+    def url_of(self, request: Any) -> Url:
+        """Return where a request goes, the target byte for byte as the library has it."""
+        url, extensions = request.url, request.extensions
+        scheme = url.raw_scheme.decode("ascii")
+        if scheme not in DEFAULT_PORTS:
+            said = "is missing an 'http://' or 'https://' protocol"
+            if scheme:
+                said = f"has an unsupported protocol '{scheme}://'"
+            raise self.module.UnsupportedProtocol(f"Request URL {said}.")
+        if "sni_hostname" in extensions:
+            raise self.module.LocalProtocolError("plait asks a server for no other name than that in the URL")
+        origin = Origin(scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[scheme])
+        target: bytes = extensions.get("target", url.raw_path)
+        return Url(origin, url.netloc, target.decode("latin-1"))
+
+
+class _Upload:
+    """A request's content from an iterable; it knows whether all of it was taken."""
+
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self._stream = stream
+        self.left = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+        self.left = False
+
+
+class _AsyncUpload:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.left = True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+        self.left = False
+
+
+class _Content:
+    """A response's content, read while it arrives."""
+
+    def __init__(self, library: Library, stream: ResponseStream) -> None:
+        self._library = library
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream.iter_raw()
+        except PlaitError as error:
+            self._library.fail(error)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _AsyncContent:
+    def __init__(self, library: Library, stream: AsyncResponseStream) -> None:
+        self._library = library
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._stream.iter_raw():
+                yield piece
+        except PlaitError as error:
+            self._library.fail(error)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _Settings:
+    """What both kinds of transport are told."""
+
+    library: ClassVar[Library]
+
+    @staticmethod
+    def _options(
+        http1: bool, http2: bool, limits: Any, proxy: Any, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return a client's options.
+
+        Raises:
+            ConfigError: They leave nothing to speak.
+        """
+        if not (http1 or http2):
+            raise ConfigError("http1 and http2 cannot both be off")
+        if not http1:
+            options.setdefault("http", HttpVersions.HTTP_2)
+        elif not http2:
+            options.setdefault("http", HttpVersions.HTTP_1)
+        options.setdefault("max_connections", _MAX_CONNECTIONS)
+        if limits is not None:
+            options["max_connections"] = limits.max_connections or 1_000_000
+            options["keep_alive"] = inf if limits.keepalive_expiry is None else limits.keepalive_expiry
+        if proxy is not None:
+            options["proxy"] = _proxy_url(proxy)
+        return options
+
+    def _request(self, client: Client | AsyncClient, request: Any) -> Request:
+        """Return a request of the library's as one of plait's."""
+        library = self.library
+        where = library.url_of(request)
+        said = request.extensions.get("timeout", {})
+        timeout = Timeouts(
+            **{step: _seconds(said.get(step)) for step in ("connect", "read", "write", "pool")}
+        )
+        try:
+            return client.exact_request(
+                request.method, where, request.headers.raw, library.content_of(request), timeout=timeout
+            )
+        except PlaitError as error:
+            library.fail(error)
+
+
+def _seconds(limit: float | None) -> float:
+    return inf if limit is None else max(limit, _AT_ONCE)
+
+
+def _proxy_url(proxy: Any) -> str:
+    """Return a proxy's URL; the library's own object keeps name and password apart from it."""
+    if not hasattr(proxy, "raw_auth"):
+        return str(proxy)
+    url = proxy.url
+    if proxy.auth is not None:
+        url = url.copy_with(username=proxy.auth[0], password=proxy.auth[1])
+    return f"{url.scheme}://{url.userinfo.decode()}{'@' * bool(url.userinfo)}{url.netloc.decode()}"
+
+
+class TransportBase(_Settings):
+    """What ``Transport`` is, but for its library's base class.
+
+    Args:
+        verify: As of :class:`plait.Client`.
+        http1: Whether to offer HTTP/1.1.
+        http2: Whether to offer HTTP/2; alone, it is spoken to ``http://`` URLs, too.
+        limits: The library's ``Limits``: ``max_connections``, to each origin, and ``keepalive_expiry``.
+        proxy: A URL, or the library's ``Proxy``.
+        options: Fields of :class:`plait.config.ClientConfig`, such as ``cert`` and ``retries``.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: Any = True,
+        http1: bool = True,
+        http2: bool = True,
+        limits: Any = None,
+        proxy: Any = None,
+        **options: Any,
+    ) -> None:
+        self.client = Client(verify=verify, **self._options(http1, http2, limits, proxy, options))
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request, and return the response as soon as its head is there."""
+        library = self.library
+        made = self._request(self.client, request)
+        try:
+            stream = self.client.stream_request(made).__enter__()
+        except PlaitError as error:
+            library.fail(error, sending=getattr(made.content, "left", False))
+        return library.response_to(stream, library.content(library, stream))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.client.close()
+
+
+class AsyncTransportBase(_Settings):
+    """What ``AsyncTransport`` is, but for its library's base class; see :class:`TransportBase`."""
+
+    def __init__(
+        self,
+        *,
+        verify: Any = True,
+        http1: bool = True,
+        http2: bool = True,
+        limits: Any = None,
+        proxy: Any = None,
+        **options: Any,
+    ) -> None:
+        self.client = AsyncClient(verify=verify, **self._options(http1, http2, limits, proxy, options))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request, and return the response as soon as its head is there."""
+        library = self.library
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            name = library.module.__name__
+            raise ConfigError(f"plait runs on asyncio; under trio, use {name}.AsyncHTTPTransport") from None
+        made = self._request(self.client, request)
+        try:
+            stream = await self.client.stream_request(made).__aenter__()
+        except PlaitError as error:
+            library.fail(error, sending=getattr(made.content, "left", False))
+        return library.response_to(stream, library.async_content(library, stream))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.client.aclose()
