@@ -1,0 +1,242 @@
+"""The same calls with Scrapy's own download handlers and with plait's: the same comes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.proxy import RunningProxy, running_proxy
+from tests.support.scrapy_site import LARGE, breaking_off
+from tests.support.servers import ROOT, Certificate, RunningServer, free_port, make_certificate, serve_app
+
+HTTP11 = "scrapy.core.downloader.handlers.http11.HTTP11DownloadHandler"
+H2 = "scrapy.core.downloader.handlers.http2.H2DownloadHandler"
+PLAIT = "plait.integrations.scrapy.DownloadHandler"
+
+LARGE_TEXT = LARGE.decode("latin-1")
+HEADERS = {"Host": "elsewhere.example", "X-Two": ["one", "other"], "X-Latin": "café", "Connection": "close"}
+
+#: What is downloaded over TLS, by HTTP/2 where the handler speaks it.
+SECURE: dict[str, dict[str, Any]] = {
+    "a page": {"path": "/echo"},
+    "a query": {"path": "/echo?q=%E9&r=a+b|c"},
+    "no such page": {"path": "/nothing-here"},
+    "an error": {"path": "/status?code=500", "meta": {"dont_retry": True}},
+    "an error, tried again": {"path": "/status?code=503"},
+    "a head": {"path": "/large", "method": "HEAD"},
+    "a redirect": {"path": "/redirect"},
+    "cookies": {"path": "/set-cookie"},
+    "content that is coded": {"path": "/gzip"},
+    "no content": {"path": "/empty"},
+    "content of unknown length": {"path": "/chunked"},
+    "much content": {"path": "/large"},
+    "fields that come twice": {"path": "/twice"},
+    "a payload": {"path": "/echo", "method": "POST", "content": LARGE_TEXT * 8},
+    "an empty payload": {"path": "/echo", "method": "POST"},
+    "a method of no standard": {"path": "/echo", "method": "PURGE"},
+    "fields that are sent": {"path": "/echo", "headers": HEADERS},
+    "silence": {"path": "/silence", "meta": {"download_timeout": 0.4, "dont_retry": True}},
+    "silence after a beginning": {"path": "/stall", "meta": {"download_timeout": 0.4, "dont_retry": True}},
+    "more than there may be": {"path": "/large", "meta": {"download_maxsize": 1000}},
+    "more than there may be, unannounced": {"path": "/chunked-large", "meta": {"download_maxsize": 1000}},
+    "as much as there may be": {"path": "/large", "meta": {"download_maxsize": len(LARGE)}},
+    "stopped at its head": {"path": "/large", "meta": {"stop": ["headers", False]}},
+    "failed at its head": {"path": "/large", "meta": {"stop": ["headers", True]}},
+    "failed at its first bytes": {"path": "/stall", "meta": {"stop": ["bytes", True]}},
+}
+#: And without TLS, from a server that breaks off.
+BROKEN: dict[str, dict[str, Any]] = {
+    "less than was announced": {"path": "/short"},
+    "the same, taken": {"path": "/short", "meta": {"download_fail_on_dataloss": False}},
+    "a chunk without an end": {"path": "/broken-chunks"},
+    "the same chunk, taken": {"path": "/broken-chunks", "meta": {"download_fail_on_dataloss": False}},
+    "content that ends with the connection": {"path": "/until-close"},
+    "something that is not HTTP": {"path": "/no-http"},
+    "nothing at all": {"path": "/nothing"},
+}
+#: What Scrapy's handler of HTTP/1.1 says in its own way, or does not do: it takes a 103 for a refusal.
+NOT_BY_HTTP11 = {"a tunnel", "a tunnel for nobody"}
+#: What Scrapy's handler of HTTP/2 does not do: it fails for ``connection`` in a request and for a field
+#: beyond ASCII in a response, and waits for ever where there is no connection.
+NOT_BY_H2 = {"fields that are sent", "fields that come twice", "a refused port", "a name without an address"}
+
+
+class Site(NamedTuple):
+    """Where the calls go to."""
+
+    secure: RunningServer
+    plain: RunningServer
+    broken: int
+    proxy: RunningProxy
+    refused: int
+
+    def calls(self, *, https_only: bool = False) -> dict[str, dict[str, Any]]:
+        """Return the calls, as ``tests.support.scrapy_calls`` takes them."""
+        calls = {name: {"url": self.secure.url(call["path"]), **call} for name, call in SECURE.items()}
+        calls["a refused port"] = {"url": f"https://localhost:{self.refused}/"}
+        calls["a name without an address"] = {"url": "https://nowhere.invalid/"}
+        if not https_only:
+            # By number, for a proxy that knows no name of this machine in IPv6.
+            proxied = {"meta": {"proxy": f"http://reader:s%40cret@127.0.0.1:{self.proxy.port}"}}
+            stranger = {"meta": {"proxy": f"http://127.0.0.1:{self.proxy.port}"}}
+            calls |= {
+                name: {"url": f"http://localhost:{self.broken}{call['path']}", **call}
+                for name, call in BROKEN.items()
+            } | {
+                "without TLS": {"url": self.plain.url("/echo")},
+                "a port without TLS": {"url": self.plain.url("/echo").replace("http:", "https:")},
+                "a proxy": {"url": f"http://127.0.0.1:{self.plain.port}/echo", **proxied},
+                "a tunnel": {"url": f"https://127.0.0.1:{self.secure.port}/large", **proxied},
+                "a tunnel for nobody": {"url": f"https://127.0.0.1:{self.secure.port}/echo", **stranger},
+                "from another address": {
+                    "url": self.plain.url("/echo"),
+                    "meta": {"bindaddress": "127.0.0.5"},
+                },
+            }
+        return {
+            name: {key: value for key, value in call.items() if key != "path"} for name, call in calls.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def site(certificate: Certificate) -> Iterator[Site]:
+    app = "scrapy_site:app"
+    with (
+        serve_app(app, "--grace", "0", certificate=certificate) as secure,
+        serve_app(app, "--grace", "0", certificate=None) as plain,
+        breaking_off() as broken,
+        running_proxy("reader:s@cret") as proxy,
+    ):
+        yield Site(secure, plain, broken, proxy, free_port())
+
+
+def download(handler: str, calls: dict[str, dict[str, Any]], **settings: Any) -> dict[str, Any]:
+    """Make calls with one of the handlers, in a process of its own, and return what came of each."""
+    plan = {
+        "calls": calls,
+        "settings": {
+            "DOWNLOAD_HANDLERS": {"http": handler, "https": handler},
+            "CONCURRENT_REQUESTS": 64,
+            "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
+            "RETRY_TIMES": 1,
+            "DOWNLOAD_WARNSIZE": 60_000,
+            **settings,
+        },
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.scrapy_calls"],
+        input=json.dumps(plan),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    told: dict[str, Any] = json.loads(
+        re.sub(r"Received \d+ bytes", "Received bytes", done.stdout.splitlines()[-1])
+    )
+    assert told["results"].keys() == calls.keys(), done.stderr
+    return told
+
+
+def but(result: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return a result without what two handlers tell differently."""
+    return {name: value for name, value in result.items() if name not in names}
+
+
+def test_the_calls_that_scrapys_own_handlers_make_have_the_same_results(site: Site) -> None:
+    calls = site.calls()
+    theirs = download(HTTP11, calls)
+    tunnels = len(site.proxy.seen)
+    ours = download(PLAIT, calls)
+
+    assert tunnels < len(site.proxy.seen)
+    assert ours["warnings"] == theirs["warnings"]
+    for name in calls.keys() - NOT_BY_HTTP11:
+        one, other = ours["results"][name], theirs["results"][name]
+        if "error" in one:
+            assert one == other, name
+            continue
+        # A response that was stopped at its head has no address and no certificate in HTTP/1.1.
+        stopped = ("ip_address", "certificate") if "download_stopped" in one["flags"] else ()
+        assert but(one, "protocol", "flags", *stopped) == but(other, "protocol", "flags", *stopped), name
+        assert one["protocol"] == ("h2" if calls[name]["url"].startswith("https:") else "HTTP/1.1"), name
+        assert other["protocol"] == "HTTP/1.1"
+        # Scrapy's handlers on asyncio do not say either that it was the connection that ended it.
+        assert one["flags"] == [flag for flag in other["flags"] if flag != "partial"], name
+    assert ours["results"]["much content"]["content"] == LARGE_TEXT
+    assert ours["results"]["an error, tried again"]["retries"] == 1
+    assert {theirs["results"][name]["error"] for name in NOT_BY_HTTP11} == {"TunnelError"}
+    assert ours["results"]["a tunnel"]["protocol"] == "h2"
+    assert ours["results"]["a tunnel for nobody"]["error"] == "DownloadConnectionRefusedError"
+    assert json.loads(ours["results"]["fields that are sent"]["content"])["headers"].count(
+        ["host", "elsewhere.example"]
+    )
+
+
+def test_the_same_holds_for_its_handler_of_http_2_and_without_a_reactor(site: Site) -> None:
+    calls = site.calls(https_only=True)
+    theirs = download(H2, {name: call for name, call in calls.items() if name not in NOT_BY_H2})
+    ours = download(PLAIT, calls, TWISTED_REACTOR_ENABLED=False)
+
+    for name, result in theirs["results"].items():
+        assert ours["results"][name] == result, name
+    for name in NOT_BY_H2:
+        assert ours["results"][name]["retries"] == 0 or "error" in ours["results"][name], name
+
+
+def test_all_downloads_from_a_server_share_a_connection(site: Site) -> None:
+    calls = {f"download {n}": {"url": site.secure.url(f"/port?{n}")} for n in range(40)}
+
+    told = download(PLAIT, calls)
+
+    assert len({result["content"] for result in told["results"].values()}) == 1
+
+
+def test_a_crawl_that_is_ended_gives_up_its_downloads(site: Site) -> None:
+    calls = {
+        "one": {"url": site.secure.url("/stall"), "meta": {"stop": ["bytes", "close"]}},
+        "another": {"url": site.secure.url("/silence")},
+    }
+
+    told = download(PLAIT, calls)
+
+    assert {result["error"] for result in told["results"].values()} == {"DownloadCancelledError"}
+
+
+def test_a_wrong_option_is_told_in_a_sentence_by_every_download(site: Site) -> None:
+    calls = {"a page": {"url": site.plain.url("/echo")}}
+
+    told = download(PLAIT, calls, PLAIT_OPTIONS={"max_conections": 3})
+
+    assert told["results"]["a page"]["error"] == "NotSupported"
+
+
+def test_options_go_before_what_scrapy_says(site: Site, certificate: Certificate) -> None:
+    calls = {"a page": {"url": site.secure.url("/echo")}}
+
+    told = download(PLAIT, calls, PLAIT_OPTIONS={"http": "1"})
+
+    assert told["results"]["a page"]["protocol"] == "HTTP/1.1"
+
+
+def test_a_certificate_is_refused_when_scrapy_is_told_to_verify(site: Site, tmp_path: Path) -> None:
+    calls = {"a page": {"url": site.secure.url("/echo")}}
+
+    told = download(PLAIT, calls, DOWNLOAD_VERIFY_CERTIFICATES=True)
+
+    assert told["results"]["a page"]["error"] == "DownloadFailedError"
