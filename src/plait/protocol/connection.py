@@ -41,6 +41,8 @@ class Connection(Protocol):
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset.
         goaway_code: The error code with which the peer ends the connection, 0 when it has not said any.
+        opens_tunnels: Whether a client may ask for a tunnel to another protocol (RFC 8441 §3, RFC 9110
+            §7.8); None while the server has yet to say so.
     """
 
     http_version: str
@@ -52,6 +54,8 @@ class Connection(Protocol):
     def resets_received(self) -> int: ...
     @property
     def goaway_code(self) -> int: ...
+    @property
+    def opens_tunnels(self) -> bool | None: ...
     @property
     def field_bytes(self) -> FieldBytes | None:
         """What field sections took so far; None when they are not counted."""
@@ -101,7 +105,11 @@ class Connection(Protocol):
         """
 
     def send_request(self, fields: Fields, *, end_stream: bool) -> int:
-        """Queue a request (pseudo-fields first) and return its stream id. Client only."""
+        """Queue a request (pseudo-fields first) and return its stream id. Client only.
+
+        Extended CONNECT asks for a tunnel (RFC 8441 §4), over HTTP/1.1 by Upgrade. What opens it is 101
+        there and a 2xx here; from then on content is the tunnel's bytes, in both directions.
+        """
 
     def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """Queue a final response (``:status`` first). Server only."""

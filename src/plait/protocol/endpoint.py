@@ -165,9 +165,10 @@ class ClientEndpoint(Endpoint):
     Attributes:
         origins: The origins that the server says it speaks for (RFC 8336), None when it has not said.
         pings_answered: How many of :meth:`Connection.measure` were answered.
+        undecided: Called once the server has said what it does and what not, or will say no more.
     """
 
-    __slots__ = ("origins", "pings_answered")
+    __slots__ = ("origins", "pings_answered", "undecided")
 
     #: Interim responses one exchange may get before it is reset (a storm of 1xx).
     max_interim_responses = 100
@@ -176,6 +177,7 @@ class ClientEndpoint(Endpoint):
         super().__init__(connection)
         self.origins: frozenset[bytes] | None = None
         self.pings_answered = 0
+        self.undecided: list[Callable[[], None]] = []
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the transport."""
@@ -239,8 +241,21 @@ class ClientEndpoint(Endpoint):
         # RFC 8336 §2.3: every frame adds to the set.
         self.origins = frozenset(self.origins or ()) | frozenset(event.origins)
 
+    def _on_settings(self, event: ev.SettingsReceived) -> None:
+        self._decide()
+
+    def _end(self, error: ConnectionLost) -> None:
+        super()._end(error)
+        self._decide()
+
+    def _decide(self) -> None:
+        undecided, self.undecided = self.undecided, []
+        for decide in undecided:
+            decide()
+
     _handlers: ClassVar[dict[type[ev.Event], Callable[..., None]]] = {
         **COMMON_HANDLERS,
+        ev.SettingsReceived: _on_settings,
         ev.PingAcknowledged: _on_ping_acknowledged,
         ev.OriginReceived: _on_origins,
         ev.ResponseReceived: _on_response,

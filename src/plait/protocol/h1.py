@@ -137,6 +137,8 @@ class H1Connection:
     resets_sent = resets_received = goaway_code = 0
     #: It is HTTP/1.1 itself that has room for one exchange.
     limited_by_peer = False
+    #: Whoever is asked to switch may say no.
+    opens_tunnels = True
 
     def __init__(
         self, head: HeadReader, *, max_header_fields: int, max_header_size: int, stream_window: int

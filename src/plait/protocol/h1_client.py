@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from httptools import HttpResponseParser
 
 from plait.errors import LocalProtocolError, RemoteProtocolError
+from plait.fields import Field
 from plait.protocol.events import (
     DataReceived,
     ErrorCode,
@@ -17,6 +19,7 @@ from plait.protocol.events import (
 from plait.protocol.exchange import WITHOUT_CONTENT
 from plait.protocol.h1 import (
     CHUNKED,
+    CLOSE,
     ENDED,
     LENGTH,
     NO_ERROR,
@@ -37,6 +40,17 @@ __all__ = ["H1Client"]
 _CONTENT_EXPECTED = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
+class _Tunnel(Enum):
+    """Whether the request being answered makes a tunnel of the connection (RFC 9110 §7.8)."""
+
+    NONE = "none"
+    ASKED = "asked"
+    OPEN = "open"
+
+
+_NO_TUNNEL, _ASKED, _OPEN = _Tunnel
+
+
 class H1Client(H1Connection):
     """A client's connection; see :class:`plait.protocol.connection.Connection`.
 
@@ -49,7 +63,10 @@ class H1Client(H1Connection):
         proxy_authorization: What it wants to hear as well, or None.
     """
 
-    __slots__ = ("_field_count", "_head_only", "_proxy_lines", "_responded", "_through_proxy")
+    __slots__ = (
+        "_field_count", "_head_only", "_key", "_protocol", "_proxy_lines", "_responded", "_through_proxy",
+        "_tunnel",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -80,6 +97,9 @@ class H1Client(H1Connection):
         self._head_only = False
         #: Whether the response is complete; the request may still be on its way.
         self._responded = False
+        self._tunnel = _NO_TUNNEL
+        #: What is to be spoken in the tunnel, and the key that its opening has to answer.
+        self._protocol = self._key = b""
 
     @property
     def capacity(self) -> int:
@@ -102,9 +122,11 @@ class H1Client(H1Connection):
     def send_request(self, fields: Fields, *, end_stream: bool) -> int:
         """Queue a request, pseudo-fields first, and frame its content.
 
+        Extended CONNECT becomes a request to switch protocols (RFC 6455 §4.1).
+
         Raises:
             LocalProtocolError: An exchange is going on, the connection is closing, or the method is
-                CONNECT.
+                CONNECT and not extended.
         """
         if not self.capacity:
             raise LocalProtocolError("the connection can take no request now")
@@ -124,7 +146,7 @@ class H1Client(H1Connection):
             lines.append(field_lines.get(field) or field_line(field))
         method = control[b":method"]
         if method == b"CONNECT":
-            raise LocalProtocolError("an HTTP/1.1 connection opens no tunnels")
+            method = self._ask_for_tunnel(control, lines)
         target = control[b":path"]
         authority = control.get(b":authority", b"")
         if self._through_proxy:
@@ -132,7 +154,9 @@ class H1Client(H1Connection):
             target = b"%b://%b%b" % (control[b":scheme"], authority, target)
             lines += self._proxy_lines
         lines[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, authority)
-        if length is not None:
+        if self._tunnel is _ASKED:
+            framing = NONE
+        elif length is not None:
             framing = LENGTH
         elif not end_stream:
             framing = CHUNKED
@@ -151,6 +175,19 @@ class H1Client(H1Connection):
             self._field_count.request += sum(map(len, lines))
         return self._stream_id
 
+    def _ask_for_tunnel(self, control: dict[bytes, bytes], lines: list[bytes]) -> bytes:
+        """Ask to switch to another protocol, and return the method to ask with."""
+        self._protocol = control.get(b":protocol", b"")
+        if not self._protocol:
+            raise LocalProtocolError("an HTTP/1.1 connection opens no tunnels to another server")
+        from plait.protocol.websocket_key import new_key
+
+        self._tunnel = _ASKED
+        self._key = new_key()
+        lines.append(b"connection: Upgrade\r\nupgrade: %b\r\n" % self._protocol)
+        lines.append(b"sec-websocket-key: %b\r\n" % self._key)
+        return b"GET"
+
     def send_response(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """Refuse: a client sends no responses."""
         raise LocalProtocolError("a client sends no responses")
@@ -164,7 +201,8 @@ class H1Client(H1Connection):
         raise LocalProtocolError("a client sends no responses")
 
     def _end_exchange(self) -> None:
-        if self._responded:
+        # A tunnel ends both ways at once: transports have no end of one direction.
+        if self._responded or self._tunnel is _OPEN:
             self._finish()
 
     # -- receiving -------------------------------------------------------------------------------
@@ -195,16 +233,15 @@ class H1Client(H1Connection):
     def _begin_response(self) -> None:
         head = self._head
         status = head.status
-        if status < 100 or status == 101:
-            # RFC 9110 §15.2.2: only a client that asked for another protocol may be told to switch.
-            raise RemoteProtocolError(f"The server answered {status}, which nobody had asked for.")
         headers = ((b":status", b"%d" % status), *head.fields)
         if self._field_count is not None:
             self._field_count.response += head.size
         if status < 200:
-            head.start()
-            self._events.append(InformationalResponseReceived(self._stream_id, headers))
+            self._take_interim(status, headers)
             return
+        if self._tunnel is not _NO_TUNNEL:
+            self._tunnel = _NO_TUNNEL
+            self._sending = ENDED  # the request was all that there was to send
         self._keep_alive = head.keep_alive
         ended = self._head_only or status in WITHOUT_CONTENT
         if not ended:
@@ -218,6 +255,35 @@ class H1Client(H1Connection):
         self._events.append(ResponseReceived(self._stream_id, headers, ended))
         if ended:
             self._end_response()
+
+    def _take_interim(self, status: int, headers: tuple[Field, ...]) -> None:
+        """Take what is no final response: an interim one, or the word to switch protocols."""
+        if status < 100 or (status == 101 and self._tunnel is _NO_TUNNEL):
+            # RFC 9110 §15.2.2: only a client that asked for another protocol may be told to switch.
+            raise RemoteProtocolError(f"The server answered {status}, which nobody had asked for.")
+        if status != 101:
+            self._events.append(InformationalResponseReceived(self._stream_id, headers))
+        elif problem := self._problem_of_switch():
+            self._close(ErrorCode.PROTOCOL_ERROR, problem)
+            return
+        else:
+            self._tunnel = _OPEN
+            self._keep_alive = False
+            self._framing = CLOSE
+            self._reader = UntilCloseReader()
+            self._events.append(ResponseReceived(self._stream_id, headers, False))
+        self._head.start()
+
+    def _problem_of_switch(self) -> bytes:
+        """Say what is wrong with the word to switch protocols (RFC 6455 §4.1)."""
+        from plait.protocol.websocket_key import accept_of
+
+        if list(self._head.upgrade) != [self._protocol]:
+            return b"The server switched to something else than it was asked to"
+        answers = [value for name, value in self._head.fields if name == b"sec-websocket-accept"]
+        if answers != [accept_of(self._key)]:
+            return b"The server's Sec-WebSocket-Accept does not answer the key it was sent"
+        return b""
 
     def _end_response(self) -> None:
         self._responded = True

@@ -119,6 +119,7 @@ class H2Connection:
         "goaway_code",
         "http_version",
         "limited_by_peer",
+        "opens_tunnels",
         "queued_body_size",
         "resets_received",
         "resets_sent",
@@ -197,6 +198,7 @@ class H2Connection:
         self._events: list[Event] = []
         self._max_concurrent_streams = max_concurrent_streams
         self.limited_by_peer = False
+        self.opens_tunnels: bool | None = None
         self._peer_max_streams = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
@@ -319,6 +321,7 @@ class H2Connection:
                 self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
                 self.limited_by_peer = self._peer_max_streams < self._max_concurrent_streams
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
+                self.opens_tunnels = settings.get(Setting.ENABLE_CONNECT_PROTOCOL, self.opens_tunnels) == 1
             case GoAwayReceived():
                 self._goaway_received = True
                 self.goaway_code = event.error_code

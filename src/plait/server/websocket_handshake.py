@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Sequence
-from hashlib import sha1
 
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions import Extension
@@ -14,14 +13,13 @@ from websockets.headers import build_extension, parse_extension, parse_subprotoc
 
 from plait.errors import RemoteProtocolError
 from plait.fields import Field, FieldSection, RequestHead
+from plait.protocol.websocket_key import accept_of
 
 __all__ = ["Handshake", "UPGRADE_REQUIRED"]
 
 #: What 426 says over HTTP/1.1 (RFC 9110 §15.5.22).
 UPGRADE_REQUIRED: tuple[Field, ...] = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
 
-#: RFC 6455 §1.3.
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: Windows of 4 KiB, not 32: messages are short, and every connection has two of them. The client's is
 #: made smaller only where it says that it can.
 _DEFLATE = ServerPerMessageDeflateFactory(
@@ -106,4 +104,4 @@ def _accept(keys: Sequence[bytes]) -> bytes | None:
         good = False
     if not good:
         return None
-    return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+    return accept_of(key)
