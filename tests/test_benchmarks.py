@@ -34,3 +34,16 @@ def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.count("x plait") == figures, done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads its memory in /proc")
+def test_a_short_soak_loses_nothing_and_leaves_nothing_behind() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.soak", "--exchanges", "20000"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == "", done.stdout
+    # Whether memory is flat a million exchanges tell, and not these.
+    assert done.stdout.count("0 wrong") == 2, done.stdout
+    assert "left behind" not in done.stdout
