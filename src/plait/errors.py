@@ -16,7 +16,8 @@
     │   ├── NameNotResolved         nobody knows an address for the name
     │   ├── NoCommonProtocol        the server speaks nothing of what is offered
     │   ├── ProxyFailed             nobody gets to the proxy, or through it
-    │   └── CertificateRefused      .problem says what is wrong with the certificate
+    │   └── TlsFailed               there is TCP, and no TLS
+    │       └── CertificateRefused  .problem says what is wrong with the certificate
     ├── TooManyRedirects            one redirect led to the next too often
     ├── StatusError                 a status of 400 or above, for who asked to be told; .response
     ├── ClientClosed                the client was closed before or during the exchange
@@ -55,6 +56,7 @@ __all__ = [
     "NameNotResolved",
     "NoCommonProtocol",
     "ProxyFailed",
+    "TlsFailed",
     "CertificateRefused",
     "CertificateProblem",
     "TooManyRedirects",
@@ -193,6 +195,10 @@ class ProxyFailed(ConnectFailed):
     """The proxy cannot be reached, or opens no way to the server."""
 
 
+class TlsFailed(ConnectFailed):
+    """The server was reached, and there is no TLS with it."""
+
+
 class CertificateProblem(Enum):
     """What is wrong with a server's certificate."""
 
@@ -206,7 +212,7 @@ class CertificateProblem(Enum):
     OTHER = "it is wrong in some other way"
 
 
-class CertificateRefused(ConnectFailed):
+class CertificateRefused(TlsFailed):
     """The server's certificate is not one to trust.
 
     Attributes:

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 import plait
-from plait.errors import ConfigError, ConnectFailed, ConnectTimeout, NameNotResolved
+from plait.errors import ConfigError, ConnectFailed, ConnectTimeout, NameNotResolved, TlsFailed
 from tests.support.faces import Face
 from tests.support.servers import Certificate, RunningServer, free_port, make_certificate, serve_app
 
@@ -110,7 +110,7 @@ def test_a_server_without_tls_is_told(make_client: Make) -> None:
     with (
         listener(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         make_client(f"https://127.0.0.1:{port}") as client,
-        pytest.raises(ConnectFailed, match="does not speak TLS"),
+        pytest.raises(TlsFailed, match="does not speak TLS"),
     ):
         client.get("/")
 
@@ -218,6 +218,7 @@ def test_a_streamed_response_tells_who_answers(
     assert (peer.address, peer.port) == ("127.0.0.1", nghttpd.port)
     assert peer.tls.selected_alpn_protocol() == "h2"
     assert peer.tls.getpeercert(binary_form=True)
+    assert peer.local[0] == "127.0.0.1"
 
 
 def test_connections_come_from_the_address_that_is_asked_for(make_client: Make) -> None:

@@ -16,6 +16,7 @@ from plait.errors import (
     ConnectTimeout,
     NameNotResolved,
     NoCommonProtocol,
+    TlsFailed,
 )
 
 __all__ = ["NOBODY", "Address", "Peer", "connect_failure", "family", "resolve"]
@@ -127,10 +128,10 @@ def connect_failure(peer: str, error: Exception) -> ConnectFailed:
         return _certificate_refused(peer, error)
     if isinstance(error, ssl.SSLError):
         if error.reason in _NOT_TLS:
-            return ConnectFailed(f"{peer} does not speak TLS")
+            return TlsFailed(f"{peer} does not speak TLS")
         if "no application protocol" in str(error):  # an alert that ssl has no name for
             return NoCommonProtocol(f"{peer} speaks none of the protocols offered")
-        return ConnectFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
+        return TlsFailed(f"no TLS with {peer}: {(error.reason or str(error)).lower().replace('_', ' ')}")
     if isinstance(error, socket.gaierror | UnicodeError):
         return NameNotResolved(f"{peer} cannot be resolved: {getattr(error, 'strerror', None) or error}")
     code = getattr(error, "errno", None)

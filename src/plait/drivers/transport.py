@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from plait.drivers.addresses import NOBODY, Address, Peer, connect_failure
 from plait.drivers.eyeballs import Race
 from plait.drivers.tcp_info import read_tcp_info
-from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsTimeout
+from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsFailed, TlsTimeout
 from plait.protocol.endpoint import ClientEndpoint
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ class Transport:
 
     def _at_eof(self) -> None:
         if self._state is _State.HANDSHAKE:
-            self._fail(ConnectFailed(f"{self._peer} closed the connection during the TLS handshake"))
+            self._fail(TlsFailed(f"{self._peer} closed the connection during the TLS handshake"))
         elif self._tls is not None:
             # RFC 9112 §9.8: without TLS's own end, nothing tells the end of a response from an attack.
             self._lost("the peer closed the connection without ending TLS")
