@@ -11,14 +11,14 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import ProtocolError
-from websockets.frames import Close, CloseCode
+from websockets.frames import CloseCode
 
 from plait.config import ServerConfig
 from plait.errors import ExchangeError, RemoteProtocolError
 from plait.fields import outbound_fields
 from plait.protocol.exchange import Half
 from plait.protocol.server_exchange import ServerExchange
+from plait.protocol.websocket_session import may_close
 from plait.server.interfaces import Message, Scope
 from plait.server.response import ClientDisconnected, Response
 from plait.server.websocket_handshake import UPGRADE_REQUIRED, Handshake
@@ -235,12 +235,7 @@ class WebSocketBridge(Response):
         code, reason = message.get("code"), message.get("reason")
         code = 1000 if code is None else code
         reason = "" if reason is None else reason
-        good = isinstance(code, int) and isinstance(reason, str)
-        try:
-            good = good and len(Close(code, reason).serialize()) <= 125  # RFC 6455 §5.5
-        except (ProtocolError, UnicodeEncodeError):
-            good = False
-        if not good:
+        if not may_close(code, reason):
             raise RuntimeError(f"a WebSocket cannot be closed with code {code!r} and reason {reason!r}")
         session = self._session
         assert session is not None

@@ -1,65 +1,29 @@
-"""An open WebSocket (RFC 6455) on the tunnel of an exchange, whatever its version of HTTP.
-
-Frames, masks, compression and the closing handshake are those of the ``websockets`` library, which does
-no I/O here. What it leaves to its user is this module: whole messages, credit both ways, signs of life,
-and time.
-
-Rules:
-
-1. Bytes are read while few messages wait for the application and few bytes for the client. Otherwise
-   they stay in the exchange, whose credit then runs out: a client that sends too fast is slowed down.
-2. Whatever the client sends becomes a message, or ends the session; nothing is raised for it.
-"""
+"""The server's end of an open WebSocket: the session of ``protocol/websocket_session.py`` on a loop."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from codecs import IncrementalDecoder, getincrementaldecoder
-from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
 from websockets.extensions import Extension
-from websockets.frames import Close, CloseCode, Frame, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.frames import Close, CloseCode
+from websockets.protocol import Side
 
 from plait.config import Limits
-from plait.errors import ExchangeError
-from plait.protocol.exchange import Half
+from plait.drivers.alarm import Alarm
 from plait.protocol.server_exchange import ServerExchange
+from plait.protocol.websocket_session import Session as AnySession
+from plait.protocol.websocket_session import Terms
 
 __all__ = ["Session"]
 
-#: The library's word for every connection that closed is no news to whoever runs the server.
-_logger = logging.getLogger("plait.server.websocket")
-_logger.setLevel(logging.WARNING)
-
 #: Seconds that a client has to answer a Close frame.
 _CLOSE_TIMEOUT = 10.0
-#: Bytes of messages that wait for the application before no more are read.
-_QUEUE_MAX = 65_536
-#: What a message takes beside its content.
-_MESSAGE_OVERHEAD = 64
-#: Bytes given to the parser at a time, so that what comes of them stays within bounds: frames, and in a
-#: session that compresses a thousand times as many bytes.
-_PIECE, _COMPRESSED_PIECE = 65_536, 16_384
-
-_OPEN = State.OPEN
-_CONT, _TEXT, _BINARY, _CLOSE = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE
-_utf8 = getincrementaldecoder("utf-8")
 
 
-class _Protocol(Protocol):
-    """The library's, which takes a Close frame in the middle of a message for an error."""
-
-    def recv_frame(self, frame: Frame) -> None:
-        if frame.opcode is _CLOSE:
-            self.current_size = None  # RFC 6455 §5.4: control frames may come between fragments
-        super().recv_frame(frame)
-
-
-class Session:
-    """One WebSocket, from the handshake's end to the tunnel's.
+class Session(AnySession):
+    """One WebSocket at the server's end, from the handshake's end to the tunnel's.
 
     Args:
         exchange: The exchange whose tunnel has just been opened.
@@ -67,29 +31,11 @@ class Session:
         limits: ``max_message_size``, ``write_buffer``, and the times of pings.
         extensions: What was granted in the handshake.
         on_change: Called without arguments when there is a message, an end, or room to write.
-
-    Attributes:
-        ended: How the session ended, the client's word where it gave one, or None; nothing more is
-            received or sent then.
     """
 
-    __slots__ = (
-        "_exchange",
-        "_gathered",
-        "_limits",
-        "_loop",
-        "_messages",
-        "_on_change",
-        "_piece",
-        "_pinged",
-        "_position",
-        "_protocol",
-        "_raw",
-        "_text",
-        "_timer",
-        "_waiting_size",
-        "ended",
-    )
+    __slots__ = ("_alarm", "_loop")
+
+    _exchange: ServerExchange
 
     def __init__(
         self,
@@ -99,225 +45,47 @@ class Session:
         extensions: Sequence[Extension],
         on_change: Callable[[], None],
     ) -> None:
-        self._exchange = exchange
         self._loop = loop
-        self._limits = limits
-        self._on_change = on_change
-        self.ended: Close | None = None
-        self._protocol = _Protocol(Side.SERVER, max_size=limits.max_message_size, logger=_logger)
-        self._protocol.extensions = list(extensions)
-        self._piece = _COMPRESSED_PIECE if extensions else _PIECE
-        self._messages: deque[str | bytes] = deque()
-        #: Bytes of them.
-        self._waiting_size = 0
-        #: The message in progress, and what checks it where it is text.
-        self._gathered: bytearray | None = None
-        self._text: IncrementalDecoder | None = None
-        #: Read, and from here on not parsed yet.
-        self._raw = b""
-        self._position = 0
-        #: When the ping was sent that the client has not answered, or None.
-        self._pinged: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        if limits.ws_ping_interval:
-            self._timer = loop.call_later(limits.ws_ping_interval, self._ping)
-        exchange.on_progress = self._progressed
-        self._read()
+        self._alarm = Alarm(loop, self)
+        terms = Terms(
+            max_message_size=limits.max_message_size,
+            write_buffer=limits.write_buffer,
+            ping_interval=limits.ws_ping_interval or inf,
+            ping_timeout=limits.ws_ping_timeout,
+            close_timeout=_CLOSE_TIMEOUT,
+        )
+        super().__init__(Side.SERVER, exchange, terms, extensions, loop.time(), on_change)
+        self._alarm.set()
 
-    # -- what the layer above does ---------------------------------------------------------------
-
-    @property
-    def over(self) -> bool:
-        """Whether this side has nothing left to do: its last byte is sent, or the tunnel is gone."""
-        return self._exchange.closed or self._exchange.sent is Half.ENDED
-
-    @property
-    def open(self) -> bool:
-        """Whether messages can be sent."""
-        return self._protocol.state is _OPEN and not self.over
-
-    def receive(self) -> str | bytes | None:
-        """Take the next message, None when there is none."""
-        if not self._messages:
-            return None
-        message = self._messages.popleft()
-        self._waiting_size -= len(message) + _MESSAGE_OVERHEAD
-        if not self._messages:
-            self._read()
-        return message
-
-    def send(self, message: str | bytes) -> None:
-        """Send a message; the session must be open.
-
-        Raises:
-            UnicodeEncodeError: The text has surrogates.
-        """
-        if isinstance(message, str):
-            self._protocol.send_text(message.encode())
-        else:
-            self._protocol.send_binary(message)
-        self._write()
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake, unless the session has ended.
-
-        Args:
-            code: A close code that may be sent (RFC 6455 §7.4).
-            reason: For whoever reads the client's logs; at most 123 bytes.
-        """
-        if self.open:
-            self._protocol.send_close(code, reason)
-            self._end(Close(code, reason))
-            self._timer = self._loop.call_later(_CLOSE_TIMEOUT, self.abandon)
-            self._write()
-            self._read()
-
-    def abandon(self) -> None:
-        """Break the tunnel off."""
-        self._end(Close(CloseCode.ABNORMAL_CLOSURE, ""))
-        self._exchange.abandon()
-        self._on_change()
+    def close(self, code: int, reason: str = "", now: float | None = None) -> None:
+        super().close(code, reason, self._loop.time() if now is None else now)
+        self._alarm.set()
 
     def stop(self) -> None:
         """Forget the time: nobody is interested in the session any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    # -- bytes in --------------------------------------------------------------------------------
+        self.due = inf
+        self._alarm.set()
 
     def _progressed(self) -> None:
         if self._exchange.endpoint.draining:
             self.close(CloseCode.GOING_AWAY)
-        self._read()
-        self._on_change()
-
-    def _read(self) -> None:
-        """Read as far as there is room for what comes of it."""
-        protocol = self._protocol
-        try:
-            while self.ended is not None or not self._full():
-                data = self._next_piece()
-                if data is None:
-                    break
-                if self._pinged is not None:
-                    self._answered()
-                if data:
-                    protocol.receive_data(data)
-                else:
-                    protocol.receive_eof()
-                for frame in protocol.events_received():
-                    if self.ended is None and isinstance(frame, Frame):
-                        self._take(frame)
-                self._write()
-                if protocol.parser_exc is not None:
-                    # No Close frame: whoever is told of the end learns what was wrong.
-                    self._end(protocol.close_sent or Close(CloseCode.ABNORMAL_CLOSURE, ""))
-                if not data:
-                    break
-        except ExchangeError:
-            self._end(Close(CloseCode.ABNORMAL_CLOSURE, ""))
+        super()._progressed()
 
     def _full(self) -> bool:
-        """Whether nothing more is read for now."""
         exchange = self._exchange
-        if exchange.queued > self._limits.write_buffer:
+        if exchange.queued > self._terms.write_buffer:
             # A client that does not read the answers to its pings.
             exchange.endpoint.waiting_to_write.add(exchange)
             return True
-        return self._waiting_size >= _QUEUE_MAX
-
-    def _next_piece(self) -> bytes | None:
-        raw, position = self._raw, self._position
-        if not raw:
-            data = self._exchange.read()
-            if not data or len(data) <= self._piece:
-                return data
-            raw, position = data, 0
-        self._position = position + self._piece
-        self._raw = raw if self._position < len(raw) else b""
-        return raw[position : self._position]
-
-    def _take(self, frame: Frame) -> None:
-        opcode = frame.opcode
-        if opcode is _CLOSE:
-            self._end(self._protocol.close_rcvd)
-        elif opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
-            try:
-                if opcode is not _CONT and frame.fin:
-                    self._deliver(frame.data, text=opcode is _TEXT)
-                else:
-                    self._gather(frame)
-            except UnicodeDecodeError as error:
-                self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-                self._end(Close(CloseCode.INVALID_DATA, ""))
-
-    def _gather(self, frame: Frame) -> None:
-        """Put a fragmented message together (RFC 6455 §5.4), in one buffer however small the pieces."""
-        if frame.opcode is not _CONT:
-            self._gathered = bytearray()
-            self._text = _utf8() if frame.opcode is _TEXT else None
-        gathered = self._gathered
-        assert gathered is not None
-        gathered += frame.data
-        if self._text is not None:
-            # Bad text is refused as soon as it is seen, not at the end of the message.
-            self._text.decode(frame.data, frame.fin)
-        if frame.fin:
-            self._gathered = None
-            self._deliver(gathered, text=self._text is not None)
-
-    def _deliver(self, data: bytes | bytearray | memoryview, *, text: bool) -> None:
-        message = str(data, "utf-8") if text else bytes(data)
-        self._messages.append(message)
-        self._waiting_size += len(message) + _MESSAGE_OVERHEAD
-
-    # -- bytes out -------------------------------------------------------------------------------
-
-    def _write(self) -> None:
-        """Send what the protocol has to say; the end of it is an empty piece."""
-        pieces = self._protocol.data_to_send()
-        if pieces and not self.over:
-            try:
-                self._exchange.send_data(b"".join(pieces), end_stream=not pieces[-1])
-            except ExchangeError:
-                self._end(Close(CloseCode.ABNORMAL_CLOSURE, ""))
+        return super()._full()
 
     def _end(self, how: Close | None) -> None:
-        self.stop()
-        self._pinged = None
-        if self.ended is None:
-            self.ended = how
+        super()._end(how)
+        self._alarm.set()
 
-    # -- signs of life ---------------------------------------------------------------------------
-
-    def _ping(self) -> None:
-        """Ask for a sign of life, unless the client is busy reading, which has a deadline of its own."""
-        if not self.open:
-            return
+    def _ping(self, now: float) -> None:
         if self._exchange.queued:
-            self._timer = self._loop.call_later(self._limits.ws_ping_interval, self._ping)
-            return
-        self._pinged = self._loop.time()
-        self._timer = self._loop.call_later(self._limits.ws_ping_timeout, self._judge)
-        self._protocol.send_ping(b"")
-        self._write()
-
-    def _answered(self) -> None:
-        """Take anything that comes for an answer: the pong may be behind a long message."""
-        assert self._pinged is not None
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(self._pinged + self._limits.ws_ping_interval, self._ping)
-        self._pinged = None
-
-    def _judge(self) -> None:
-        if self._exchange.content or self._raw:
-            # It does send; the application is what does not receive.
-            self._timer = self._loop.call_later(self._limits.ws_ping_timeout, self._judge)
-            return
-        reason = "keepalive ping timeout"
-        self._protocol.fail(CloseCode.INTERNAL_ERROR, reason)
-        self._end(Close(CloseCode.INTERNAL_ERROR, reason))
-        self._write()
-        self._on_change()
+            # The client is busy reading, which has a deadline of its own.
+            self.due = now + self._terms.ping_interval
+        else:
+            super()._ping(now)
