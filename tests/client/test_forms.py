@@ -87,7 +87,7 @@ def test_a_form_with_files_arrives(
         ("image", "large.png", "image/png", large),
         ("several", "a.txt", "text/plain", "text ä".encode()),
         ("several", "b", "text/x-b", b"bytes"),
-        ("several", None, "application/octet-stream", b"unnamed"),
+        ("several", None, "text/plain", b"unnamed"),
         ("memory", "memory", "application/octet-stream", b"in memory"),
     ]
     assert b"X-A: 1\r\n" in content

@@ -50,7 +50,8 @@ class Multipart:
         data: Names and values, as :func:`encode_form` takes them; they come first.
         files: Names and files, as a mapping or as pairs, a list for several of one name. A file is
             content: bytes, str or an open file in binary mode; or a tuple of its name and content, and
-            then perhaps its media type, and then further fields, a mapping.
+            then perhaps its media type, and then further fields, a mapping. With None as its name it
+            is a plain value, in its place between the files.
 
     Attributes:
         content_type: What content-type says.
@@ -98,10 +99,10 @@ class Multipart:
             filename = os.path.basename(path) if isinstance(path, str) and path[:1] != "<" else name
             content, more = given, []
         media_type = more[0] if more else None
-        if media_type is None:
+        if media_type is None and filename is not None:
             import mimetypes
 
-            media_type = mimetypes.guess_type(filename or "")[0] or "application/octet-stream"
+            media_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
         body: bytes | FileContent
         if isinstance(content, str):
             body = content.encode()

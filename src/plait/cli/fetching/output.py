@@ -158,18 +158,26 @@ class File:
         path: Where.
         make_directories: Whether directories are made for it.
         lock: Held while it is written: of several responses for one file, the last one stays.
-        start: Bytes of it that are kept.
+        resumes: Whether it goes on at the end of the file.
         new: Whether it must not be there yet: else ``.1``, ``.2`` … is added to its name.
     """
 
     def __init__(
-        self, path: Path, *, make_directories: bool, lock: asyncio.Lock, start: int = 0, new: bool = False
+        self,
+        path: Path,
+        *,
+        make_directories: bool,
+        lock: asyncio.Lock,
+        resumes: bool = False,
+        new: bool = False,
     ) -> None:
         self.path = path
         self.name = str(path)
         self._make_directories = make_directories
         self._lock = lock
-        self._start = start
+        self._resumes = resumes
+        #: Where the content of this response begins.
+        self._began: int | None = None
         self._new = new
         self._file: IO[bytes] | None = None
 
@@ -194,9 +202,10 @@ class File:
 
     def _create(self) -> IO[bytes]:
         if not self._new:
-            file = self.path.open("r+b" if self._start else "wb")
-            file.seek(self._start)
-            file.truncate()
+            file = self.path.open("ab" if self._resumes else "wb")
+            if self._began is None:
+                self._began = file.tell()
+            file.truncate(self._began)
             return file
         number = 0
         while True:

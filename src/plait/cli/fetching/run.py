@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from plait.cli.fetching.content import Demand
-from plait.cli.fetching.cookies import load_cookies, save_cookies
+from plait.cli.fetching.cookies import cookie_text, load_cookies, save_cookies
 from plait.cli.fetching.making import client_for, who_asks
 from plait.cli.fetching.options import Given
 from plait.cli.fetching.output import Names, Stream, Turn
@@ -103,8 +103,10 @@ class _Fetch:
                 given, self._demand, client, self._auth, Names(given), stdout, head_file, report.received
             )
             await self._fetch(setting, report)
-            if given.cookie_jar is not None:
-                await save_cookies(client.cookies, given.cookie_jar, stdout)
+            if given.cookie_jar == "-":
+                await stdout.write(cookie_text(client.cookies).encode())
+            elif given.cookie_jar is not None:
+                save_cookies(client.cookies, given.cookie_jar)
         return 1 if self._failed else 0
 
     async def _fetch(self, setting: Setting, report: Reports) -> None:

@@ -230,7 +230,7 @@ class Transfer:
             path,
             make_directories=given.create_dirs,
             lock=names.lock(path),
-            start=self._offset,
+            resumes=self._offset > 0,
             # What a server names must not write over what is there (and does not with curl).
             new=given.no_clobber or (given.remote_header_name and disposition is not None),
         )
