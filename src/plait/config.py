@@ -389,6 +389,11 @@ class ClientConfig:
     count_fields: bool = option(
         False, "Count the bytes of field sections, as HTTP/1.1 writes them and on the wire."
     )
+    measure: bool = option(
+        False,
+        "Count what each exchange takes, and what holds it up: response.statistics, and more in "
+        "statistics.connections.",
+    )
     trace: Callable[[Any], object] | None = option(
         None,
         "Called with a plait.FrameEvent for every frame that is sent or received, every head in HTTP/1.1, "
@@ -407,9 +412,9 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         others = {
-            "http", "header_table_size", "count_fields", "trace", "follow_redirects", "keep_cookies",
-            "decode", "proxy", "trust_env", "local_address", "cert", "check_certificate", "retries",
-            "coalesce",
+            "http", "header_table_size", "count_fields", "measure", "trace", "follow_redirects",
+            "keep_cookies", "decode", "proxy", "trust_env", "local_address", "cert", "check_certificate",
+            "retries", "coalesce",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):

@@ -86,7 +86,7 @@ def test_digest_with_content_that_is_gone_says_so(make: Make) -> None:
 
 def response_to(request: plait.Request, value: str, status: int = 401) -> plait.Response:
     fields = [(b"www-authenticate", value.encode())]
-    return plait.Response(status, fields, b"", "HTTP/2", (0.0,) * 4 + (1,), request)
+    return plait.Response(status, fields, b"", "HTTP/2", request)
 
 
 def test_digest_uses_a_nonce_again_counts_and_takes_a_new_one_when_it_is_stale() -> None:

@@ -182,4 +182,4 @@ def test_headers_ignore_case_and_keep_every_value() -> None:
 )
 def test_text_is_decoded_in_the_charset_named(content_type: bytes | None, content: bytes, text: str) -> None:
     fields = [] if content_type is None else [(b"content-type", content_type)]
-    assert Response(200, fields, content, "HTTP/2", (0.0, 0.1, 0.2, 0.3, 1)).text == text
+    assert Response(200, fields, content, "HTTP/2").text == text

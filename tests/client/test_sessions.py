@@ -138,7 +138,7 @@ LINKS = '<https://a.example/?b,c;d>; rel="next last"; title="a \\"b\\", c", </e>
 
 
 def test_links_are_taken_apart() -> None:
-    response = plait.Response(200, [(b"link", LINKS.encode())], b"", "HTTP/2", (0.0,) * 4 + (1,))
+    response = plait.Response(200, [(b"link", LINKS.encode())], b"", "HTTP/2")
     following = {"url": "https://a.example/?b,c;d", "rel": "next last", "title": 'a "b", c'}
     assert response.links == {
         "next": following,
@@ -149,7 +149,7 @@ def test_links_are_taken_apart() -> None:
 
 
 def test_the_charset_can_be_said() -> None:
-    response = plait.Response(200, [], "Käse".encode("latin-1"), "HTTP/2", (0.0,) * 4 + (1,))
+    response = plait.Response(200, [], "Käse".encode("latin-1"), "HTTP/2")
     assert response.encoding == "utf-8"
     response.encoding = "latin-1"
     assert response.text == "Käse"
@@ -376,7 +376,7 @@ def test_who_is_sent_a_cookie(set_by: str, value: str, asked: str, sent: bool | 
     maker = RequestMaker(None)
     fields = [(b"set-cookie", value.encode())]
     request = maker.make("GET", set_by)
-    maker.note(plait.Response(200, fields, b"", "HTTP/2", (0.0,) * 4 + (1,), request))
+    maker.note(plait.Response(200, fields, b"", "HTTP/2", request))
     if sent is not None:
         assert ("cookie" in maker.make("GET", asked).headers) is sent
     else:
@@ -388,6 +388,6 @@ def test_a_server_cannot_fill_the_memory_with_cookies() -> None:
     request = maker.make("GET", "https://a.example/")
     for start in range(0, 1000, 100):
         fields = [(b"set-cookie", b"n%d=1" % n) for n in range(start, start + 100)]
-        maker.note(plait.Response(200, fields, b"", "HTTP/2", (0.0,) * 4 + (1,), request))
+        maker.note(plait.Response(200, fields, b"", "HTTP/2", request))
     assert len(maker.cookies) == 180
     assert "n999" in maker.cookies

@@ -15,6 +15,7 @@ from hyperframe.frame import GoAwayFrame
 from plait.client.journal import Journal
 from plait.client.pool import Link
 from plait.client.statistics import TcpInfo, Timing
+from plait.drivers.addresses import NOBODY
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.h1_client import H1Client
 from plait.urls import Origin
@@ -42,7 +43,7 @@ def test_the_moments_of_an_exchange_are_in_order_on_the_monotonic_clock(make_cli
         before = monotonic()
         response = client.get("/")
         after = monotonic()
-        submitted, sent, answered, done, connection = response.timing
+        submitted, sent, answered, done, connection, *_ = response.timing
         assert in_order(before, submitted, sent, answered, done, after)
         assert connection == 1
         assert response.elapsed == done - sent
@@ -228,6 +229,7 @@ class _Carrier:
     """Moves nothing."""
 
     port = 1
+    peer = NOBODY
     started = connected = secured = 0.0
 
     def moved(self) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
-    from plait.client.messages import Response
+    from plait.client.messages import Response, Times
     from plait.client.progress import Reporter
 
 __all__ = ["Call"]
@@ -70,6 +70,7 @@ class Call:
     __slots__ = (
         "_again",
         "_answered",
+        "_asked",
         "_core",
         "_first",
         "_flow",
@@ -78,6 +79,7 @@ class Call:
         "_queued",
         "_sent",
         "_submitted",
+        "_uploaded",
         "_wanted",
         "chore",
         "deadline",
@@ -116,7 +118,7 @@ class Call:
         self.queued = False
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
-        self.touched = self._submitted = core.clock()
+        self.touched = self._submitted = self._asked = core.clock()
         self._answered = self.resumes = 0.0
         self._queued = 0
         self.limits = core.limits
@@ -167,7 +169,7 @@ class Call:
         self.used_before = link.exchanges > 0
         link.exchanges += 1
         self.link = link
-        self.touched = self._sent = core.clock()
+        self.touched = self._sent = self._uploaded = core.clock()
         if self.reporter is not None:
             self.reporter.begin()
         has_content = request.content != b""
@@ -194,6 +196,8 @@ class Call:
         if not self._answered and exchange is not None and exchange.received is not _NOTHING:
             self._answered = now
         if self.upload is not None:
+            if self.upload.unfinished:
+                self._uploaded = now
             try:
                 self.upload.progress()
             except ExchangeError:
@@ -254,7 +258,7 @@ class Call:
             self._leave_exchange()
             self._goal = self._wanted
             self._answered = 0.0
-            self.touched = self._core.clock()
+            self.touched = self._asked = self._core.clock()
             self.request = step
             self.start()
             if self.watchers:
@@ -344,9 +348,23 @@ class Call:
                 self._go_on(self._flow.send, value)
 
     @property
-    def times(self) -> tuple[float, float, float, float, int]:
-        """What a :class:`~plait.client.statistics.Timing` holds, once the exchange has ended properly."""
-        return (self._submitted, self._sent, self._answered, self.touched, self.link.number)
+    def times(self) -> Times:
+        """What a response keeps of how it came about, once the exchange has ended properly."""
+        link, uploaded = self.link, self._uploaded
+        counts = None
+        if link.meter is not None and self.exchange is not None:
+            counts = link.meter.counts(self.exchange)
+            uploaded = counts.uploaded or uploaded
+        return (
+            self._submitted,
+            self._asked,
+            self._sent,
+            uploaded,
+            self._answered,
+            self.touched,
+            link.opening,
+            counts,
+        )
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():
@@ -365,7 +383,7 @@ class Call:
 
     def give(self, piece: bytes | None) -> None:
         """Send the piece of content that the upload wanted, None at the end."""
-        self.touched = self._core.clock()
+        self.touched = self._uploaded = self._core.clock()
         if self.upload is not None:
             try:
                 self.upload.give(piece)

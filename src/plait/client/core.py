@@ -257,12 +257,12 @@ class ClientCore:
         self.needs_pause: Callable[[Call], None] = lambda call: None
         self._count_fields: Callable[[], FieldCount] | None = None
         # Imports take milliseconds: before there is a connection, so that no exchange waits for them.
-        if config.count_fields:
+        if config.count_fields or config.measure:
             from plait.protocol.field_bytes import FieldCount
 
             self._count_fields = FieldCount
         self._observation: Observation | None = None
-        if config.trace is not None:
+        if config.trace is not None or config.measure:
             from plait.client.observing import Observation
 
             self._observation = Observation(config, clock)

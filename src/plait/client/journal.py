@@ -32,6 +32,8 @@ class Journal:
         """Take note of a new connection, and number it."""
         self._opened += 1
         link.number = self._opened
+        carrier = link.transport
+        link.opening = (link.number, link.began, carrier.started, carrier.connected, carrier.secured)
         self._open[link.number] = link
 
     def end(self, link: Link) -> None:
@@ -71,5 +73,8 @@ def _facts(link: Link) -> tuple[Any, ...]:
         connection.field_bytes,
         connection.resets_sent,
         connection.resets_received,
+        link.began,
+        carrier.peer.address,
+        None if link.meter is None else link.meter.measures,
         carrier.tcp_info(),
     )

@@ -13,11 +13,18 @@ from plait.urls import Origin
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.making import Plan
-    from plait.client.statistics import Timing
+    from plait.client.measuring import Counts
+    from plait.client.pool import Opening
+    from plait.client.statistics import ExchangeStatistics, Timing
     from plait.client.timeouts import Timeouts
+
+    #: What :func:`plait.client.statistics.timing_of` takes, and what was counted.
+    Times = tuple[float, float, float, float, float, float, Opening, Counts | None]
 
 __all__ = ["Headers", "MutableHeaders", "Request", "Response", "ResponseHead", "encode_field"]
 
+#: Of a response that no exchange gave.
+UNTIMED: Times = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0, 0.0, 0.0, 0.0, 0.0), None)
 _CHARSET = r";\s*charset\s*=\s*\"?([^\s\";]+)"
 
 
@@ -321,14 +328,17 @@ class Response(ResponseHead):
 
     __slots__ = (
         "_answered",
-        "_connection",
+        "_asked",
         "_content",
+        "_counts",
         "_done",
         "_encoding",
         "_headers",
+        "_opening",
         "_request",
         "_sent",
         "_submitted",
+        "_uploaded",
         "codings",
         "fields",
         "history",
@@ -342,8 +352,8 @@ class Response(ResponseHead):
         fields: Sequence[Field],
         content: bytes | None,
         http_version: str,
-        times: tuple[float, float, float, float, int],
         request: Request | None = None,
+        times: Times = UNTIMED,
     ) -> None:
         self.status = status
         self.http_version = http_version
@@ -352,7 +362,16 @@ class Response(ResponseHead):
         self.codings: Sequence[str] = ()
         self._content = content
         # One by one: a tuple more for each response is work for the garbage collector.
-        self._submitted, self._sent, self._answered, self._done, self._connection = times
+        (
+            self._submitted,
+            self._asked,
+            self._sent,
+            self._uploaded,
+            self._answered,
+            self._done,
+            self._opening,
+            self._counts,
+        ) = times
         self.fields = fields
         self._request = request
         self._headers: Headers | None = None
@@ -418,9 +437,22 @@ class Response(ResponseHead):
     @property
     def timing(self) -> Timing:
         """When everything happened."""
-        from plait.client.statistics import Timing
+        from plait.client.statistics import timing_of
 
-        return Timing(self._submitted, self._sent, self._answered, self._done, self._connection)
+        return timing_of(
+            self._submitted,
+            self._asked,
+            self._sent,
+            self._uploaded,
+            self._answered,
+            self._done,
+            self._opening,
+        )
+
+    @property
+    def statistics(self) -> ExchangeStatistics | None:
+        """What the exchange took; None unless the client was made with ``measure``."""
+        return None if self._counts is None else self._counts.statistics
 
     @property
     def encoding(self) -> str:

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from plait.client.measuring import Meter
 from plait.client.trace import H1Trace, H2Trace, Teller, tell_failure
 from plait.config import ClientConfig
 from plait.protocol.connection import Connection
@@ -37,6 +38,8 @@ class Observation:
     """
 
     def __init__(self, config: ClientConfig, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._measures = config.measure
         self._teller = None if config.trace is None else Teller(config.trace, clock)
         if self._teller is not None:
             # It takes long: before there is a connection, so that no handshake seems to.
@@ -45,6 +48,8 @@ class Observation:
     def endpoint(self, connection: Connection) -> ObservedEndpoint[Watcher]:
         """Return a connection's owner, with those who look on."""
         observers: list[Watcher] = []
+        if self._measures:
+            observers.append(Meter(connection, self._clock))
         if self._teller is not None:
             observers.append((H2Trace if connection.http_version == "2" else H1Trace)(self._teller))
         return ObservedEndpoint(connection, observers)

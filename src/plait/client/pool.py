@@ -32,9 +32,14 @@ from plait.protocol.endpoint import ClientEndpoint
 from plait.urls import Origin
 
 if TYPE_CHECKING:
+    from plait.client.measuring import Meter
     from plait.client.timeouts import TimeLimits
 
-__all__ = ["Authority", "Link", "Pool", "Ticket"]
+__all__ = ["Authority", "Link", "Opening", "Pool", "Ticket"]
+
+#: A connection's number and how it came to be: ``began``, and what its transport calls ``started``,
+#: ``connected`` and ``secured``.
+Opening = tuple[int, float, float, float, float]
 
 
 class Ticket(Protocol):
@@ -59,6 +64,8 @@ class Link:
         number: Counts the connections of a client, from 1; 0 until it is counted.
         exchanges: Requests sent on it so far.
         began: When the client began to see to it, by looking the name up.
+        opening: Its number and how it came to be, for every response over it.
+        meter: What measures it, None where nothing does.
         idle_since: When its last exchange ended, None while one is open.
         alive: When the peer was last known to be there, as far as somebody looked.
         received: Bytes that had come by then.
@@ -68,8 +75,8 @@ class Link:
     """
 
     __slots__ = (
-        "aliases", "alive", "authority", "began", "endpoint", "exchanges", "idle_since", "number", "origin",
-        "pinged", "received", "transport",
+        "aliases", "alive", "authority", "began", "endpoint", "exchanges", "idle_since", "meter", "number",
+        "opening", "origin", "pinged", "received", "transport",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, endpoint: ClientEndpoint, transport: Any, now: float) -> None:
@@ -79,6 +86,8 @@ class Link:
         self.number = 0
         self.exchanges = 0
         self.began = now
+        self.opening: Opening = (0, now, now, now, now)
+        self.meter: Meter | None = None
         self.idle_since: float | None = now
         self.alive = now
         self.received = 0

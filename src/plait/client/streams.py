@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plait.client.calls import Call
     from plait.client.decoding import Decoder
     from plait.client.server_sent_events import Events
-    from plait.client.statistics import Timing
+    from plait.client.statistics import ExchangeStatistics, Timing
 
 __all__ = ["Numbered", "StreamedResponse"]
 
@@ -31,6 +31,7 @@ class StreamedResponse(ResponseHead):
         stream_id: The stream's number; HTTP/1.1 counts 1, 3, 5 … in the same way.
         history: The responses that led here by redirects, the oldest first.
         timing: When everything happened; None until the content was read to its end.
+        statistics: What the exchange took, as of then; None unless the client was made with ``measure``.
         peer: Who answers, once there is an answer.
     """
 
@@ -42,6 +43,7 @@ class StreamedResponse(ResponseHead):
         self.http_version = ""
         self.history = ()
         self.timing: Timing | None = None
+        self.statistics: ExchangeStatistics | None = None
         self.peer = NOBODY
         self._decoder: Decoder | None = None
 
@@ -105,9 +107,12 @@ class StreamedResponse(ResponseHead):
     def _end(self, call: Call) -> None:
         """Take note that the content was read to its end."""
         if self.timing is None:
-            from plait.client.statistics import Timing
+            from plait.client.statistics import timing_of
 
-            self.timing = Timing(*call.times)
+            times = call.times
+            counts = times[-1]
+            self.timing = timing_of(*times[:-1])
+            self.statistics = None if counts is None else counts.statistics
 
     def _check_open(self) -> None:
         if not self._is_open:

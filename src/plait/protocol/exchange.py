@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
@@ -55,6 +55,7 @@ class Exchange:
         request: The request received (server only).
         status: The status code of the response, 0 before it came.
         begun: When it began, in seconds of the site's own clock; set by a server that wants to know.
+        counts: What was counted of it; set by a client that wants to know.
         fields: The response's field section, as received or as handed over for sending.
         interim_responses: How many interim responses came (client only).
         trailers: The trailer section received, or None.
@@ -80,6 +81,7 @@ class Exchange:
         "begun",
         "closed",
         "content",
+        "counts",
         "credited_bytes",
         "endpoint",
         "error",
@@ -99,6 +101,7 @@ class Exchange:
     )
 
     begun: float
+    counts: Any
 
     def __init__(self, endpoint: Endpoint, stream_id: int, request: RequestHead | None = None) -> None:
         self.endpoint = endpoint

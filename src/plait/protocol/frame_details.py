@@ -16,7 +16,7 @@ from ngh2 import Setting
 from plait.protocol.events import Fields, error_name
 from plait.protocol.frames import Flag, Frame, FrameType
 
-__all__ = ["Narrator", "flag_names", "type_name"]
+__all__ = ["Narrator", "flag_names", "setting_name", "type_name"]
 
 #: Bytes that a field section may have, and HPACK's table: the engine's own limits are far below, and
 #: end the connection.
@@ -52,12 +52,12 @@ def flag_names(kind: int, flags: int) -> tuple[str, ...]:
     )
 
 
-def _setting(number: int, value: int) -> str:
+def setting_name(number: int) -> str:
+    """Name a setting."""
     try:
-        name = Setting(number).name
+        return Setting(number).name
     except ValueError:
-        name = f"{number:#x}"
-    return f"{name}={value}"
+        return f"{number:#x}"
 
 
 def _quoted(text: bytes) -> str:
@@ -137,7 +137,8 @@ def _tell(kind: int, frame: Frame, payload: bytes) -> str:
             return f"{max(0, frame.length - 1 - payload[0])} bytes, {payload[0]} of padding"
         case FrameType.SETTINGS:
             whole = len(payload) - len(payload) % _SETTING.size
-            return " ".join(_setting(*one) for one in _SETTING.iter_unpack(payload[:whole]))
+            pairs = _SETTING.iter_unpack(payload[:whole])
+            return " ".join(f"{setting_name(number)}={value}" for number, value in pairs)
         case FrameType.WINDOW_UPDATE:
             return f"+{numbers('>I', payload)[0] & _STREAM_BITS}"
         case FrameType.RST_STREAM:
