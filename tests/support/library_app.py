@@ -71,6 +71,8 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
         announced = query["announced"].encode()
         await _start(send, *([(b"content-length", announced)] if announced != b"0" else []))
         await _more(send, bytes(10))
+        for _ in range(10):
+            await asyncio.sleep(0)  # what was sent is to leave, and no reset to overtake it
         raise ConnectionError("broken off, as it was told")
     elif path == "/silent":
         await _wait(receive)

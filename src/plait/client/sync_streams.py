@@ -144,8 +144,16 @@ class ResponseStream(StreamedResponse):
         """End the exchange, if it has not ended."""
         self._is_open = False
         with self._client._driver.lock:
-            self._call.give_up(ClientClosed("the response was closed"))
+            self._end_call()
             self._client._driver.flush()
+
+    def abandon(self) -> None:
+        """End the exchange, if it has not ended, soon: a finalizer may call this, for it never waits."""
+        self._is_open = False
+        self._client._driver.do_soon(self._end_call)
+
+    def _end_call(self) -> None:
+        self._call.give_up(ClientClosed("the response was closed"))
 
 
 class Connection(Numbered[Pending]):

@@ -1,0 +1,411 @@
+"""What urllib3 takes for a pool of connections: one client of plait, and so one connection over HTTP/2.
+
+Only what moves bytes is replaced here. Retries, warnings, decoding and exceptions are urllib3's own: it is
+given connections that carry one request each, and raise what its own do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from http.client import HTTPException, RemoteDisconnected
+from math import inf
+from threading import Lock
+from typing import Any, NoReturn
+from weakref import finalize
+
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPResponse, HTTPSConnectionPool
+from urllib3._version import __version__ as _URLLIB3
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    InvalidHeader,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
+from urllib3.exceptions import ProtocolError as BrokenProtocol
+from urllib3.util import SKIP_HEADER, parse_url
+from urllib3.util.request import body_to_chunks
+from urllib3.util.ssl_ import assert_fingerprint, resolve_cert_reqs
+
+from plait.client.messages import Request
+from plait.client.sync_client import Client
+from plait.client.sync_streams import ResponseStream
+from plait.client.timeouts import Timeouts
+from plait.errors import (
+    ConfigError,
+    ConnectFailed,
+    ConnectTimeout,
+    LocalProtocolError,
+    NoCommonProtocol,
+    PlaitError,
+    PoolTimeout,
+    ProxyFailed,
+    Timeout,
+    TlsFailed,
+    WriteTimeout,
+)
+from plait.urls import DEFAULT_PORTS, Origin, Url
+
+__all__ = ["HttpPool", "HttpsPool", "pool_classes"]
+
+#: Connections to one origin over HTTP/1.1: urllib3 has no limit, and neither has who uses it.
+_MAX_CONNECTIONS = 10_000
+#: Bytes read from a file at once.
+_BLOCK = 65_536
+_VERSIONS = {"HTTP/2": 20, "HTTP/1.1": 11}
+
+
+class Connection:
+    """What urllib3 takes for a connection: one request, and its response.
+
+    Args:
+        pool: Whose client carries it.
+        client: The client.
+        is_verified: Whether the server's certificate is checked.
+    """
+
+    # What urllib3 looks at. It opens connections itself, unless they say that they are open.
+    proxy = None
+    proxy_is_verified = None
+    has_connected_to_proxy = False
+    is_closed = False
+    is_connected = True
+
+    def __init__(self, pool: HTTPConnectionPool, client: Client, is_verified: bool) -> None:
+        self.host = pool.host
+        self.port = pool.port or DEFAULT_PORTS[pool.scheme]
+        self.is_verified = is_verified
+        #: Seconds: until the request is made, those to connect; from then on, those to read.
+        self.timeout: float | None = None
+        self._scheme = pool.scheme
+        self._client = client
+        self._connect_timeout: float | None = None
+        self._request: Request | None = None
+        self._options: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}(host={self.host!r}, port={self.port!r})"
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        chunked: bool = False,
+        preload_content: bool = True,
+        decode_content: bool = True,
+        enforce_content_length: bool = True,
+    ) -> None:
+        """Make a request; it is sent when its response is asked for, and all limits of time are known.
+
+        Args:
+            method: The method.
+            url: The target, or an absolute URL.
+            body: bytes, str, a file or an iterable of bytes or str.
+            headers: The fields.
+            chunked: Whether the length of the content is to be left open.
+            preload_content: Whether the response is to read its content at once.
+            decode_content: Whether to undo its codings.
+            enforce_content_length: Whether less content than announced is an error.
+
+        Raises:
+            InvalidHeader: HTTP cannot carry this.
+        """
+        target = url if url.startswith("/") else parse_url(url).request_uri
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        authority = host if self.port == DEFAULT_PORTS[self._scheme] else f"{host}:{self.port}"
+        where = Url(Origin(self._scheme, self.host.lower(), self.port), authority.encode("ascii"), target)
+        content, length = _content_of(body, method)
+        fields = [
+            (_bytes(name, "ascii"), _bytes(value, "latin-1")) for name, value in (headers or {}).items()
+        ]
+        names = {name.lower() for name, _ in fields}
+        added = []
+        if b"accept-encoding" not in names:
+            added.append((b"accept-encoding", b"identity"))
+        if length is not None and not chunked and not names & {b"content-length", b"transfer-encoding"}:
+            added.append((b"content-length", b"%d" % length))
+        if b"user-agent" not in names:
+            added.append((b"user-agent", b"python-urllib3/" + _URLLIB3.encode()))
+        said = [field for field in fields if field[1] != SKIP_HEADER.encode()]
+        try:
+            self._request = self._client.exact_request(method, where, [*added, *said], content)
+        except LocalProtocolError as error:
+            raise InvalidHeader(str(error)) from error
+        self._connect_timeout = self.timeout
+        self._options = {
+            "request_method": method,
+            "request_url": url,
+            "preload_content": preload_content,
+            "decode_content": decode_content,
+            "enforce_content_length": enforce_content_length,
+        }
+
+    def getresponse(self) -> Response:
+        """Send the request, and return its response.
+
+        Raises:
+            HTTPError: There is none.
+            OSError: There is none.
+            HTTPException: There is none.
+        """
+        request = self._request
+        assert request is not None
+        read = inf if self.timeout is None else self.timeout
+        connect = inf if self._connect_timeout is None else self._connect_timeout
+        request.timeout = Timeouts(connect=connect, pool=inf, write=read, read=read)
+        try:
+            stream = self._client.stream_request(request).__enter__()
+        except PlaitError as error:
+            self._fail(error)
+        headers = HTTPHeaderDict()
+        for name, value in stream.fields:
+            headers.add(name.decode("ascii"), value.decode("latin-1"))
+        content: Any = _Content(stream, headers)
+        return Response(
+            content,
+            headers=headers,
+            status=stream.status,
+            version=_VERSIONS[stream.http_version],
+            version_string=stream.http_version,
+            reason=stream.reason,
+            original_response=content,
+            **self._options,
+        )
+
+    def _fail(self, error: PlaitError) -> NoReturn:
+        """Raise what a connection of urllib3 does."""
+        said = str(error)
+        if isinstance(error, ConfigError):
+            raise error
+        if isinstance(error, WriteTimeout):
+            raise BrokenProtocol("Connection aborted.", error) from error
+        if isinstance(error, ConnectTimeout | PoolTimeout):
+            raise ConnectTimeoutError(self, said) from error
+        if isinstance(error, Timeout):
+            raise error  # a TimeoutError, which urllib3 knows
+        if isinstance(error, ProxyFailed):
+            raise ProxyError(said, NewConnectionError(self, said)) from error  # type: ignore[arg-type]
+        if isinstance(error, TlsFailed | NoCommonProtocol):
+            raise SSLError(said) from error
+        if isinstance(error, ConnectFailed):
+            raise NewConnectionError(self, said) from error  # type: ignore[arg-type]
+        raise RemoteDisconnected(said) from error
+
+    def close(self) -> None:
+        """Do nothing: the connection is the client's, and an exchange ends with its response."""
+
+
+class _Content:
+    """A response's content, as that of ``http.client`` gives it.
+
+    Attributes:
+        msg: The fields, for cookies.
+        closed: Whether there is no more to be had.
+    """
+
+    def __init__(self, stream: ResponseStream, msg: HTTPHeaderDict) -> None:
+        self._stream = stream
+        self._pieces = stream.iter_raw()
+        self._rest = b""
+        self.msg = msg
+        self.closed = False
+
+    def isclosed(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._stream.close()
+
+    def abandon(self) -> None:
+        """Close it, from a finalizer."""
+        if not self.closed:
+            self.closed = True
+            self._stream.abandon()
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return so many bytes, fewer at the end only."""
+        pieces = []
+        wanted = amt
+        while wanted is None or wanted > 0:
+            piece = self.read1(-1 if wanted is None else wanted)
+            if not piece:
+                break
+            pieces.append(piece)
+            if wanted is not None:
+                wanted -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read1(self, amt: int = -1) -> bytes:
+        """Return what there is, so many bytes at most; wait only if there is nothing."""
+        piece = self._rest
+        if not piece and not self.closed:
+            try:
+                piece = next(self._pieces, b"")
+            except Timeout:
+                raise
+            except PlaitError as error:
+                raise HTTPException(str(error)) from error
+            if not piece:
+                self.close()
+        if 0 <= amt < len(piece):
+            self._rest = piece[amt:]
+            return piece[:amt]
+        self._rest = b""
+        return piece
+
+
+class Response(HTTPResponse):
+    """A response of urllib3's, whose content comes over plait."""
+
+    _fp: Any
+
+    def stream(self, amt: int | None = _BLOCK, decode_content: bool | None = None) -> Generator[bytes]:
+        """Yield the content in pieces of so many bytes; as it comes, where its length is not announced.
+
+        Those are the responses that HTTP/1.1 sends in chunks, and urllib3 hands out chunk by chunk.
+        """
+        if self.length_remaining is not None or amt == 0:
+            yield from super().stream(amt, decode_content)
+            return
+        while not self._fp.closed or self._decoder_has_more():
+            if piece := self.read1(amt, decode_content):
+                yield piece
+
+    def _decoder_has_more(self) -> bool:
+        return len(self._decoded_buffer) > 0 or bool(self._decoder and self._decoder.has_unconsumed_tail)
+
+    def __del__(self) -> None:
+        # Not close(): a finalizer runs anywhere, and must not wait.
+        if (content := self.__dict__.get("_fp")) is not None:
+            content.abandon()
+
+
+class _Pool(HTTPConnectionPool):
+    """A pool whose connections are the requests of one client.
+
+    Args:
+        options: Of the client.
+        host: The host.
+        port: The port.
+        keywords: As of urllib3's own.
+    """
+
+    def __init__(self, options: dict[str, Any], host: str, port: int | None = None, **keywords: Any) -> None:
+        super().__init__(host, port, **keywords)
+        self._options = options
+        self._client: Client | None = None
+        self._lock = Lock()
+
+    def _new_conn(self) -> Any:
+        with self._lock:  # many threads begin at once, and are to share one
+            if self._client is None:
+                self._client = self._make_client()
+                # As with urllib3, closing a pool leaves alone what is still being read: its responses hold
+                # it, and the last of them lets go.
+                finalize(self, self._client.close)
+        self.num_connections += 1
+        return Connection(self, self._client, self._is_verified())
+
+    def _make_client(self) -> Client:
+        defaults: dict[str, Any] = {"max_connections": _MAX_CONNECTIONS, "pool_timeout": inf}
+        return Client(**{**defaults, **self._options, **self._trust()})
+
+    def _trust(self) -> dict[str, Any]:
+        """Return the client's options about certificates."""
+        return {}
+
+    def _is_verified(self) -> bool:
+        return False
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        if self.block:
+            return super()._get_conn(timeout)
+        if self.pool is None:
+            raise ClosedPoolError(self, "Pool is closed.")
+        return self._new_conn()
+
+    def _put_conn(self, conn: Any) -> None:
+        # Unless their number is what counts, nothing is worth keeping of them.
+        if self.block:
+            super()._put_conn(conn)
+
+
+class HttpPool(_Pool):
+    """A pool for ``http``."""
+
+
+class HttpsPool(_Pool, HTTPSConnectionPool):
+    """A pool for ``https``."""
+
+    def _is_verified(self) -> bool:
+        return bool(resolve_cert_reqs(self.cert_reqs))
+
+    def _trust(self) -> dict[str, Any]:
+        context = self.conn_kw.get("ssl_context")
+        trusted = self.ca_certs or self.ca_cert_dir or True
+        options: dict[str, Any] = {"verify": trusted}
+        if not self._is_verified():
+            options["verify"] = False
+        elif context is not None:
+            if self.ca_certs or self.ca_cert_dir:
+                context.load_verify_locations(self.ca_certs, self.ca_cert_dir)
+            options["verify"] = context
+        if self.cert_file:
+            parts = (self.cert_file, self.key_file or self.cert_file, self.key_password)
+            options["cert"] = parts if self.key_password else parts[:2]
+        if self.assert_hostname is not None or "server_hostname" in self.conn_kw:
+            raise ConfigError("over plait, a server's certificate is for the name in the URL")
+        if fingerprint := self.assert_fingerprint:
+
+            def check(host: str, chain: Sequence[bytes]) -> bool:
+                assert_fingerprint(chain[0], fingerprint)
+                return True
+
+            options["check_certificate"] = check
+        return options
+
+    def _make_client(self) -> Client:
+        try:
+            return super()._make_client()
+        except (ConfigError, OSError) as error:
+            # The adapter has looked at its own options: this is about files.
+            raise SSLError(str(error)) from error
+
+
+def pool_classes(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a ``PoolManager`` has as ``pool_classes_by_scheme``.
+
+    Args:
+        options: Of the pools' clients: fields of :class:`plait.config.ClientConfig`.
+    """
+    return {"http": partial(HttpPool, options), "https": partial(HttpsPool, options)}
+
+
+def _bytes(text: Any, charset: str) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    return str(text).encode(charset)
+
+
+def _content_of(body: Any, method: str) -> tuple[bytes | Iterable[bytes] | None, int | None]:
+    """Return content as plait takes it, and its length where that is known."""
+    if isinstance(body, str):
+        body = body.encode()
+    if isinstance(body, bytes):
+        return body or None, len(body)
+    pieces = body_to_chunks(body, method, _BLOCK)
+    if pieces.chunks is None:
+        return None, pieces.content_length
+    return _encoded(pieces.chunks), pieces.content_length
+
+
+def _encoded(pieces: Iterable[Any]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece.encode() if isinstance(piece, str) else piece
