@@ -11,7 +11,8 @@
     │   ├── ExchangeReset           RST_STREAM, or the HTTP/1.1 message broke off; .error_code
     │   ├── ContentTooLarge         the peer sent more content than it may
     │   ├── ContentDecodingError    a response's content is not in the coding that it says
-    │   └── ConnectionLost          the whole connection went, and this exchange with it
+    │   ├── ConnectionLost          the whole connection went, and this exchange with it
+    │   └── WebSocketClosed         a WebSocket has ended; .code, .reason (RFC 6455 §7.4)
     ├── ConnectFailed               DNS, TCP, TLS or ALPN: no connection came to be
     │   ├── NameNotResolved         nobody knows an address for the name
     │   ├── NoCommonProtocol        the server speaks nothing of what is offered
@@ -20,6 +21,7 @@
     │       └── CertificateRefused  .problem says what is wrong with the certificate
     ├── TooManyRedirects            one redirect led to the next too often
     ├── StatusError                 a status of 400 or above, for who asked to be told; .response
+    ├── WebSocketRefused            the server did not open the WebSocket; .response says what it answered
     ├── ClientClosed                the client was closed before or during the exchange
     └── Timeout (a TimeoutError)    one exchange or one connect, never its siblings
         ├── ConnectTimeout
@@ -52,6 +54,7 @@ __all__ = [
     "ContentTooLarge",
     "ContentDecodingError",
     "ConnectionLost",
+    "WebSocketClosed",
     "ConnectFailed",
     "NameNotResolved",
     "NoCommonProtocol",
@@ -61,6 +64,7 @@ __all__ = [
     "CertificateProblem",
     "TooManyRedirects",
     "StatusError",
+    "WebSocketRefused",
     "ClientClosed",
     "Timeout",
     "ConnectTimeout",
@@ -171,6 +175,21 @@ class ConnectionLost(ExchangeError):
         self.error_code = error_code
 
 
+class WebSocketClosed(ExchangeError):
+    """A WebSocket has ended, in good order or not.
+
+    Attributes:
+        code: The close code (RFC 6455 §7.4.1): the peer's, or this side's where it closed; 1005 where
+            there was none, 1006 where the connection broke.
+        reason: What was said of it, or ``""``.
+    """
+
+    def __init__(self, message: str, *, code: int, reason: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
 class ConnectFailed(PlaitError):
     """No connection came to be: name resolution, TCP, TLS or protocol negotiation failed.
 
@@ -233,6 +252,19 @@ class StatusError(PlaitError):
 
     Attributes:
         response: The response.
+    """
+
+    def __init__(self, message: str, *, response: Any) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class WebSocketRefused(PlaitError):
+    """The server did not open the WebSocket.
+
+    Attributes:
+        response: What it answered: status, fields, and the beginning of the content, all of it where
+            that is short.
     """
 
     def __init__(self, message: str, *, response: Any) -> None:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from plait.errors import LocalProtocolError
 
-__all__ = ["Origin", "Params", "Url", "join", "parse", "query"]
+__all__ = ["Origin", "Params", "Url", "join", "of_handshake", "parse", "query"]
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
+_WEBSOCKET = {"ws": "http", "wss": "https"}
 
 ParamValue = str | bytes | int | float | None
 Params = Mapping[str, "ParamValue | Iterable[ParamValue]"] | Iterable[tuple[str, ParamValue]]
@@ -33,7 +34,8 @@ class Origin(NamedTuple):
     """A scheme, a host and a port (RFC 9110 §4.3.1).
 
     Attributes:
-        scheme: ``"https"`` or ``"http"``.
+        scheme: ``"https"`` or ``"http"``; ``"wss"`` or ``"ws"`` for the same server by connections of
+            HTTP/1.1 that carry a WebSocket and nothing else.
         host: A name in lower-case, or an address without brackets.
         port: The port, the scheme's own when the URL named none.
     """
@@ -41,6 +43,12 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+
+    @property
+    def web(self) -> Origin:
+        """The same server as HTTP knows it."""
+        scheme = _WEBSOCKET.get(self.scheme)
+        return self if scheme is None else self._replace(scheme=scheme)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -91,6 +99,16 @@ def parse(url: str) -> Url:
     if not _PLAIN_TARGET(target):
         target = _escape(target, url)
     return Url(known[0], known[1], target)
+
+
+def of_handshake(url: str) -> str:
+    """Return the URL of the handshake for a WebSocket's: ``https`` for ``wss``, ``http`` for ``ws``.
+
+    Any other is returned as it is.
+    """
+    scheme, separator, rest = url.partition("://")
+    known = _WEBSOCKET.get(scheme.lower())
+    return url if known is None else f"{known}{separator}{rest}"
 
 
 def join(base: Url, url: str) -> Url:

@@ -308,19 +308,23 @@ class ClientCore:
 
     def context_for(self, origin: Origin) -> ssl.SSLContext | None:
         """Return the TLS context for an origin, None for plain HTTP."""
-        if origin.scheme == "http":
+        if origin.web.scheme == "http":
             return None
         if self._context is None:
             self._context = client_context(self._verify, self.config.http)
+        if origin.scheme == "wss":
+            from plait.drivers.tls import offering
+
+            return offering(self._context, HttpVersions.HTTP_1, self.config.http)
         return self._context
 
     def proxy_for(self, origin: Origin) -> Proxy | None:
         """Return the proxy that leads to an origin, None to go there directly."""
-        return None if self._proxies is None else self._proxies.for_origin(origin)
+        return None if self._proxies is None else self._proxies.for_origin(origin.web)
 
     def tunnels(self, origin: Origin, proxy: Proxy) -> bool:
         """Whether the way through a proxy to an origin is a tunnel, and no request to the proxy itself."""
-        return origin.scheme == "https" or proxy.scheme != "http" or self.config.http is HttpVersions.HTTP_2
+        return origin.scheme != "http" or proxy.scheme != "http" or self.config.http is HttpVersions.HTTP_2
 
     def make_endpoint(
         self, origin: Origin, protocol: str | None, tls: ssl.SSLObject | None = None
@@ -338,6 +342,8 @@ class ClientCore:
         """
         config = self.config
         http = config.http
+        if origin.scheme in ("wss", "ws"):
+            http, protocol = HttpVersions.HTTP_1, None
         if tls is not None and config.check_certificate is not None:
             self._check_certificate(origin, tls, config.check_certificate)
         field_count = None if self._count_fields is None else self._count_fields()
@@ -420,7 +426,8 @@ class ClientCore:
     def failed(self, origin: Origin, error: PlaitError) -> None:
         """Take note that a connection could not be opened."""
         if isinstance(error, NoCommonProtocol):
-            error = NoCommonProtocol(f"{origin} does not speak {_OFFERED[self.config.http]}")
+            offered = self.config.http if origin == origin.web else HttpVersions.HTTP_1
+            error = NoCommonProtocol(f"{origin.web} does not speak {_OFFERED[offered]}")
         elif self._proxies is not None and type(error) is ConnectFailed:
             proxy = self.proxy_for(origin)
             if proxy is not None and not self.tunnels(origin, proxy):

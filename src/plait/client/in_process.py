@@ -87,7 +87,7 @@ class Mounts:
 
     def at(self, origin: Origin) -> InProcess | None:
         """Return the application at an origin, None where there is a server."""
-        return self._by_origin.get(origin, self._everywhere)
+        return self._by_origin.get(origin.web, self._everywhere)
 
     @property
     def all(self) -> list[Any]:

@@ -15,7 +15,8 @@ Rules:
 4. Connections to one origin may serve another (RFC 9113 §9.1.1), if somebody asks for that: those that
    :meth:`Pool.sharable` names.
 5. A connection that was silent for ``ping_interval`` takes no request before it answered a PING.
-6. Whoever tells the pool a fact (:meth:`Pool.opened`, :meth:`Pool.failed`, :meth:`Pool.settle`) then
+6. A connection that has become a tunnel is nobody else's any more (:meth:`Pool.take_out`).
+7. Whoever tells the pool a fact (:meth:`Pool.opened`, :meth:`Pool.failed`, :meth:`Pool.settle`) then
    asks for what follows from it: :meth:`Pool.assign` and :meth:`Pool.wanted`.
 """
 
@@ -187,6 +188,7 @@ class Pool:
         self._http = http
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
+        self._tunnels: list[Link] = []
         #: Connections to send a PING on; whoever does empties it.
         self.to_ping: list[Link] = []
 
@@ -406,6 +408,8 @@ class Pool:
         if endpoint.closed:
             for origin in (link.origin, *link.aliases):
                 self._remove(origin, link)
+            if link in self._tunnels:
+                self._tunnels.remove(link)
             return False
         if link.pinged is not None and endpoint.pings_answered:
             self._answered(link, now)
@@ -415,6 +419,11 @@ class Pool:
         if link.idle_since is None:
             link.idle_since = now
         return endpoint.connection.closing
+
+    def take_out(self, link: Link) -> None:
+        """Take out a connection that has become a tunnel: another may take its place."""
+        self._remove(link.origin, link)
+        self._tunnels.append(link)
 
     def _remove(self, origin: Origin, link: Link) -> None:
         site = self._sites.get(origin)
@@ -479,7 +488,8 @@ class Pool:
     @property
     def links(self) -> list[Link]:
         """Every open connection."""
-        return [link for origin, site in self._sites.items() for link in site.links if link.origin == origin]
+        own = [link for origin, site in self._sites.items() for link in site.links if link.origin == origin]
+        return own + self._tunnels
 
     def clear(self) -> list[Ticket]:
         """Empty every queue, and return what was in them."""

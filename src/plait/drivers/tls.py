@@ -9,7 +9,7 @@ import os
 import re
 import ssl
 import sys
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from plait.config import ClientCertificates, HttpVersions
 from plait.errors import ConfigError
@@ -23,6 +23,7 @@ __all__ = [
     "KeyPair",
     "ServerContext",
     "client_context",
+    "offering",
     "peer_chain",
     "server_context",
 ]
@@ -221,6 +222,37 @@ def client_context(
         _present_own(context, cert)
     context.set_alpn_protocols(_ALPN[http])
     return context
+
+
+def offering(context: ssl.SSLContext, http: HttpVersions, usually: HttpVersions) -> ssl.SSLContext:
+    """Return what makes connections like a client's TLS context, but for what it offers in ALPN.
+
+    A context has one offer for all of its connections, and cannot be copied.
+
+    Args:
+        context: The context.
+        http: The versions of HTTP to offer.
+        usually: Those that it offers otherwise.
+    """
+    return cast("ssl.SSLContext", _Offering(context, _ALPN[http], _ALPN[usually]))
+
+
+class _Offering:
+    """As much of a context as makes a connection."""
+
+    def __init__(self, context: ssl.SSLContext, offer: list[str], usual: list[str]) -> None:
+        self._context = context
+        self._offer = offer
+        self._usual = usual
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        # A connection has the offer that its context had when it was made.
+        context = self._context
+        context.set_alpn_protocols(self._offer)
+        try:
+            return context.wrap_bio(*arguments, **options)
+        finally:
+            context.set_alpn_protocols(self._usual)
 
 
 def _system_context() -> ssl.SSLContext:

@@ -74,7 +74,7 @@ class AppTransport:
         """Connect a client; see :class:`plait.client.in_process.InProcess`."""
         server = await self._started()
         driver = server.admit((_CLIENT, (origin.host, origin.port)))
-        driver.scheme = origin.scheme
+        driver.scheme = origin.web.scheme
         self._connections = [one for one in self._connections if not one[0].transport.is_closing()]
         join(asyncio.get_running_loop(), driver, protocol)
         self._connections.append((driver, protocol))
