@@ -89,6 +89,15 @@ def test_who_has_more_patience_waits_on_when_another_request_gives_up(make_clien
         assert patient.error is None
 
 
+def test_waiting_for_a_connection_is_not_waiting_for_room(make_client: Make) -> None:
+    with (
+        mute() as port,
+        make_client(f"https://127.0.0.1:{port}", connect_timeout=20) as client,
+        pytest.raises(ConnectTimeout),
+    ):
+        client.get("/", timeout=plait.Timeouts(connect=0.2, pool=0.01))
+
+
 def test_waiting_for_room_has_a_limit_of_each_request(make_client: Make) -> None:
     def full(peer: Peer) -> None:
         peer.start({SettingCodes.MAX_CONCURRENT_STREAMS: 1})

@@ -460,12 +460,15 @@ class Call:
         """Return how long nothing may happen."""
         limits = self.limits
         if self.queued:
-            core = self._core
-            connecting = limits is not core.limits and not core.pool.connected(self.request.origin)
-            return min(limits.connect, limits.pool) if connecting else limits.pool
+            return limits.connect if self._is_connecting() else limits.pool
         if limits.write != limits.read and self._is_sending():
             return limits.write
         return limits.read
+
+    def _is_connecting(self) -> bool:
+        """Whether it waits for a connection, and longer or shorter than its client would."""
+        core = self._core
+        return self.limits is not core.limits and not core.pool.connected(self.request.origin)
 
     def _is_sending(self) -> bool:
         """Whether there is content that the server has yet to take."""
@@ -483,7 +486,7 @@ class Call:
             error = TotalTimeout(f"no complete response within {limits.total:g} seconds")
             error.unprocessed = self.queued
         elif self.queued:
-            if self._patience() < limits.pool:
+            if self._is_connecting():
                 error = ConnectTimeout(f"no connection to {origin} within {limits.connect:g} seconds")
             else:
                 error = PoolTimeout(f"no connection to {origin} had room in time")
