@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
+    from plait.client.interim import Interim
     from plait.client.messages import Headers, Request, Response
     from plait.client.progress import Progress
     from plait.client.retries import Retries
@@ -41,6 +42,7 @@ __all__ = [
     "FrameEvent",
     "Headers",
     "HttpVersions",
+    "Interim",
     "NetrcAuth",
     "Pending",
     "Progress",
@@ -70,6 +72,7 @@ _HOMES = {
     "FrameEvent": "plait.client.trace",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
+    "Interim": "plait.client.interim",
     "NetrcAuth": "plait.client.auth",
     "Pending": "plait.client.sync_client",
     "Progress": "plait.client.progress",

@@ -342,6 +342,9 @@ class ClientConfig:
         "read_timeout.",
     )
     pool_timeout: float = option(60.0, "Seconds to wait for a connection with room.")
+    expect_timeout: float = option(
+        1.0, "Seconds that content waits for a 100 (Continue), with expect: 100-continue, before it goes out."
+    )
     total_timeout: float | None = option(
         None, "Seconds for one request and its response in all; by default without limit."
     )

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
 from plait.errors import ConnectionLost, ExchangeError
 from tests.support.faces import Face
+from tests.support.h1_peer import OK, h1_server, request
 
 Make = Callable[..., Face]
-Script = Callable[[socket.socket], None]
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-def request(sock: socket.socket) -> bytes:
-    """Read one request without content, or what there is of it."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        piece = sock.recv(65536)
-        if not piece:
-            break
-        data += piece
-    return data
 
 
 def answer(sock: socket.socket) -> None:
     while request(sock):
         sock.sendall(OK)
-
-
-@contextmanager
-def server(*scripts: Script) -> Iterator[str]:
-    """Handle one connection after another, each by its script."""
-    failures: list[BaseException] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(20)
-
-        def serve() -> None:
-            try:
-                for script in scripts:
-                    sock, _ = listening.accept()
-                    with sock:
-                        sock.settimeout(20)
-                        script(sock)
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        thread.join(20)
-    assert not failures, failures
 
 
 def closes_instead_of_a_second_answer(sock: socket.socket) -> None:
@@ -65,14 +26,14 @@ def closes_instead_of_a_second_answer(sock: socket.socket) -> None:
 
 
 def test_a_get_that_meets_a_closing_connection_is_sent_again(make_client: Make) -> None:
-    with server(closes_instead_of_a_second_answer, answer) as url, make_client(url) as client:
+    with h1_server(closes_instead_of_a_second_answer, answer) as url, make_client(url) as client:
         assert client.get("/").content == b"ok"
         assert client.get("/").content == b"ok"
         assert client.statistics.exchanges == 3
 
 
 def test_a_post_that_meets_a_closing_connection_is_not_sent_again(make_client: Make) -> None:
-    with server(closes_instead_of_a_second_answer) as url, make_client(url) as client:
+    with h1_server(closes_instead_of_a_second_answer) as url, make_client(url) as client:
         assert client.get("/").content == b"ok"
         with pytest.raises(ConnectionLost) as caught:
             client.post("/")
@@ -84,7 +45,7 @@ def test_a_get_on_a_new_connection_that_closes_is_not_sent_again(make_client: Ma
     def closes_without_an_answer(sock: socket.socket) -> None:
         request(sock)
 
-    with server(closes_without_an_answer) as url, make_client(url) as client:
+    with h1_server(closes_without_an_answer) as url, make_client(url) as client:
         with pytest.raises(ConnectionLost):
             client.get("/")
         assert client.statistics.exchanges == 1
@@ -96,7 +57,7 @@ def test_a_connection_that_is_to_be_closed_is_used_no_more(make_client: Make) ->
         sock.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
         assert request(sock) == b""
 
-    with server(closing, answer) as url, make_client(url) as client:
+    with h1_server(closing, answer) as url, make_client(url) as client:
         assert [client.get("/").content for _ in range(2)] == [b"ok", b"ok"]
         assert client.statistics.connections_opened == 2
 
@@ -106,7 +67,7 @@ def test_a_response_that_breaks_off_is_an_error(make_client: Make) -> None:
         request(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
 
-    with server(breaking) as url, make_client(url) as client, pytest.raises(ExchangeError):
+    with h1_server(breaking) as url, make_client(url) as client, pytest.raises(ExchangeError):
         client.get("/")
 
 
@@ -122,7 +83,7 @@ def test_a_response_left_early_closes_its_connection_and_the_next_request_opens_
         except OSError:
             pass  # the client left
 
-    with server(endless, answer) as url, make_client(url) as client:
+    with h1_server(endless, answer) as url, make_client(url) as client:
         with client.stream("GET", "/") as response:
             assert next(iter(response.iter_bytes()))
         assert client.get("/").content == b"ok"

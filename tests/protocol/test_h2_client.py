@@ -89,7 +89,8 @@ def test_interim_responses_come_before_the_final_one() -> None:
     pair.peer.send_headers(exchange.stream_id, [(b":status", b"103"), (b"link", b"</a>")])
     pair.move()
     assert exchange.received is Half.HEAD
-    assert exchange.interim_responses == 1
+    assert exchange.aside is not None
+    assert exchange.aside.interim == [((b":status", b"103"), (b"link", b"</a>"))]
     pair.respond(exchange, b"final")
     assert exchange.status == 200
     assert read_all(exchange) == b"final"

@@ -314,7 +314,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
     def _needs_pause(self, call: Call) -> None:
         # Also when nobody awaits it, as everything else goes on.
-        asyncio.get_running_loop().call_later(max(0.0, call.resumes - monotonic()), call.resume)
+        asyncio.get_running_loop().call_later(max(0.0, call.resumes - monotonic()), call.wake, call.resumes)
 
     def _needs_owner(self, call: Call) -> None:
         self._spawn(self._work(call))
@@ -346,11 +346,13 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         assert source is not None
         try:
             async for piece in source if isinstance(source, AsyncIterable) else _as_async(source):
-                while not upload.wants_piece:
+                while call.upload is upload and not upload.wants_piece:
                     changed.clear()
                     await changed.wait()
-                    if call.upload is not upload or (call.exchange is not None and call.exchange.closed):
+                    if call.exchange is not None and call.exchange.closed:
                         return
+                if call.upload is not upload:
+                    return  # nobody wants the rest of it
                 call.give(piece)
             call.give(None)
         except Exception as error:

@@ -59,7 +59,8 @@ class Call:
         link: The connection that it went over last, once it went.
         used_before: Whether the exchange's connection had carried another request before it.
         touched: When something happened last, on the core's clock.
-        resumes: When a pause between two attempts is over, 0 when there is none.
+        resumes: When a pause between two attempts is over, or content goes out that waited for a 100
+            (Continue); 0 when there is neither.
         limits: How long it may take.
         retries: How it is tried again, None for not at all.
         deadline: When the request is given up, whatever happens.
@@ -75,10 +76,10 @@ class Call:
         "_first",
         "_flow",
         "_goal",
-        "_paused",
         "_queued",
         "_sent",
         "_submitted",
+        "_then",
         "_uploaded",
         "_wanted",
         "chore",
@@ -105,7 +106,8 @@ class Call:
         self._core = core
         self._goal = self._wanted = goal
         self._again = False
-        self._paused = False
+        #: What goes on after a chore or a pause, None while there is none.
+        self._then: Callable[[Any, Exception | None], None] | None = None
         self.chore: Callable[[], Any] | None = None
         self.history: tuple[Response, ...] = ()
         self.reporter: Reporter | None = None
@@ -180,14 +182,54 @@ class Call:
             if self._goal.whole:
                 exchange.collect()
             if has_content:
-                upload = Upload(exchange, request)
-                self._queued = exchange.queued
-                if upload.unfinished:
-                    self.upload = upload
-                    if upload.source is not None:
-                        core.needs_content(self, upload)
+                plan = request.plan
+                if plan is not None and plan.expects_continue:
+                    self.upload = Upload(exchange, request, held=True)
+                    self.resumes = core.clock() + core.config.expect_timeout
+                    core.needs_pause(self)
+                else:
+                    self._follow(Upload(exchange, request))
         except Exception as error:
             self._finish(None, error)
+
+    def _follow(self, upload: Upload) -> None:
+        """See to the rest of an upload that has begun."""
+        assert self.exchange is not None
+        self._queued = self.exchange.queued
+        self.upload = upload if upload.unfinished else None
+        if upload.source is not None:
+            self._core.needs_content(self, upload)
+
+    def _go_ahead(self, upload: Upload) -> None:
+        """Send the content that was held back."""
+        self.resumes = 0.0
+        self._uploaded = self._core.clock()
+        try:
+            upload.begin()
+            self._follow(upload)
+        except ExchangeError:
+            self.upload = None  # the stream is gone; the event that says why is on its way
+        except Exception as error:
+            self.give_up(error)
+        else:
+            self._changed()
+
+    def _may_send(self, upload: Upload, exchange: Exchange) -> bool:
+        """Whether the server still wants the content, and has said so where it was asked."""
+        if exchange.status >= 400:
+            # As curl has it: who has refused a request has no use for the rest of it.
+            if upload.held:
+                self.resumes = 0.0
+            else:
+                self.upload = None
+                self._changed()
+            return False
+        if not upload.held:
+            return True
+        aside = exchange.aside
+        if exchange.received is not _NOTHING or (aside and any(one[0][1] == b"100" for one in aside.interim)):
+            self._go_ahead(upload)
+        return False
 
     def _progress(self) -> None:
         """Take note that something happened to the exchange."""
@@ -195,21 +237,22 @@ class Call:
         exchange = self.exchange
         if not self._answered and exchange is not None and exchange.received is not _NOTHING:
             self._answered = now
-        if self.upload is not None:
-            if self.upload.unfinished:
+        upload = self.upload
+        if upload is not None and exchange is not None and self._may_send(upload, exchange):
+            if upload.unfinished:
                 self._uploaded = now
             try:
-                self.upload.progress()
+                upload.progress()
             except ExchangeError:
                 self.upload = None  # the stream is gone; the event that says why is on its way
             else:
-                self._queued = 0 if exchange is None else exchange.queued
-                if self.upload.wants_piece:
+                self._queued = exchange.queued
+                if upload.wants_piece:
                     self._changed()
         if self.reporter is not None and exchange is not None and self.reporter.look(self, exchange):
             self._core.needs_owner(self)
             self._changed()
-        if exchange is not None and not self.done and not self._paused and self._goal.reached(exchange):
+        if exchange is not None and not self.done and self._then is None and self._goal.reached(exchange):
             self._arrive(exchange)
 
     def _arrive(self, exchange: Exchange) -> None:
@@ -272,15 +315,28 @@ class Call:
                 self._arrive(exchange)
         elif isinstance(step, Pause):
             self._leave_exchange()
-            self._paused = True
+            self._then = self._resume_flow
             self.resumes = self._core.clock() + step.seconds
             self._core.needs_pause(self)
             self._changed()
         else:
-            self._paused = True
-            self.chore = step
-            self._core.needs_owner(self)
-            self._changed()
+            self._have_done(step, self._resume_flow)
+
+    def _have_done(self, chore: Callable[[], Any], then: Callable[[Any, Exception | None], None]) -> None:
+        """Have the owner do something, and then something be made of what came of it."""
+        self._then = then
+        self.chore = chore
+        self._core.needs_owner(self)
+        self._changed()
+
+    def interject(self, chore: Callable[[], Any]) -> None:
+        """Have the owner do something before the call goes on, whatever its exchange does meanwhile."""
+        self._have_done(chore, self._resume_exchange)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the call waits for something else than its exchange."""
+        return self._then is not None
 
     def _leave_exchange(self) -> None:
         """Let go of the exchange of an attempt that is over."""
@@ -288,14 +344,18 @@ class Call:
         if exchange is not None:
             self._again = True
             exchange.on_progress = self.exchange = self.upload = None
+            self.resumes = 0.0
             if not exchange.closed and (exchange.received is not Half.ENDED or exchange.queued):
                 exchange.abandon()
 
-    def resume(self) -> None:
-        """Go on after a pause."""
-        if self.resumes and not self.done:
+    def wake(self, when: float) -> None:
+        """Go on after the pause, or the wait for a 100, that was to end then."""
+        if self.resumes == when and when and not self.done:
             self.resumes = 0.0
-            self.carry_on(None, None)
+            if self.upload is not None:
+                self._go_ahead(self.upload)
+            else:
+                self.carry_on(None, None)
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether the request may go on after so many seconds (for the flow)."""
@@ -340,12 +400,22 @@ class Call:
             error: What it raised, or None.
         """
         self.touched = self._core.clock()
-        self._paused = False
-        if self._flow is not None:
-            if error is not None:
-                self._go_on(self._flow.throw, error)
-            else:
-                self._go_on(self._flow.send, value)
+        then, self._then = self._then, None
+        if then is not None:
+            then(value, error)
+
+    def _resume_flow(self, value: Any, error: Exception | None) -> None:
+        assert self._flow is not None
+        if error is not None:
+            self._go_on(self._flow.throw, error)
+        else:
+            self._go_on(self._flow.send, value)
+
+    def _resume_exchange(self, value: Any, error: Exception | None) -> None:
+        if error is not None:
+            self.give_up(error)
+        else:
+            self._progress()
 
     @property
     def times(self) -> Times:
@@ -432,7 +502,7 @@ class Call:
         self.done = True
         self.value = value
         self.error = error
-        self._flow = self.chore = None
+        self._flow = self.chore = self._then = None
         exchange = self.exchange
         if exchange is not None and (error is not None or self._wanted.whole):
             # It and the call hold each other, as the flow did: let go, so that all can go at once.
@@ -452,7 +522,7 @@ class Call:
         """
         if self.resumes:
             return min(self.resumes, self.deadline)
-        if self._paused or (self.upload is not None and self.upload.wants_piece):
+        if self._then is not None or (self.upload is not None and self.upload.wants_piece):
             self.touched = self._core.clock()  # it is not the server that keeps us waiting
         return min(max(self.touched, began) + self._patience(), self.deadline)
 
@@ -478,7 +548,7 @@ class Call:
     def expire(self, now: float) -> None:
         """Give the call up, or the attempt: its time is over."""
         if self.resumes and now < self.deadline:
-            self.resume()
+            self.wake(self.resumes)
             return
         limits, origin = self.limits, self.request.origin
         error: Timeout

@@ -202,7 +202,7 @@ class ClientCore:
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
         needs_owner: Called with a call that has a chore.
-        needs_pause: Called with a call that is to ``resume`` later; whoever waits for one sees to that, too.
+        needs_pause: Called with a call that is to ``wake`` later; whoever waits for one sees to that, too.
         closed: Whether the client was closed.
 
     Raises:

@@ -109,5 +109,5 @@ def may_replay(request: Request, call: Call, error: ExchangeError) -> bool:
         and isinstance(error, ConnectionLost)
         and exchange is not None
         and exchange.received is Half.HEAD
-        and not exchange.interim_responses
+        and exchange.aside is None
     )

@@ -65,7 +65,7 @@ def _response(exchange: Exchange, call: Call) -> Response:
         exchange.abandon()
     fields, request = exchange.fields, call.request
     version = VERSIONS[exchange.endpoint.connection.http_version]
-    response = Response(exchange.status, fields, content, version, request, call.times)
+    response = Response(exchange.status, fields, content, version, request, call.times, exchange.aside)
     if (plan := request.plan) is not None:
         noted = plan.noted
         for name, _ in fields:  # every response comes by here: no call, and no set of names
@@ -79,7 +79,7 @@ def head_of(exchange: Exchange, call: Call) -> Response:
     """Return a response whose content is still to be read, by who reads it and not from here."""
     fields, request = exchange.fields, call.request
     version = VERSIONS[exchange.endpoint.connection.http_version]
-    response = Response(exchange.status, fields, None, version, request, call.times)
+    response = Response(exchange.status, fields, None, version, request, call.times, exchange.aside)
     plan = request.plan
     if plan is not None and not plan.noted.isdisjoint(dict(fields)):
         call.note(response)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from plait.client.cookies import CookieInput, Cookies
     from plait.client.flow import Flow
     from plait.client.forms import FormInput
+    from plait.client.interim import Interim
     from plait.client.messages import Response
     from plait.client.progress import Progress
     from plait.client.retries import Retries
     from plait.client.timeouts import Timeouts
+    from plait.client.trailers import TrailerInput
     from plait.config import ClientConfig
 
 __all__ = [
@@ -70,6 +72,10 @@ class RequestOptions(TypedDict, total=False):
         auth: Who asks, for this request instead of the client's; None for nobody.
         follow_redirects: Whether to go where redirects lead, instead of what the client was told.
         progress: Called with a :class:`~plait.client.progress.Progress` as content leaves and comes.
+        on_interim: Called with each :class:`~plait.client.interim.Interim` when it comes, before the
+            response.
+        trailers: Fields behind the content, names and values as str; or a callable that returns them,
+            called when the content has ended.
     """
 
     params: Params | None
@@ -84,6 +90,8 @@ class RequestOptions(TypedDict, total=False):
     follow_redirects: bool
     progress: Callable[[Progress], Any] | None
     retries: int | Retries
+    on_interim: Callable[[Interim], Any] | None
+    trailers: TrailerInput | None
 
 
 if TYPE_CHECKING:
@@ -118,6 +126,8 @@ if TYPE_CHECKING:
         follow_redirects: bool
         progress: Callable[[Progress], Any] | None
         retries: int | Retries
+        on_interim: Callable[[Interim], Any] | None
+        trailers: TrailerInput | None
 
 
 class Plan:
@@ -130,6 +140,8 @@ class Plan:
         request_hooks: Called with every request.
         response_hooks: Called with every response.
         progress: Called with a :class:`~plait.client.progress.Progress`, or None.
+        on_interim: Called with each :class:`~plait.client.interim.Interim`, or None.
+        expects_continue: Whether the content waits for a 100 (Continue).
         retries: How it is tried again, or None.
         cookies: Cookies of the request's caller, for its own origin.
         has_cookie_field: Whether the caller wrote the ``cookie`` field.
@@ -138,7 +150,8 @@ class Plan:
     """
 
     __slots__ = (
-        "auth", "cookies", "follow", "has_cookie_field", "max_decoded_size", "noted", "progress",
+        "auth", "cookies", "expects_continue", "follow", "has_cookie_field", "max_decoded_size", "noted",
+        "on_interim", "progress",
         "request_hooks", "response_hooks", "retries", "run",
     )  # fmt: skip
 
@@ -149,6 +162,8 @@ class Plan:
         self.request_hooks: tuple[Callable[..., Any], ...] = ()
         self.response_hooks: tuple[Callable[..., Any], ...] = ()
         self.progress: Callable[[Progress], Any] | None = None
+        self.on_interim: Callable[[Interim], Any] | None = None
+        self.expects_continue = False
         self.retries: Retries | None = None
         self.cookies: Mapping[str, str] | None = None
         self.has_cookie_field = False
@@ -165,7 +180,10 @@ class Plan:
     def settled(self) -> Plan:
         """Choose the flow that does what is asked for; return this plan."""
         self.run = None
-        if self.auth or self.follow or self.request_hooks or self.response_hooks or self.progress:
+        if (
+            self.auth or self.follow or self.request_hooks or self.response_hooks or self.progress
+            or self.on_interim or self.expects_continue
+        ):  # fmt: skip
             from plait.client.session_flow import converse
 
             self.run = converse
@@ -369,7 +387,7 @@ class RequestMaker:
             return None
         if end is None:
             given, left_out = _encode(headers)
-            if any(name in (b"host", b"content-length", b"cookie", b"range") for name, _ in given):
+            if any(name in (b"host", b"content-length", b"cookie", b"range", b"expect") for name, _ in given):
                 return None
             end = self._defaults({*left_out, *(name for name, _ in given)}) + given
             if len(self._ends) >= _STARTS_MAX:
@@ -403,6 +421,8 @@ class RequestMaker:
         follow_redirects: bool | None = None,
         progress: Callable[[Progress], Any] | None = None,
         retries: int | Retries | None = None,
+        on_interim: Callable[[Interim], Any] | None = None,
+        trailers: TrailerInput | None = None,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
         given, left_out = ([], set()) if headers is None else _encode(headers)
@@ -410,7 +430,12 @@ class RequestMaker:
             if content is not None or json is not None:
                 raise LocalProtocolError("a request has a form, content or json, and only one of them")
             content = _form(data, files, given)
-        add_content(request, given, content, json)
+        if trailers is None:
+            add_content(request, given, content, json)
+        else:
+            from plait.client.trailers import add_trailed_content
+
+            add_trailed_content(request, given, content, json, trailers)
         names = left_out | {name for name, _ in given}
         changes: dict[str, Any] = {}
         if follow_redirects is not None:
@@ -421,6 +446,15 @@ class RequestMaker:
             if not callable(progress):
                 raise ConfigError(f"progress is a function, not {type(progress).__name__}")
             changes["progress"] = progress
+        if on_interim is not None:
+            if not callable(on_interim):
+                raise ConfigError(f"on_interim is a function, not {type(on_interim).__name__}")
+            changes["on_interim"] = on_interim
+        if b"expect" in names and _expects_continue(given):
+            if request.content == b"":
+                # RFC 9110 §10.1.1
+                raise LocalProtocolError("expect: 100-continue is for requests with content")
+            changes["expects_continue"] = True
         if b"cookie" in names:
             changes["has_cookie_field"] = True
         plan = self._plan
@@ -457,6 +491,10 @@ def start_of(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, 
         raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
     fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
     return fields, name in _IDEMPOTENT
+
+
+def _expects_continue(given: FieldSection) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in given)
 
 
 def _retries(retries: int | Retries) -> Retries | None:

@@ -12,11 +12,13 @@ from plait.urls import Origin
 
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
+    from plait.client.interim import Interim
     from plait.client.making import Plan
     from plait.client.measuring import Counts
     from plait.client.pool import Opening
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.client.timeouts import Timeouts
+    from plait.protocol.aside import Aside
 
     #: What :func:`plait.client.statistics.timing_of` takes, and what was counted.
     Times = tuple[float, float, float, float, float, float, Opening, Counts | None]
@@ -197,6 +199,12 @@ class Request:
         self.timeout = timeout
         self.plan = plan
 
+    def unasking(self) -> Request:
+        """Return the same request, which sends its content without asking first."""
+        fields = [field for field in self.fields if field[0] != b"expect"]
+        plan = self.plan and self.plan.but(expects_continue=False)
+        return Request(self.origin, fields, self.content, self.length, self.idempotent, self.timeout, plan)
+
     @property
     def replayable(self) -> bool:
         """Whether its content can be sent again."""
@@ -238,6 +246,27 @@ class ResponseHead:
     fields: Sequence[Field]
     http_version: str
     history: tuple[Response, ...]
+
+    @property
+    def _aside(self) -> Aside | None:
+        """What came beside the head and the content."""
+        raise NotImplementedError
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer section (RFC 9110 §6.5): fields that came behind the content; empty without."""
+        aside = self._aside
+        return Headers(() if aside is None or aside.trailers is None else aside.trailers)
+
+    @property
+    def interim(self) -> tuple[Interim, ...]:
+        """The interim responses that came first (RFC 9110 §15.2), such as 103 (Early Hints)."""
+        aside = self._aside
+        if aside is None:
+            return ()
+        from plait.client.interim import Interim
+
+        return tuple(map(Interim, aside.interim))
 
     @property
     def headers(self) -> Headers:
@@ -328,6 +357,7 @@ class Response(ResponseHead):
 
     __slots__ = (
         "_answered",
+        "_aside",
         "_asked",
         "_content",
         "_counts",
@@ -354,6 +384,7 @@ class Response(ResponseHead):
         http_version: str,
         request: Request | None = None,
         times: Times = UNTIMED,
+        aside: Aside | None = None,
     ) -> None:
         self.status = status
         self.http_version = http_version
@@ -374,6 +405,7 @@ class Response(ResponseHead):
         ) = times
         self.fields = fields
         self._request = request
+        self._aside: Aside | None = aside
         self._headers: Headers | None = None
         self._encoding: str | None = None
 

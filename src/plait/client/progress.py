@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plait.protocol.exchange import Half
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
+    from plait.client.interim import Interim
+    from plait.protocol.aside import Aside
     from plait.protocol.exchange import Exchange
 
 __all__ = ["Progress", "Reporter"]
@@ -34,16 +37,22 @@ class Reporter:
     """Watches one call, for who wants to know how far it is.
 
     Args:
-        function: What is called with each :class:`Progress`.
+        function: What is called with each :class:`Progress`, or None.
+        on_interim: What is called with each :class:`~plait.client.interim.Interim`, or None.
 
     Attributes:
-        due: Whether there is something new to tell.
+        due: Whether there is something new to tell ``function``.
     """
 
-    __slots__ = ("_function", "_latest", "_read", "due")
+    __slots__ = ("_function", "_heard", "_latest", "_on_interim", "_read", "due")
 
-    def __init__(self, function: Callable[[Progress], Any]) -> None:
+    def __init__(
+        self, function: Callable[[Progress], Any] | None, on_interim: Callable[[Interim], Any] | None = None
+    ) -> None:
         self._function = function
+        self._on_interim = on_interim
+        #: How many interim responses were told of.
+        self._heard = 0
         self._latest = Progress(0, None, 0, None)
         self._read = 0
         self.due = False
@@ -54,10 +63,14 @@ class Reporter:
 
     def begin(self) -> None:
         """Take note that the request is sent, perhaps once more."""
-        self._read = 0
+        self._read = self._heard = 0
 
     def look(self, call: Call, exchange: Exchange) -> bool:
         """Look how far the call is; say whether that is news that nobody was told to fetch yet."""
+        if self._on_interim is not None and (aside := exchange.aside) is not None:
+            self._hear(call, aside, self._on_interim)
+        if self._function is None:
+            return False
         content = exchange.content
         waiting = len(content) if isinstance(content, bytes) else content.tell()
         to_receive: int | None = None
@@ -76,9 +89,18 @@ class Reporter:
         was_due, self.due = self.due, True
         return not was_due
 
+    def _hear(self, call: Call, aside: Aside, tell: Callable[[Interim], Any]) -> None:
+        """Have the next interim response told, before the call goes on; it comes here again then."""
+        if self._heard < len(aside.interim) and not call.paused:
+            from plait.client.interim import Interim
+
+            interim = Interim(aside.interim[self._heard])
+            self._heard += 1
+            call.interject(partial(tell, interim))
+
     def report(self) -> Any:
         """Tell what is new, if anything is; return what the caller's function returned."""
-        if not self.due:
+        if not self.due or self._function is None:
             return None
         self.due = False
         return self._function(self._latest)

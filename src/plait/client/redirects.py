@@ -19,7 +19,7 @@ __all__ = ["next_request"]
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 #: Fields about content, which go when the content does.
 _ABOUT_CONTENT = frozenset(
-    {b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-location"}
+    b"content-type content-length content-encoding content-language content-location expect trailer".split()
 )
 #: Fields that say who asks, which are nobody else's business.
 _ABOUT_CALLER = frozenset({b"authorization", b"proxy-authorization", b"cookie"})

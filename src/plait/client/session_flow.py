@@ -28,6 +28,8 @@ Conversation = Generator[Any, Any, Response]
 
 #: Bytes of a redirect's content that are read for its connection's sake; over more it is not.
 _WORTH_READING = 65_536
+#: What a server answers that knows nothing of ``expect`` (RFC 9110 §15.5.18).
+EXPECTATION_FAILED = 417
 
 
 def converse(request: Request, call: Call) -> Flow:
@@ -42,8 +44,8 @@ def converse(request: Request, call: Call) -> Flow:
         PlaitError: An attempt failed.
     """
     first = request
-    if request.plan is not None and request.plan.progress is not None:
-        call.reporter = Reporter(request.plan.progress)
+    if (plan := request.plan) is not None and (plan.progress is not None or plan.on_interim is not None):
+        call.reporter = Reporter(plan.progress, plan.on_interim)
     history: list[Response] = []
     while True:
         plan = request.plan
@@ -131,6 +133,11 @@ def _send(request: Request, call: Call, plan: Plan) -> Conversation:
             f"{request.url} wants the content again, and it came from an iterator: give bytes or a file"
         )
     reply = yield from fetch(request, call)
+    if reply.status == EXPECTATION_FAILED and plan.expects_continue:
+        upload = call.upload
+        if request.replayable or (upload is not None and upload.held):
+            # RFC 9110 §10.1.1: then without asking.
+            reply = yield from fetch(request.unasking(), call)
     response: Response = reply if isinstance(reply, Response) else head_of(reply, call)
     for hook in plan.response_hooks:
         yield partial(hook, response)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plait.client.decoding import Decoder
     from plait.client.server_sent_events import Events
     from plait.client.statistics import ExchangeStatistics, Timing
+    from plait.protocol.aside import Aside
 
 __all__ = ["Numbered", "StreamedResponse"]
 
@@ -38,6 +39,7 @@ class StreamedResponse(ResponseHead):
     def __init__(self) -> None:
         self._is_open = False
         self._head: Response | None = None
+        self._exchange: Exchange | None = None
         self.status = self.stream_id = 0
         self.fields = ()
         self.http_version = ""
@@ -60,6 +62,10 @@ class StreamedResponse(ResponseHead):
         return self._head.request
 
     @property
+    def _aside(self) -> Aside | None:
+        return None if self._exchange is None else self._exchange.aside
+
+    @property
     def encoding(self) -> str:
         """The charset of the text: what content-type names, or else UTF-8; it can be set."""
         return "utf-8" if self._head is None else self._head.encoding
@@ -71,6 +77,7 @@ class StreamedResponse(ResponseHead):
 
     def _begin(self, exchange: Exchange, call: Call) -> None:
         self._is_open = True
+        self._exchange = exchange
         head = self._head = head_of(exchange, call)
         self.status = head.status
         self.stream_id = exchange.stream_id

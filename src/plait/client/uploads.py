@@ -6,12 +6,17 @@ from collections.abc import AsyncIterable, Iterable, Iterator
 
 from plait.client.messages import Request
 from plait.errors import LocalProtocolError
+from plait.fields import Field
 from plait.protocol.exchange import Exchange
 
-__all__ = ["Upload"]
+__all__ = ["PIECE", "TrailerSection", "Upload"]
 
 #: Bytes of content handed to a connection at once.
 PIECE = 262_144
+
+
+class TrailerSection(list[Field]):
+    """What may come last of a request's pieces: the fields behind its content (RFC 9110 §6.5)."""
 
 
 class Upload:
@@ -23,21 +28,38 @@ class Upload:
     Args:
         exchange: The exchange.
         request: The request, whose content is not empty.
+        held: Whether the content waits until :meth:`begin`.
+
+    Attributes:
+        held: Whether nothing is sent yet, and nothing taken from the iterable.
+        source: The iterator to pull from, None when there is none, or it has ended.
+        wants_piece: Whether the next piece is to be pulled.
     """
 
-    __slots__ = ("_announced", "_exchange", "_left", "_pieces", "source", "wants_piece")
+    __slots__ = ("_announced", "_content", "_exchange", "_left", "_pieces", "held", "source", "wants_piece")
 
-    def __init__(self, exchange: Exchange, request: Request) -> None:
+    def __init__(self, exchange: Exchange, request: Request, held: bool = False) -> None:
         self._exchange = exchange
-        self._left = request.length
-        self._announced = request.length
+        self._content = request.content
+        self._left = self._announced = request.length
         self._pieces: Iterator[memoryview] | None = None
         self.source: Iterator[bytes] | AsyncIterable[bytes] | None = None
         self.wants_piece = False
-        content = request.content
+        self.held = held
+        if not held:
+            self.begin()
+
+    def begin(self) -> None:
+        """Send the content, or the first of it.
+
+        Raises:
+            ExchangeError: The exchange has ended.
+        """
+        self.held = False
+        content = self._content
         if type(content) is bytes:
             if len(content) <= PIECE:
-                exchange.send_data(content, end_stream=True)
+                self._exchange.send_data(content, end_stream=True)
             else:
                 view = memoryview(content)
                 self._pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
@@ -66,7 +88,7 @@ class Upload:
         if self.source is not None and not exchange.closed and not exchange.queued:
             self.wants_piece = True
 
-    def give(self, piece: bytes | None) -> None:
+    def give(self, piece: bytes | TrailerSection | None) -> None:
         """Take the next piece, None at the end.
 
         Raises:
@@ -74,13 +96,17 @@ class Upload:
         """
         exchange = self._exchange
         self.wants_piece = False
-        if exchange.closed:
+        if exchange.closed or self.source is None:
             return
         if piece is None:
             if self._left:
                 raise LocalProtocolError(f"the content ended {self._left} bytes short of its content-length")
             self.source = None
             exchange.send_data(b"", end_stream=True)
+            return
+        if isinstance(piece, TrailerSection):
+            self.source = None
+            exchange.send_trailers(piece)
             return
         if not isinstance(piece, bytes | bytearray | memoryview):
             raise LocalProtocolError(f"content must come in pieces of bytes, not {type(piece).__name__}")

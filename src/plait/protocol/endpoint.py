@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from plait.errors import ConnectionLost
+from plait.errors import ConnectionLost, ExchangeReset
 from plait.fields import Field
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
@@ -116,7 +116,7 @@ class Endpoint:
     def _on_trailers(self, event: ev.TrailersReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and not exchange.closed:
-            exchange.trailers = list(event.headers)
+            exchange.beside().trailers = list(event.headers)
             exchange.end_received()
             if exchange.on_progress is not None:
                 exchange.on_progress()
@@ -172,6 +172,8 @@ class ClientEndpoint(Endpoint):
 
     #: Interim responses one exchange may get before it is reset (a storm of 1xx).
     max_interim_responses = 100
+    #: Bytes that the field sections of these may have together.
+    max_interim_size = 262_144
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -227,12 +229,16 @@ class ClientEndpoint(Endpoint):
 
     def _on_informational_response(self, event: ev.InformationalResponseReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
-        if exchange is not None:
-            exchange.interim_responses += 1
-            if exchange.interim_responses > self.max_interim_responses:
+        if exchange is not None and not exchange.closed:
+            aside = exchange.beside()
+            aside.add_interim(event.headers)
+            if len(aside.interim) > self.max_interim_responses or aside.interim_size > self.max_interim_size:
                 exchange.abandon(ErrorCode.ENHANCE_YOUR_CALM)
-                if exchange.on_progress is not None:
-                    exchange.on_progress()
+                exchange.error = ExchangeReset(
+                    "the server sent too many interim responses", error_code=ErrorCode.ENHANCE_YOUR_CALM
+                )
+            if exchange.on_progress is not None:
+                exchange.on_progress()
 
     def _on_ping_acknowledged(self, event: ev.PingAcknowledged) -> None:
         self.pings_answered += 1

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
+from plait.protocol.aside import Aside
 from plait.protocol.events import EngineError, ErrorCode, error_name
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ class Exchange:
         begun: When it began, in seconds of the site's own clock; set by a server that wants to know.
         counts: What was counted of it; set by a client that wants to know.
         fields: The response's field section, as received or as handed over for sending.
-        interim_responses: How many interim responses came (client only).
-        trailers: The trailer section received, or None.
+        aside: What the peer sent beside the head and the content of its message, or None.
         received: How far the peer's message has come.
         sent: How far this end's message has come.
         closed: Whether the exchange has ended.
@@ -78,6 +78,7 @@ class Exchange:
         "_held",
         "_left",
         "_whole",
+        "aside",
         "begun",
         "closed",
         "content",
@@ -86,7 +87,6 @@ class Exchange:
         "endpoint",
         "error",
         "fields",
-        "interim_responses",
         "on_progress",
         "received",
         "received_bytes",
@@ -96,7 +96,6 @@ class Exchange:
         "stalled",
         "status",
         "stream_id",
-        "trailers",
         "waiting_since",
     )
 
@@ -109,8 +108,7 @@ class Exchange:
         self.request = request
         self.status = 0
         self.fields: Sequence[Field] = ()
-        self.interim_responses = 0
-        self.trailers: FieldSection | None = None
+        self.aside: Aside | None = None
         self.received = _HEAD
         self.sent = _HEAD
         self.closed = False
@@ -180,6 +178,17 @@ class Exchange:
         """Take note of the end of the peer's message (called by the endpoint)."""
         self.received = _ENDED
         self.send_held()
+
+    @property
+    def trailers(self) -> FieldSection | None:
+        """The trailer section received, or None."""
+        return None if self.aside is None else self.aside.trailers
+
+    def beside(self) -> Aside:
+        """Return where to put what comes beside the head and the content."""
+        if self.aside is None:
+            self.aside = Aside()
+        return self.aside
 
     @property
     def unread(self) -> int:

@@ -143,6 +143,8 @@ class H1Client(H1Connection):
                 continue
             if name == b"content-length":
                 length = int(value)
+            elif name == b"te":
+                lines.append(b"connection: te\r\n")  # RFC 9110 §10.1.4
             lines.append(field_lines.get(field) or field_line(field))
         method = control[b":method"]
         if method == b"CONNECT":

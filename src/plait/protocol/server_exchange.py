@@ -56,7 +56,8 @@ class ServerExchange(Exchange):
         """Take a whole message that came before the connection was what it is (RFC 7540 §3.2)."""
         self._whole = True  # what flow control never saw needs no credit
         self.content = content
-        self.trailers = list(trailers) or None
+        if trailers:
+            self.beside().trailers = list(trailers)
 
     def push(self, request_fields: Iterable[Field]) -> ServerExchange | None:
         """Promise the client the response to a request that it has not sent (RFC 9113 §8.4).
