@@ -148,7 +148,8 @@ def test_an_interim_response_may_come_before_the_101() -> None:
     line = Line()
     line.endpoint.receive_data(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + line.switching())
     assert line.exchange.status == 101
-    assert line.exchange.interim_responses == 1
+    assert line.exchange.aside is not None
+    assert len(line.exchange.aside.interim) == 1
 
 
 def test_a_tunnel_is_read_only_as_fast_as_its_content_is_taken() -> None:
