@@ -54,7 +54,7 @@ def requests_serial(url: str, ca: str, books: int) -> list[bytes]:
         return [session.get(f"{url}/book?id={id}", verify=ca).content for id in ids]
 
 
-def requests_threads(url: str, ca: str, books: int) -> list[bytes]:
+def requests_threads(url: str, ca: str, books: int, adapter: Any = None) -> list[bytes]:
     """Fetch over HTTP/1.1 with 32 threads, each with a session, and so a connection, of its own."""
     import threading
     from concurrent.futures import ThreadPoolExecutor
@@ -66,12 +66,21 @@ def requests_threads(url: str, ca: str, books: int) -> list[bytes]:
     def fetch(path: str) -> requests.Response:
         if not hasattr(here, "session"):
             here.session = requests.Session()
+            if adapter is not None:
+                here.session.mount("https://", adapter)
         response: requests.Response = here.session.get(url + path, verify=ca)
         return response
 
     with ThreadPoolExecutor(32) as threads:
         ids = fetch("/").json()[:books]
         return list(threads.map(lambda id: fetch(f"/book?id={id}").content, ids))
+
+
+def requests_over_plait(url: str, ca: str, books: int) -> list[bytes]:
+    """Fetch with 32 threads and requests' sessions, over plait and one connection."""
+    from plait.integrations.requests import Adapter
+
+    return requests_threads(url, ca, books, Adapter())
 
 
 def niquests_multiplexed(url: str, ca: str, books: int) -> list[bytes]:
@@ -106,15 +115,17 @@ def aiohttp_http1(url: str, ca: str, books: int) -> list[bytes]:
     return asyncio.run(crawl())
 
 
-def _httpx_http2(httpx: Any, url: str, ca: str, books: int) -> list[bytes]:
-    """Fetch with httpx or its successor, over HTTP/2."""
+def _httpx_http2(httpx: Any, url: str, ca: str, books: int, transport: Any = None) -> list[bytes]:
+    """Fetch with httpx or its successor, over HTTP/2, by its own transport or by another."""
     import asyncio
     import ssl
 
     async def crawl() -> list[bytes]:
-        context = ssl.create_default_context(cafile=ca)
+        options: dict[str, Any] = {"transport": transport}
+        if transport is None:
+            options = {"http2": True, "verify": ssl.create_default_context(cafile=ca)}
         slots = asyncio.Semaphore(IN_FLIGHT)
-        async with httpx.AsyncClient(http2=True, verify=context, base_url=url, timeout=60) as client:
+        async with httpx.AsyncClient(**options, base_url=url, timeout=60) as client:
 
             async def fetch(path: str) -> bytes:
                 async with slots:
@@ -139,6 +150,24 @@ def httpx2_http2(url: str, ca: str, books: int) -> list[bytes]:
     import httpx2
 
     return _httpx_http2(httpx2, url, ca, books)
+
+
+def httpx_over_plait(url: str, ca: str, books: int) -> list[bytes]:
+    """Fetch with httpx over plait."""
+    import httpx
+
+    from plait.integrations.httpx import AsyncTransport
+
+    return _httpx_http2(httpx, url, ca, books, AsyncTransport(verify=ca))
+
+
+def httpx2_over_plait(url: str, ca: str, books: int) -> list[bytes]:
+    """Fetch with httpx2 over plait."""
+    import httpx2
+
+    from plait.integrations.httpx2 import AsyncTransport
+
+    return _httpx_http2(httpx2, url, ca, books, AsyncTransport(verify=ca))
 
 
 def primp_http2(url: str, ca: str, books: int) -> list[bytes]:
@@ -272,6 +301,9 @@ CRAWLERS: dict[str, Callable[[str, str, int], list[bytes]]] = {
     "aiohttp": aiohttp_http1,
     "requests, serial": requests_serial,
     "requests, 32 threads": requests_threads,
+    "httpx over plait": httpx_over_plait,
+    "httpx2 over plait": httpx2_over_plait,
+    "requests over plait": requests_over_plait,
     "plait's Agent": plait_agent,
     "Twisted's Agent, 6 connections": twisted_agent,
 }
