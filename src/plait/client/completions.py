@@ -1,17 +1,25 @@
-"""Responses in the order in which they come, for threads that wait."""
+"""Many requests that a thread waits for together."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from plait.client.many import Arrivals, Unsent
+from plait.errors import ClientClosed, ConfigError, Timeout
 
 if TYPE_CHECKING:
+    from plait.client.many import Starter
+    from plait.client.messages import Request
     from plait.client.sync_client import Client, Pending
 
-__all__ = ["Completions"]
+__all__ = ["Completions", "gather", "results"]
+
+#: Seconds that requests may be unwritten while nobody waits: more would cost a server's time.
+_SOON = 0.001
 
 #: Seconds between two looks at the deadlines, at least: thousands may be close together.
 _GRAIN = 0.01
@@ -45,12 +53,26 @@ class Completions:
     Args:
         client: The client that the requests belong to.
         pendings: The first of them.
+        timeout: Seconds from now after which iterating raises, None for never.
+        ordered: Whether they are given back in the order in which they were added, instead.
     """
 
-    def __init__(self, client: Client, pendings: Iterable[Pending]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        pendings: Iterable[Pending] = (),
+        timeout: float | None = None,
+        *,
+        ordered: bool = False,
+    ) -> None:
         self._client = client
+        self._until = inf if timeout is None else monotonic() + timeout
         self._members: dict[Pending, _Member] = {}
-        self._done: deque[Pending] = deque()
+        self._arrivals: Arrivals[Any] = Arrivals(ordered=ordered)
+        self._ready = self._arrivals.ready
+        limits = client._core.limits
+        #: Seconds for which nothing is over that has just begun or gone on, where the client's limits hold.
+        self._shortest = min(limits.pool, limits.write, limits.read, limits.total)
         self._to_do: deque[Pending] = deque()
         self._sleeping: list[Callable[[], None]] = []
         #: When the time of one of them may be over.
@@ -59,16 +81,32 @@ class Completions:
             self.add(pending)
 
     def add(self, pending: Pending) -> None:
-        """Wait for this request, too."""
+        """Wait for this request, too.
+
+        Raises:
+            ConfigError: It is another client's.
+        """
         with self._client._driver.lock:
             if pending in self._members:
                 return
+            if not pending.done and pending._client is not self._client:
+                raise ConfigError("these are requests of another client")
+            self._arrivals.expect(pending)
             if pending.done:
-                self._done.append(pending)
+                self._arrivals.came(pending)
                 return
             member = self._members[pending] = _Member(self, pending)
             pending.watch(member.changed)
             self._changed(pending)
+
+    def enter(self, one: Pending | Unsent) -> None:
+        """Wait for this, which may never have been sent."""
+        if isinstance(one, Unsent):
+            with self._client._driver.lock:
+                self._arrivals.expect(one)
+                self._arrivals.came(one)
+        else:
+            self.add(one)
 
     def wait(self, timeout: float | None = None) -> Pending | None:
         """Return the next request that is done; its ``result()`` gives the response, or raises.
@@ -85,7 +123,7 @@ class Completions:
         patience = inf if timeout is None else began + timeout
         with driver.lock:
             try:
-                while self._members and not self._done:
+                while self._members and not self._ready:
                     if self._to_do:
                         self._work()
                         continue
@@ -102,16 +140,26 @@ class Completions:
                         break
             finally:
                 driver.hand_over()
-            return self._done.popleft() if self._done else None
+            return self._ready.popleft() if self._ready else None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Pending:
-        pending = self.wait()
-        if pending is None:
-            raise StopIteration
-        return pending
+        """Return the next request that is done.
+
+        Raises:
+            Timeout: The time for all of them is over; those that are left go on.
+        """
+        while True:
+            now = monotonic() if self._until < inf else 0.0
+            pending = self.wait(None if self._until == inf else max(0.0, self._until - now))
+            if pending is not None:
+                return pending
+            if not self._members:
+                raise StopIteration
+            if now >= self._until:
+                raise Timeout(f"{len(self._members)} requests were not done in time")
 
     def forget(self) -> None:
         """Wait for none of them any more; they go on."""
@@ -120,16 +168,29 @@ class Completions:
                 pending, member = self._members.popitem()
                 pending.unwatch(member.changed)
 
+    def give_up(self) -> None:
+        """Give up those that are not done; this never waits, and finalizers may call it."""
+        if self._members:
+            self._client._driver.do_soon(self._cancel)
+
     # -- under the driver's lock -----------------------------------------------------------------
+
+    def _cancel(self) -> None:
+        while self._members:
+            self._members.popitem()[0].give_up(ClientClosed("the request was cancelled"))
 
     def _changed(self, pending: Pending) -> None:
         if pending.done:
             if self._members.pop(pending, None) is not None:
-                self._done.append(pending)
+                self._arrivals.came(pending)
         elif pending.wants_owner:
             self._to_do.append(pending)
         else:
-            self._next_look = min(self._next_look, pending.expires(monotonic()))
+            soonest = (
+                0.0 if pending.resumes or self._client._core.own_limits else pending.touched + self._shortest
+            )
+            if soonest < self._next_look:
+                self._next_look = min(self._next_look, pending.expires(monotonic()))
             if pending.request.origin not in self._client._opener.waiting:
                 return
             # After a redirect, say: one who waits here connects.
@@ -145,7 +206,7 @@ class Completions:
             self._to_do.popleft()
 
     def _has_arrived(self) -> bool:
-        return bool(self._done or self._to_do)
+        return bool(self._ready or self._to_do)
 
     def _look(self, now: float, began: float) -> None:
         """Give up the requests whose time is over."""
@@ -167,3 +228,82 @@ class Completions:
     def unwatch(self, watcher: Callable[[], None]) -> None:
         """Call this one no more (for the driver)."""
         self._sleeping.remove(watcher)
+
+
+def results(
+    client: Client,
+    requests: Iterable[str | Request],
+    starter: Starter[Pending],
+    window: int,
+    *,
+    ordered: bool,
+    return_exceptions: bool,
+) -> Generator[Any, None, None]:
+    """Yield what comes of requests, of which so many are on their way; see ``Client.map``."""
+    completions = Completions(client, ordered=ordered)
+    driver = client._driver
+    ready = completions._ready
+    source = iter(requests)
+    room = window
+    written = monotonic()
+    ended = False
+    failure: Exception | None = None
+    try:
+        while True:
+            while room and not ended:
+                try:
+                    completions.enter(starter.start(next(source)))
+                    room -= 1
+                except StopIteration:
+                    ended = True
+                except Exception as error:
+                    ended = True
+                    failure = error
+            if (now := monotonic()) - max(written, driver.now) > _SOON:
+                written = now
+                with driver.lock:
+                    driver.flush()
+            if ready:
+                pending = ready.popleft()
+            elif (pending := completions.wait()) is None:
+                break
+            yield outcome_of(pending) if return_exceptions else pending.result()
+            room += 1
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                failure = None  # its traceback holds this frame
+    finally:
+        completions.give_up()
+
+
+def gather(
+    client: Client, requests: Iterable[Any], starter: Starter[Pending], *, return_exceptions: bool
+) -> list[Any]:
+    """Return what comes of requests; see ``Client.gather``."""
+    from plait.client.sync_client import Pending
+
+    completions = Completions(client)
+    members: list[Pending | Unsent] = []
+    try:
+        for one in requests:
+            member = one if isinstance(one, Pending) else starter.start(one)
+            members.append(member)
+            completions.enter(member)
+        for done in completions:
+            if not return_exceptions:
+                done.result()
+        return [outcome_of(one) if return_exceptions else one.result() for one in members]
+    finally:
+        completions.give_up()
+
+
+def outcome_of(pending: Pending | Unsent) -> Any:
+    """Return the response of a request that is done, or the error that it came to."""
+    if pending.error is not None:
+        return pending.error
+    try:
+        return pending.result()
+    except Exception as error:
+        return error

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Methods, Verify
+from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.messages import Request, Response
+from plait.client.sync_many import ManyAtOnce
 from plait.client.sync_opener import Opener
 from plait.config import ClientConfig
 from plait.drivers.blocking import BlockingDriver
@@ -27,7 +28,6 @@ from plait.urls import Params
 
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
-    from plait.client.completions import Completions
     from plait.client.cookies import CookieInput
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
@@ -84,7 +84,7 @@ class Pending(Call):
                 self._client._driver.rouse()
 
 
-class Client(Methods[Response]):
+class Client(ManyAtOnce):
     """An HTTP client for programs that wait: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
     A client may be used by many threads at once. It has no threads of its own: requests travel while
@@ -159,10 +159,9 @@ class Client(Methods[Response]):
     # -- requests --------------------------------------------------------------------------------
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
-        return self._submit(self._make(method, url, options)).result()
+        return self._submit(self._core.maker.make(method, url, **options)).result()
 
     def send(self, request: Request) -> Response:
-        _check_content(request)
         return self._submit(request).result()
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
@@ -174,7 +173,7 @@ class Client(Methods[Response]):
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
-        request = self._make(method, url, options)
+        request = self._core.maker.make(method, url, **options)
         pending = self._submit(request)
         self._unwritten += 1
         if self._unwritten >= _BATCH or request.content:
@@ -183,41 +182,12 @@ class Client(Methods[Response]):
                 self._driver.flush()
         return pending
 
-    def as_completed(self, pendings: Iterable[Pending] = ()) -> Completions:
-        """Iterate over requests as they are done; more can be added meanwhile."""
-        from plait.client.completions import Completions
-
-        return Completions(self, pendings)
-
-    def wait(self, pendings: Iterable[Pending], timeout: float | None = None) -> list[Pending]:
-        """Wait until at least one of some requests is done.
-
-        It looks at each of them; for thousands, :meth:`as_completed` does not.
-
-        Args:
-            pendings: Requests of this client.
-            timeout: Seconds to wait; the requests go on after that, and can be waited for again.
-
-        Returns:
-            Those that are done; none of them when the time is over.
-        """
-        waited_for = list(pendings)
-        if not any(one.done for one in waited_for):
-            completions = self.as_completed(waited_for)
-            try:
-                completions.wait(timeout)
-            finally:
-                completions.forget()
-        return [one for one in waited_for if one.done]
-
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> ResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
 
         Arguments are those of :meth:`request`.
         """
-        from plait.client.sync_streams import ResponseStream
-
-        return ResponseStream(self, self._make(method, url, options))
+        return self.stream_request(self._core.maker.make(method, url, **options))
 
     def stream_request(self, request: Request) -> ResponseStream:
         """Return what :meth:`stream` does, for a request that is made already; see :meth:`send`."""
@@ -265,13 +235,9 @@ class Client(Methods[Response]):
 
     # -- running calls ---------------------------------------------------------------------------
 
-    def _make(self, method: str, url: str, options: RequestOptions) -> Request:
-        request = self._core.maker.make(method, url, **options)
+    def _submit(self, request: Request) -> Pending:
         if type(request.content) is not bytes:
             _check_content(request)
-        return request
-
-    def _submit(self, request: Request) -> Pending:
         pending = Pending(self, request, WHOLE)
         self._start(pending)
         return pending

@@ -9,6 +9,7 @@ Rules:
 
 1. One lock covers every endpoint, every TLS object and every call. It is released while a thread
    sleeps, and while the leader polls, and at no other time; nothing is done under it that can block.
+   A finalizer may run anywhere, also in a thread that holds it: it says :meth:`BlockingDriver.do_soon`.
 2. Output is gathered and written when somebody is about to wait.
 3. A socket that takes no more bytes is polled for reading and writing both: two peers that only wrote
    would wait for each other.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from threading import TIMEOUT_MAX, Lock
 from time import monotonic
@@ -111,6 +113,7 @@ class BlockingDriver:
         self._poll = select.poll()
         self._leading = False
         self._sleepers: list[_Sleeper] = []
+        self._to_do: deque[Callable[[], None]] = deque()
         # Wakes the leader when another thread changes what there is to poll for.
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
@@ -205,8 +208,23 @@ class BlockingDriver:
                 self._wake_out.close()
                 self._wake_in.close()
 
+    def do_soon(self, action: Callable[[], None]) -> None:
+        """Do something under the lock: now, unless somebody holds it, who does it with the next flush.
+
+        This never waits, and is called without the lock, or by a finalizer.
+        """
+        self._to_do.append(action)
+        if self.lock.acquire(blocking=False):
+            try:
+                self.flush()
+                self.rouse()
+            finally:
+                self.lock.release()
+
     def flush(self) -> None:
-        """Write what there is to write."""
+        """Do what is to be done, and write what there is to write."""
+        while self._to_do:
+            self._to_do.popleft()()
         while self.dirty:
             dirty, self.dirty = self.dirty, []
             for transport in dirty:

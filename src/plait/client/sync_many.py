@@ -1,0 +1,159 @@
+"""Many requests at once, for threads that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
+
+from plait.client.core import Methods
+from plait.client.messages import Request, Response
+
+if TYPE_CHECKING:
+    from plait.client.completions import Completions
+    from plait.client.making import RequestOptions
+    from plait.client.many import Starter
+    from plait.client.sync_client import Client, Pending
+
+__all__ = ["ManyAtOnce"]
+
+
+class ManyAtOnce(Methods[Response]):
+    """What a blocking client has for many requests."""
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        **options: Unpack[RequestOptions],
+    ) -> Generator[Response, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: bool,
+        **options: Unpack[RequestOptions],
+    ) -> Generator[Response | Exception, None, None]: ...
+
+    def map(
+        self,
+        requests: Iterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> Generator[Any, None, None]:
+        """Send many requests, and yield their responses.
+
+        Requests are taken from the iterable, which may be endless, as there is room for them. While the
+        caller does something with a response, no further request is sent. Leaving the loop early cancels
+        what is on its way.
+
+        Args:
+            requests: URLs, and requests that :meth:`build_request` made.
+            method: The method of those that are given as URLs.
+            window: How many requests may be on their way, or responses be there that were not taken yet.
+            ordered: Whether responses come in the order of their requests, or as they come.
+            return_exceptions: Whether a request that fails yields its error, and the others go on; each
+                ``plait.errors.PlaitError`` names its ``request``. Otherwise it is raised in its place.
+            options: What the requests that are given as URLs have in common; see :meth:`request`.
+
+        Raises:
+            ConfigError: ``window`` is less than 1, or what is given is not requests.
+            PlaitError: As with :meth:`request`.
+            Exception: What the iterable raised, after the responses to the requests before.
+        """
+        from plait.client.completions import results
+        from plait.client.many import check_requests, check_window
+
+        check_window(window)
+        check_requests(requests, Iterable)
+        return results(
+            cast("Client", self),
+            requests,
+            self._starter(method, options),
+            window,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+        )
+
+    @overload
+    def gather(
+        self, *requests: Pending | Request | str, return_exceptions: Literal[False] = False
+    ) -> list[Response]: ...
+
+    @overload
+    def gather(
+        self, *requests: Pending | Request | str, return_exceptions: bool
+    ) -> list[Response | Exception]: ...
+
+    def gather(self, *requests: Pending | Request | str, return_exceptions: bool = False) -> list[Any]:
+        """Wait for many requests, and return their responses in the order of the arguments.
+
+        All of them are on their way at once; for thousands, :meth:`map` holds fewer. When one fails, its
+        error is raised and all others are cancelled, as they are when the waiting is interrupted.
+
+        Args:
+            requests: What :meth:`submit` returned, URLs to get, and requests that :meth:`build_request`
+                made.
+            return_exceptions: Whether errors are returned among the responses instead.
+
+        Raises:
+            ConfigError: Something is not a request.
+            PlaitError: As with :meth:`request`.
+        """
+        from plait.client.completions import gather
+
+        return gather(
+            cast("Client", self), requests, self._starter("GET", {}), return_exceptions=return_exceptions
+        )
+
+    def as_completed(self, pendings: Iterable[Pending] = (), timeout: float | None = None) -> Completions:
+        """Iterate over requests as they are done; more can be added meanwhile.
+
+        Args:
+            pendings: What :meth:`submit` returned.
+            timeout: Seconds from now after which iterating raises ``plait.errors.Timeout``; the requests
+                go on.
+        """
+        from plait.client.completions import Completions
+
+        return Completions(cast("Client", self), pendings, timeout)
+
+    def wait(self, pendings: Iterable[Pending], timeout: float | None = None) -> list[Pending]:
+        """Wait until at least one of some requests is done.
+
+        It looks at each of them; for thousands, :meth:`as_completed` does not.
+
+        Args:
+            pendings: Requests of this client.
+            timeout: Seconds to wait; the requests go on after that, and can be waited for again.
+
+        Returns:
+            Those that are done; none of them when the time is over.
+        """
+        waited_for = list(pendings)
+        if not any(one.done for one in waited_for):
+            completions = self.as_completed(waited_for)
+            try:
+                completions.wait(timeout)
+            finally:
+                completions.forget()
+        return [one for one in waited_for if one.done]
+
+    def _starter(self, method: str, options: RequestOptions) -> Starter[Pending]:
+        from plait.client.many import Starter
+
+        client = cast("Client", self)
+        return Starter(self._core.maker.make, client._submit, method, options)
