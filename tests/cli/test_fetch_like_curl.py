@@ -112,6 +112,9 @@ LINES = [
     ("-w", "%{size_upload} %{num_headers}\\n", "-d", "abc", "URL/echo", "-o", "a"),
 ]
 
+#: Each over one version of HTTP, and the next over the other.
+LINES_BY_TURNS = [(line, ("--http2", "--http1.1")[at % 2]) for at, line in enumerate(LINES)]
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
@@ -171,8 +174,7 @@ def same(content: bytes) -> bytes:
     return b"\n".join(kept)
 
 
-@pytest.mark.parametrize("version", ["--http2", "--http1.1"])
-@pytest.mark.parametrize("line", LINES, ids=" ".join)
+@pytest.mark.parametrize(("line", "version"), LINES_BY_TURNS, ids=[" ".join(line) for line in LINES])
 def test_a_command_line_does_what_it_does_with_curl(
     line: tuple[str, ...],
     version: str,

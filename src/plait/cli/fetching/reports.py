@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plait.cli.fetching.options import Given
-from plait.cli.fetching.targets import count_lines
+from plait.cli.fetching.targets import count
 
 if TYPE_CHECKING:
     from plait.cli.fetching.output import Stream
@@ -37,7 +37,7 @@ class Reports:
         self._began = monotonic()
         self._statuses: Counter[int] = Counter()
         self._versions: Counter[str] = Counter()
-        self._failures = 0
+        self._failures = self._count = 0
         self._bytes = 0
 
     @property
@@ -69,6 +69,7 @@ class Reports:
         if outcome.response is not None:
             self._statuses[outcome.response.status // 100] += 1
             self._versions[outcome.response.http_version] += 1
+        self._count += 1
         self._failures += outcome.error is not None
         if self._progress is not None:
             self._progress.done(outcome.error is not None)
@@ -77,8 +78,7 @@ class Reports:
         """Say what it came to."""
         given = self._given
         statistics = self._client.statistics
-        count = sum(self._statuses.values()) + (self._failures if not self._statuses else 0)
-        if not given.silent and (given.paths is not None or count > 1):
+        if not given.silent and (given.paths is not None or self._count > 1):
             self.say(f"plait: {self._summary(statistics)}\n")
         if given.stats:
             self.say(_connections(statistics))
@@ -133,7 +133,7 @@ def reports(given: Given, client: AsyncClient, stdout: Stream) -> Iterator[Repor
     if sys.stderr.isatty() and not given.silent and not (stdout.is_terminal and _writes_to_it(given)):
         from plait.cli.fetching.progress import Progress
 
-        progress = Progress(None if given.paths is None else count_lines(given.paths))
+        progress = Progress(count(given))
     report = Reports(given, client, progress)
     try:
         yield report

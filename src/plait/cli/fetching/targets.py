@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from plait.cli.fetching.options import Given
 from plait.errors import ConfigError
 
-__all__ = ["Target", "complete", "count_lines", "expand", "remote_name", "targets", "with_name"]
+__all__ = ["Target", "complete", "count", "expand", "remote_name", "targets", "with_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#@]*)@")
@@ -169,11 +169,13 @@ def _line(line: bytes) -> str:
     return "" if text.startswith("#") else text
 
 
-def count_lines(name: str) -> int | None:
-    """Count what a file of paths asks for, None where that cannot be known before."""
-    if name == "-" or not Path(name).is_file():
+def count(given: Given) -> int | None:
+    """Return how many URLs there are to fetch, None where that cannot be known before."""
+    if given.paths is None:
+        return sum(1 if given.globoff else sum(1 for _ in expand(url)) for url in given.urls)
+    if given.paths == "-" or not Path(given.paths).is_file():
         return None
-    with _open(name) as file:
+    with _open(given.paths) as file:
         return sum(1 for line in file if _line(line))
 
 

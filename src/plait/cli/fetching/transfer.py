@@ -122,6 +122,7 @@ class Transfer:
                 url = with_name(url, self._upload)
         self._url = url
         self._offset = 0
+        self._delay = given.retry_delay or 1.0
         self.outcome = Outcome(target, url)
 
     async def run(self) -> Outcome:
@@ -132,8 +133,6 @@ class Transfer:
             ConfigError: An option is wrong.
         """
         given, outcome = self._given, self.outcome
-        delay = given.retry_delay or 1.0
-        patience = outcome.began + (given.retry_max_time or inf)
         while True:
             outcome.tries += 1
             outcome.response = outcome.error = None
@@ -148,17 +147,26 @@ class Transfer:
                 raise
             except PlaitError as error:
                 outcome.error = error
-            wait = self._pause(delay)
-            if outcome.tries > given.retry or wait is None or monotonic() + wait > patience:
+            wait = self._pause()
+            if wait is None:
                 break
             await self.stdout.restart()
             await asyncio.sleep(wait)
             if not given.retry_delay:
-                delay = min(delay * 2, _BACKOFF_MAX)
+                self._delay = min(self._delay * 2, _BACKOFF_MAX)
         outcome.ended = monotonic()
         return outcome
 
-    def _pause(self, delay: float) -> float | None:
+    def _pause(self) -> float | None:
+        """Return the seconds after which to try again, None for not at all."""
+        given, outcome = self._given, self.outcome
+        if outcome.tries > given.retry:
+            return None
+        wait = self._transient()
+        late = outcome.began + (given.retry_max_time or inf)
+        return wait if wait is not None and monotonic() + wait <= late else None
+
+    def _transient(self) -> float | None:
         """Return the seconds after which another try may do better, None when none may."""
         given, outcome = self._given, self.outcome
         response, error = outcome.response, outcome.error
@@ -166,13 +174,13 @@ class Transfer:
         if status in _TRANSIENT:
             assert response is not None
             after = response.headers.get("retry-after", "")
-            return float(after) if after.isdigit() and not given.retry_delay else delay
+            return float(after) if after.isdigit() and not given.retry_delay else self._delay
         if error is None:
             return None
         transient = isinstance(error, Timeout | NameNotResolved)
         if isinstance(error, ConnectFailed) and error.errno is not None:
             transient = given.retry_connrefused
-        return delay if transient or given.retry_all_errors else None
+        return self._delay if transient or given.retry_all_errors else None
 
     async def _attempt(self) -> None:
         with ExitStack() as opened:
@@ -247,6 +255,8 @@ class Transfer:
             return  # all of it is here
         if resumes and response.ok and response.status != HTTPStatus.PARTIAL_CONTENT:
             raise PlaitError("the server does not send parts, so the download cannot go on: leave out -C")
+        if response.status in _TRANSIENT and self._pause() is not None:
+            return  # another will do better
         output = self._output = self._choose(response.headers.get("content-disposition"))
         self._turn.flows = True
         if self._setting.head_file is not None:
