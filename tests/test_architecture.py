@@ -13,13 +13,14 @@ import plait
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "plait"
 
 # A layer may import itself and what stands to its right; a module of the package's root is a layer too.
-BASE = {"errors", "_version", "fields", "urls", "config", "certificates"}
+BASE = {"errors", "_version", "fields", "urls", "config", "server_config", "certificates"}
 CORE = {*BASE, "protocol", "drivers"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "_version": set(),
     "config": {"errors"},
-    "fields": {"errors", "config"},
+    "server_config": {"errors", "config"},
+    "fields": {"errors", "server_config"},
     "urls": {"errors", "config"},
     "certificates": {"errors", "config"},
     "protocol": BASE - {"certificates"},
@@ -72,6 +73,7 @@ RESERVED = {
     "tinycss2": ("lab.css",),
     "rich": ("cli", "lab.terminal"),
     "brotli": ("client.decoding",),
+    "harfile": ("client.har", "client.har_entries"),
     "watchfiles": ("server.reload",),
     "python_socks": ("drivers.proxies",),
     "truststore": ("drivers.tls",),

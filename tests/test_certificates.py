@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from plait.certificates import CertificatePaths, Change, curl_line, ensure, identity
 from plait.config import HttpVersions
-from plait.drivers.tls import KeyPair, client_context, server_context
+from plait.drivers.server_tls import KeyPair, server_context
+from plait.drivers.tls import client_context
 from plait.errors import ConfigError
 from tests.support.handshake import handshake
 from tests.support.openssl import openssl, self_signed

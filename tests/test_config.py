@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from plait.config import ClientCertificates, ClientConfig, HttpVersions, Limits, ServerConfig
+from plait.config import ClientConfig, HttpVersions
 from plait.errors import ConfigError
+from plait.server_config import ClientCertificates, Limits, ServerConfig
 
 
 @pytest.mark.parametrize("kind", [Limits, ServerConfig, ClientConfig])
@@ -51,7 +52,10 @@ def test_a_limit_must_be_positive_or_zero_where_that_means_none(
         one.name
         for one in dataclasses.fields(ClientConfig)
         if one.name
-        not in ("http", "header_table_size", "proxy", "local_address", "cert", "check_certificate", "retries")
+        not in {
+            "http", "header_table_size", "proxy", "local_address", "cert", "check_certificate", "retries",
+            "trace",
+        }  # fmt: skip
         and not isinstance(one.default, bool)
     ],
 )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.config import Limits
 from plait.errors import LocalProtocolError
 from plait.fields import RequestHead, outbound_fields
+from plait.server_config import Limits
 
 HEAD = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
 

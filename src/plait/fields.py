@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from plait.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from plait.config import Limits
+    from plait.server_config import Limits
 
 __all__ = [
     "CONNECTION_SPECIFIC",

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.cli.configuration import OPTIONS, Option, build, gather, load, render
-from plait.config import HttpVersions, Interface, Limits, LogFormat, ServerConfig
+from plait.config import HttpVersions
 from plait.errors import ConfigError
+from plait.server_config import Interface, Limits, LogFormat, ServerConfig
 from tests.support.servers import free_port, plait, run_server
 
 

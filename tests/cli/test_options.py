@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from plait.cli.configuration import OPTIONS
 from plait.cli.options import ServerCommand, server_options
-from plait.config import HttpVersions, Interface, Limits, ServerConfig
+from plait.config import HttpVersions
 from plait.errors import ConfigError
+from plait.server_config import Interface, Limits, ServerConfig
 
 seen: list[ServerConfig] = []
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from plait.config import HttpVersions
-from plait.drivers.tls import KeyPair, client_context, server_context
+from plait.drivers.server_tls import KeyPair, server_context
+from plait.drivers.tls import client_context
 from plait.errors import ConfigError
 from tests.support.handshake import handshake
 from tests.support.openssl import openssl, self_signed

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame
 
-from plait.config import Limits
 from plait.protocol.events import ErrorCode
 from plait.protocol.negotiation import ALPN_H2, ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 from tests.support.memory_h1 import H1Memory
 from tests.support.pairs import ServerPair, frames, request_fields
 

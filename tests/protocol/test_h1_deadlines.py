@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from plait.config import Limits
 from plait.protocol.exchange import Exchange
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.server_config import Limits
 
 GET = b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 10\r\n\r\n"

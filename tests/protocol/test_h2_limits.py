@@ -20,12 +20,12 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from plait.config import Limits
 from plait.protocol.events import ErrorCode
 from plait.protocol.exchange import Exchange
 from plait.protocol.h2 import PREFACE
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.server_config import Limits
 from tests.support.pairs import ServerPair, frames, request_fields, serialized
 
 GET = request_fields()

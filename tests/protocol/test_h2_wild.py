@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from plait.config import Limits
 from plait.errors import ExchangeError
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import ErrorCode, Event, Role
@@ -20,6 +19,7 @@ from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 from tests.support.h1 import describe
 from tests.support.pairs import ServerPair, request_fields
 

@@ -7,12 +7,12 @@ from struct import pack
 
 import pytest
 
-from plait.config import Limits
 from plait.errors import ContentTooLarge
 from plait.protocol.exchange import Half
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 from tests.support.pairs import Engine, ServerPair
 
 SETTINGS = b"AAMAAABkAAQAoAAAAAIAAAAA"  # what curl sends

@@ -5,12 +5,12 @@ from __future__ import annotations
 import h2.settings
 import pytest
 
-from plait.config import Limits
 from plait.errors import ExchangeReset, LocalProtocolError
 from plait.protocol.events import ErrorCode
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 from tests.support.pairs import AUTHORITY, ServerPair
 
 CONNECT_PROTOCOL = h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL

@@ -107,7 +107,7 @@ async def test_a_connection_at_its_handshake_when_the_server_stops_is_not_waited
 
 EMFILE = """
     import asyncio, os, resource, socket, sys, time
-    from plait.config import Limits, ServerConfig
+    from plait.server_config import Limits, ServerConfig
     from plait.server import Server
 
     async def app(scope, receive, send):

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.config import Limits
 from plait.errors import ConfigError
 from plait.fields import RequestHead
 from plait.server.access_format import compile_format, printable
 from plait.server.log_writer import LogWriter
+from plait.server_config import Limits
 from tests.support.servers import Certificate, serve_app
 from tests.support.serving import h1_client, h2_client, serving
 

@@ -19,13 +19,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.routing import Route
 
-from plait.config import Interface, ServerConfig
 from plait.errors import ConfigError
 from plait.server.applications import load_environment, make_gateway
 from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway
 from plait.server.interfaces import interface_of
 from plait.server.wsgi import WsgiGateway
+from plait.server_config import Interface, ServerConfig
 from tests.support.servers import plait
 from tests.support.serving import h2_client, serving
 

@@ -413,7 +413,7 @@ async def test_what_is_no_open_file_is_an_error_in_the_application(file: Path, e
 
 
 async def test_debug_information_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    from plait.config import LogLevel
+    from plait.server_config import LogLevel
 
     app = Sending({"type": "http.response.debug", "info": {"template": "index.html"}}, *OK)
     caplog.set_level(logging.DEBUG, "plait.server")

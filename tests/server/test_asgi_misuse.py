@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plait.config import LogLevel
+from plait.server_config import LogLevel
 from tests.support.serving import h2_client, serving
 
 Scope = dict[str, Any]

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 import plait
-from plait.config import HttpVersions, LogLevel, ServerConfig
+from plait.config import HttpVersions
 from plait.errors import ConfigError
 from plait.server import Server
 from plait.server.embedding import configure
 from plait.server.server import Phase
+from plait.server_config import LogLevel, ServerConfig
 from tests.support.servers import ROOT
 from tests.support.workshop import gone
 

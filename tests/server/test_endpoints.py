@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import _parse as twisted_parse
 from twisted.internet.endpoints import _parseTCP, quoteStringArgument
 
-from plait.config import ClientCertificates, ServerConfig
-from plait.drivers.tls import KeyPair
+from plait.drivers.server_tls import KeyPair
 from plait.errors import ConfigError
 from plait.server.endpoints import Activated, Inherited, Listener, Tcp, Unix, _split, listeners, parse
+from plait.server_config import ClientCertificates, ServerConfig
 
 
 def refused(description: str) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError, PlaitError
 from plait.server.listening import Bound, bind
+from plait.server_config import ServerConfig
 from tests.support.servers import Certificate, free_port
 from tests.support.serving import serving
 
@@ -308,7 +308,7 @@ def test_sockets_from_systemd_go_by_index_and_by_name(tmp_path: Path) -> None:
         textwrap.dedent(
             """
             import os, socket
-            from plait.config import ServerConfig
+            from plait.server_config import ServerConfig
             from plait.errors import ConfigError
             from plait.server.listening import bind
 

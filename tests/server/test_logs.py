@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from plait.config import LogFormat, LogLevel, ServerConfig
 from plait.errors import ConfigError
 from plait.server import logs
 from plait.server.applications import find_application
+from plait.server_config import LogFormat, LogLevel, ServerConfig
 from tests.support.serving import h2_client, serving
 
 Configure = Callable[[ServerConfig], None]

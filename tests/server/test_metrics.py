@@ -16,13 +16,13 @@ from urllib.error import HTTPError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError, PlaitError
 from plait.server import Server
 from plait.server import figures as fig
 from plait.server.figures import Board, Figures
 from plait.server.metrics import Metrics
 from plait.server.phase import Phase
+from plait.server_config import ServerConfig
 from tests.support.servers import ROOT, Certificate, free_port, plait, run_server
 from tests.support.serving import h1_client, h2_client, serving
 

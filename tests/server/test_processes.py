@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError
 from plait.server import serve
+from plait.server_config import ServerConfig
 from tests.support.servers import free_port, plait
 from tests.support.workshop import Workshop, gone, until, workshop
 

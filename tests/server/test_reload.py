@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError
 from plait.server import serve
+from plait.server_config import ServerConfig
 from tests.support.workshop import until, workshop
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

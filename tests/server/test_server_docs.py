@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plait.config import Limits
+from plait.server_config import Limits
 from tests.support import option_table
 
 TESTS = Path(__file__).parents[1]

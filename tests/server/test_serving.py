@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError, PlaitError
 from plait.server import Server
+from plait.server_config import ServerConfig
 from tests.support.pairs import Message
 from tests.support.servers import Certificate, make_certificate
 from tests.support.serving import H2Client, h1_client, h2_client, serving

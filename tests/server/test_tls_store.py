@@ -15,11 +15,12 @@ import pytest
 import trustme
 from cryptography import x509
 
-from plait.config import ClientCertificates, HttpVersions
-from plait.drivers.tls import KeyPair
+from plait.config import HttpVersions
+from plait.drivers.server_tls import KeyPair
 from plait.drivers.tls_info import describe
 from plait.errors import ConfigError
 from plait.server.tls_store import TlsStore
+from plait.server_config import ClientCertificates
 from tests.support.handshake import handshake
 from tests.support.servers import Certificate
 from tests.support.serving import h2_client, serving

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from plait.config import Limits
 from plait.protocol.events import ConnectionClosed, DataReceived, Event, RequestReceived, StreamClosed
 from plait.protocol.h1 import H1Connection
 from plait.protocol.h1_client import H1Client
 from plait.protocol.h1_server import H1Server
+from plait.server_config import Limits
 
 __all__ = ["Pair", "Record", "client", "describe", "request_fields", "run_server", "server", "splits"]
 

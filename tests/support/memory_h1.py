@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from plait.config import Limits
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 
 __all__ = ["H1Memory"]
 

@@ -14,7 +14,6 @@ import h2.events
 import h2.exceptions
 from hyperframe.frame import Frame
 
-from plait.config import Limits
 from plait.protocol.endpoint import ClientEndpoint, Endpoint
 from plait.protocol.events import Role
 from plait.protocol.exchange import Exchange
@@ -23,6 +22,7 @@ from plait.protocol.h2 import PREFACE, H2Connection
 from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 
 __all__ = [
     "ClientPair",

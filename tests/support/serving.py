@@ -12,8 +12,9 @@ from typing import Any
 import h2.settings
 import httpx
 
-from plait.config import HttpVersions, Limits, ServerConfig
+from plait.config import HttpVersions
 from plait.server import Server
+from plait.server_config import Limits, ServerConfig
 from tests.support.pairs import Engine, Fields, Message, Received, request_fields
 from tests.support.servers import Certificate
 

@@ -8,10 +8,10 @@ from typing import NamedTuple, cast
 
 from websockets.extensions import Extension
 
-from plait.config import Limits
 from plait.protocol.negotiation import ALPN_HTTP_1_1, server_connection
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.server.websocket_session import Session
+from plait.server_config import Limits
 
 __all__ = [
     "BINARY",

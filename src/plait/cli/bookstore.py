@@ -11,8 +11,8 @@ from plait.bookstore.app import create_app
 from plait.bookstore.catalogue import load
 from plait.bookstore.generate import bundled
 from plait.cli.options import ServerCommand, server_options
-from plait.config import ServerConfig
 from plait.server import serve
+from plait.server_config import ServerConfig
 
 __all__ = ["command"]
 

@@ -17,8 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from plait.config import Limits, ServerConfig
 from plait.errors import ConfigError
+from plait.server_config import Limits, ServerConfig
 
 __all__ = ["OPTIONS", "Option", "Setting", "build", "gather", "load", "render"]
 
@@ -38,7 +38,7 @@ class Option:
     """One option of a server.
 
     Attributes:
-        field: Its declaration in ``plait.config``.
+        field: Its declaration in ``plait.server_config``.
         kind: The type of its value.
         heading: What ``--help`` and the docs show it under.
     """

@@ -1,4 +1,4 @@
-"""Command-line flags, derived from the options that ``plait.config`` declares."""
+"""Command-line flags, derived from the options that ``plait.server_config`` declares."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from plait.cli.options import ServerCommand, server_options
-from plait.config import ServerConfig
+from plait.server_config import ServerConfig
 
 __all__ = ["command"]
 

@@ -9,12 +9,12 @@ import asyncio
 import ssl
 from typing import Any, Protocol
 
-from plait.config import Limits
 from plait.drivers.aio import AioDriver
 from plait.drivers.tls_info import describe
 from plait.protocol.negotiation import sniff
 from plait.protocol.server_endpoint import ServerEndpoint
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import Limits
 
 __all__ = ["ServerDriver", "Site", "address_of"]
 

@@ -1,4 +1,4 @@
-"""TLS contexts for both roles; the only module that sets TLS options.
+"""TLS contexts of clients; those of servers are in ``server_tls.py``, and begin with what is here.
 
 Nothing but :mod:`ssl` is imported here: a client process pays for every import at its start.
 """
@@ -9,184 +9,36 @@ import os
 import re
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+from typing import Any, cast
 
-from plait.config import ClientCertificates, HttpVersions
+from plait.config import HttpVersions
 from plait.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 __all__ = [
+    "ALPN",
     "ClientCertificate",
-    "KeyPair",
-    "ServerContext",
+    "certificates_in",
+    "check_key",
     "client_context",
     "offering",
     "peer_chain",
-    "server_context",
+    "reason_of",
 ]
 
 AnyPath = str | os.PathLike[str]
 #: A PEM file with its key in it; certificate and key; and the key's passphrase.
 ClientCertificate = AnyPath | tuple[AnyPath] | tuple[AnyPath, AnyPath] | tuple[AnyPath, AnyPath, str]
 
-_ALPN = {
+ALPN = {
     HttpVersions.AUTO: ["h2", "http/1.1"],
     HttpVersions.HTTP_1: ["http/1.1"],
     HttpVersions.HTTP_2: ["h2"],
-}
-
-_VERIFY = {
-    ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
-    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
 }
 
 #: _ssl.ENCODING_DER
 _DER = 2
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-
-
-class KeyPair(NamedTuple):
-    """The files of one certificate, all PEM.
-
-    Attributes:
-        cert: The certificate, and the intermediates after it where there are any.
-        key: Its private key, not encrypted; it may be the same file.
-        chain: The intermediates when they are kept apart; then only the first certificate of
-            ``cert`` is used.
-    """
-
-    cert: Path
-    key: Path
-    chain: Path | None = None
-
-
-class ServerContext(ssl.SSLContext):
-    """A server's TLS context, which knows what it presents.
-
-    Attributes:
-        presented: The server's certificate, PEM; None when there are several to choose from by the
-            kind of key, since OpenSSL's choice cannot be asked for.
-        on_failure: Called with what a handshake failed of, if it is set.
-    """
-
-    presented: str | None = None
-    on_failure: Callable[[ssl.SSLError], None] | None = None
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        assert isinstance(made, _Accepted)
-        made.incoming, made.outgoing = incoming, outgoing
-        made.on_failure = self.on_failure
-        return made
-
-
-class _Accepted(ssl.SSLObject):
-    """A server's end of a connection in memory, whose client is told why a handshake failed.
-
-    Event loops close the socket as soon as a handshake fails, and the alert is never sent. So this one
-    asks for more bytes instead: the loop sends what there is to send, waits for the client to go away,
-    and for its own time limit at most.
-    """
-
-    incoming: ssl.MemoryBIO
-    outgoing: ssl.MemoryBIO
-    on_failure: Callable[[ssl.SSLError], None] | None
-    _failed = False
-
-    def do_handshake(self) -> None:
-        if not self._failed:
-            try:
-                super().do_handshake()
-                return
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                raise
-            except ssl.SSLError as error:
-                self._failed = True
-                if self.on_failure is not None:
-                    self.on_failure(error)
-                if not self.outgoing.pending:
-                    raise  # there is no alert, since the client does not speak TLS at all
-        self.incoming.read()  # or what the client goes on to send would pile up
-        raise ssl.SSLWantReadError
-
-
-def server_context(
-    *pairs: KeyPair,
-    http: HttpVersions = HttpVersions.AUTO,
-    client_ca: Path | None = None,
-    client_cert: ClientCertificates = ClientCertificates.NONE,
-) -> ServerContext:
-    """Make the TLS context of a server.
-
-    Args:
-        pairs: The certificates of one name, each with another kind of key; a client gets the first
-            it can verify. None at all for a context that only chooses among others.
-        http: The versions of HTTP to offer in ALPN, HTTP/2 first.
-        client_ca: PEM file of the authorities whose clients are let in.
-        client_cert: Whether clients are asked for a certificate.
-
-    Raises:
-        ConfigError: A file cannot be read or is not PEM, a key is encrypted, or a key and its
-            certificate do not belong together.
-    """
-    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = _Accepted
-    # RFC 9113 §9.2: TLS 1.2 at least, no compression, no renegotiation. §9.2.2 prohibits every
-    # TLS 1.2 suite that is not both ephemeral and AEAD; those of TLS 1.3 all qualify.
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.set_alpn_protocols(_ALPN[http])
-    if client_ca is not None and client_cert is not ClientCertificates.NONE:
-        _certificates(client_ca, "CA file")
-        try:
-            context.load_verify_locations(cafile=client_ca)
-        except ssl.SSLError as error:
-            raise ConfigError(f"CA file {client_ca} holds a damaged certificate") from error
-        context.verify_mode = _VERIFY[client_cert]
-    for pair in pairs:
-        _present(context, pair)
-    if len(pairs) == 1:
-        context.presented = _certificates(pairs[0].cert, "certificate")[0].decode("ascii") + "\n"
-    return context
-
-
-def _present(context: ssl.SSLContext, pair: KeyPair) -> None:
-    """Add a certificate to those a context presents."""
-    cert, key, chain = pair
-    certificates = _certificates(cert, "certificate")
-    _check_key(key)
-
-    def refuse_to_ask() -> NoReturn:
-        # Without this, OpenSSL asks for the passphrase on the terminal and a server start hangs.
-        raise ConfigError(f"private key {key} is encrypted, and plait takes no passphrase; decrypt it first")
-
-    try:
-        if chain is None:
-            context.load_cert_chain(cert, key, password=refuse_to_ask)
-        else:
-            import tempfile  # not needed by clients, and as slow to import as ssl itself
-
-            # ssl takes the chain from one file only, so the two parts are put together for it.
-            parts = [certificates[0], *_certificates(chain, "certificate chain")]
-            with tempfile.TemporaryDirectory(prefix="plait-") as directory:
-                joined = os.path.join(directory, "chain.pem")
-                with open(joined, "xb") as file:
-                    file.write(b"\n".join(parts) + b"\n")
-                context.load_cert_chain(joined, key, password=refuse_to_ask)
-    except ssl.SSLError as error:
-        raise ConfigError(_reason(error, cert, key, chain)) from error
 
 
 def client_context(
@@ -220,7 +72,7 @@ def client_context(
         context = _context_trusting(verify)
     if cert is not None:
         _present_own(context, cert)
-    context.set_alpn_protocols(_ALPN[http])
+    context.set_alpn_protocols(ALPN[http])
     return context
 
 
@@ -234,7 +86,7 @@ def offering(context: ssl.SSLContext, http: HttpVersions, usually: HttpVersions)
         http: The versions of HTTP to offer.
         usually: Those that it offers otherwise.
     """
-    return cast("ssl.SSLContext", _Offering(context, _ALPN[http], _ALPN[usually]))
+    return cast("ssl.SSLContext", _Offering(context, ALPN[http], ALPN[usually]))
 
 
 class _Offering:
@@ -272,8 +124,8 @@ def _present_own(context: ssl.SSLContext, cert: ClientCertificate) -> None:
         raise ConfigError("cert must be a path, a pair of paths or a triple with a passphrase")
     path = parts[0]
     key = parts[1] if len(parts) > 1 else path
-    _certificates(path, "certificate")
-    _check_key(key)
+    certificates_in(path, "certificate")
+    check_key(key)
 
     def passphrase() -> str:
         if len(parts) < 3:
@@ -286,7 +138,7 @@ def _present_own(context: ssl.SSLContext, cert: ClientCertificate) -> None:
     except ssl.SSLError as error:
         if len(parts) == 3 and error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", None):
             raise ConfigError(f"private key {key} has another passphrase") from error
-        raise ConfigError(_reason(error, path, key, None)) from error
+        raise ConfigError(reason_of(error, path, key, None)) from error
 
 
 def peer_chain(tls: ssl.SSLObject) -> list[bytes]:
@@ -307,7 +159,7 @@ def _context_trusting(authorities: str | os.PathLike[str]) -> ssl.SSLContext:
     # takes tens of milliseconds.
     if os.path.isdir(authorities):
         return ssl.create_default_context(capath=authorities)
-    _certificates(authorities, "CA file")
+    certificates_in(authorities, "CA file")
     try:
         return ssl.create_default_context(cafile=authorities)
     except ssl.SSLError as error:
@@ -322,19 +174,29 @@ def _read(path: str | os.PathLike[str], what: str) -> bytes:
         raise ConfigError(f"cannot read {what} {path}: {error.strerror or error}") from error
 
 
-def _certificates(path: str | os.PathLike[str], what: str) -> list[bytes]:
+def certificates_in(path: str | os.PathLike[str], what: str) -> list[bytes]:
+    """Return the certificates in a PEM file, each in PEM.
+
+    Raises:
+        ConfigError: It cannot be read, or there is none; the sentence says what the file is.
+    """
     found = _PEM_CERTIFICATE.findall(_read(path, what))
     if not found:
         raise ConfigError(f"{what} {path} holds no certificate in PEM format")
     return found
 
 
-def _check_key(path: AnyPath) -> None:
+def check_key(path: AnyPath) -> None:
+    """Look whether there is a private key in a PEM file.
+
+    Raises:
+        ConfigError: There is none, or it cannot be read.
+    """
     if not _PEM_KEY.search(_read(path, "private key")):
         raise ConfigError(f"private key {path} holds no private key in PEM format")
 
 
-def _reason(error: ssl.SSLError, cert: AnyPath, key: AnyPath, chain: AnyPath | None) -> str:
+def reason_of(error: ssl.SSLError, cert: AnyPath, key: AnyPath, chain: AnyPath | None) -> str:
     """Say which of the files OpenSSL refused, and why; its own words name none."""
     # NO_CERTIFICATE_ASSIGNED: the certificate is for another kind of key, such as RSA and not EC.
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
@@ -350,7 +212,7 @@ def _reason(error: ssl.SSLError, cert: AnyPath, key: AnyPath, chain: AnyPath | N
 
 
 def _damaged(path: AnyPath) -> bool:
-    text = b"\n".join(_certificates(path, "certificate")).decode("latin-1")
+    text = b"\n".join(certificates_in(path, "certificate")).decode("latin-1")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, TypeError):  # TypeError: characters outside ASCII

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from plait.drivers.tls import ServerContext
+from plait.drivers.server_tls import ServerContext
 
 __all__ = ["describe"]
 

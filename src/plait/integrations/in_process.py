@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from plait.config import HttpVersions, Interface
+from plait.config import HttpVersions
 from plait.drivers.memory import MemoryTransport, Relay, join
 from plait.errors import ClientClosed, ConnectTimeout, PlaitError
 from plait.server.application_gateway import ApplicationGateway
@@ -22,14 +22,15 @@ from plait.server.embedding import configure
 from plait.server.interfaces import interface_of
 from plait.server.server import Server
 from plait.server.wsgi import WsgiGateway
+from plait.server_config import Interface
 from plait.urls import Origin
 
 if TYPE_CHECKING:
-    from plait.config import ServerConfig
     from plait.drivers.aio_server import ServerDriver
     from plait.drivers.blocking import BlockingDriver
     from plait.protocol.server_exchange import ServerExchange
     from plait.server.gateway import Gateway, Log
+    from plait.server_config import ServerConfig
 
 __all__ = ["AppTransport"]
 

@@ -11,7 +11,6 @@ from enum import Enum
 
 from httptools import HttpRequestParser
 
-from plait.config import Limits
 from plait.errors import LocalProtocolError, RemoteProtocolError
 from plait.fields import Field
 from plait.protocol.events import DataReceived, ErrorCode, Fields, RequestReceived, TrailersReceived
@@ -31,6 +30,7 @@ from plait.protocol.h1_content import ContentReader, UntilCloseReader
 from plait.protocol.h1_parser import EMPTY_LINE, HeadReader
 from plait.protocol.h2 import PREFACE
 from plait.protocol.h2c import MakeUpgraded, Upgrade, Upgraded, requested_settings
+from plait.server_config import Limits
 
 __all__ = ["H1Server"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from plait.config import Limits
 from plait.protocol.connection import Connection
 from plait.protocol.events import Role
 from plait.protocol.h1_server import H1Server
 from plait.protocol.h2 import PREFACE, H2Connection
+from plait.server_config import Limits
 
 __all__ = ["ALPN_H2", "ALPN_HTTP_1_1", "server_connection", "sniff"]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from plait.protocol.exchange import Half
 
 if TYPE_CHECKING:
-    from plait.config import Limits
     from plait.protocol.connection import Connection
     from plait.protocol.server_exchange import ServerExchange
+    from plait.server_config import Limits
 
 __all__ = ["ReceiveWindows"]
 

@@ -18,7 +18,7 @@ from plait.protocol.receive_windows import ReceiveWindows
 from plait.protocol.server_exchange import ServerExchange
 
 if TYPE_CHECKING:
-    from plait.config import Limits
+    from plait.server_config import Limits
 
 __all__ = ["ServerEndpoint"]
 

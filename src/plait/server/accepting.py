@@ -14,13 +14,13 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plait.config import Limits
 from plait.drivers.aio_server import ServerDriver, Site, address_of
 from plait.errors import RemoteProtocolError
 from plait.server.figures import CountingDriver, Figures
 from plait.server.listening import Bound
 from plait.server.proxy_protocol import read_header
 from plait.server.trust import Trust
+from plait.server_config import Limits
 
 __all__ = ["Acceptor"]
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from plait.config import ServerConfig
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.access_format import compile_format
 from plait.server.log_writer import LogWriter
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

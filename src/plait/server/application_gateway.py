@@ -7,12 +7,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from plait.config import ServerConfig
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.access_format import printable
 from plait.server.gateway import Log
 from plait.server.logs import request_extra
 from plait.server.response import ClientDisconnected, Response
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from plait.config import Interface, ServerConfig
 from plait.errors import ConfigError
 from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway, Log, MakeGateway
@@ -15,6 +14,7 @@ from plait.server.interfaces import interface_of
 from plait.server.logs import enable_loggers
 from plait.server.mounts import Mounts, files_gateways
 from plait.server.wsgi import WsgiGateway
+from plait.server_config import Interface, ServerConfig
 
 __all__ = ["beside_files", "find_application", "make_gateway"]
 

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from plait.config import LogLevel, ServerConfig
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import ApplicationGateway, logger
 from plait.server.gateway import Log
@@ -16,6 +15,7 @@ from plait.server.lifespan import Lifespan
 from plait.server.response import OVER
 from plait.server.tasks import start
 from plait.server.websocket import WebSocketBridge
+from plait.server_config import LogLevel, ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -10,9 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from plait.config import Limits, ServerConfig
 from plait.errors import ConfigError
 from plait.server import run
+from plait.server_config import Limits, ServerConfig
 
 __all__ = ["configure", "serve"]
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.certificates import CertificatePaths, ensure
-from plait.config import ServerConfig
-from plait.drivers.tls import KeyPair
+from plait.drivers.server_tls import KeyPair
 from plait.errors import ConfigError
+from plait.server_config import ServerConfig
 
 __all__ = ["Activated", "Address", "Inherited", "Listener", "Tcp", "Unix", "listeners", "parse"]
 

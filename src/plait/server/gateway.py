@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from plait.config import ServerConfig
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
-from plait.config import Interface
 from plait.errors import ConfigError
+from plait.server_config import Interface
 
 __all__ = ["Application", "Message", "Receive", "Scope", "Send", "WsgiApplication", "interface_of"]
 

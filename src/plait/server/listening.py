@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from plait.certificates import curl_line
-from plait.config import ServerConfig
 from plait.errors import ConfigError, PlaitError
 from plait.server.endpoints import EVERY_ADDRESS, Listener, Tcp, Unix, listeners
 from plait.server.inherited import adopt
 from plait.server.tls_store import TlsStore
 from plait.server.unix_sockets import bind_unix
+from plait.server_config import ServerConfig
 
 __all__ = ["Bound", "bind"]
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from plait.config import LogFormat, ServerConfig
 from plait.errors import ConfigError
 from plait.protocol.server_exchange import ServerExchange
+from plait.server_config import LogFormat, ServerConfig
 
 __all__ = ["JsonFormatter", "configure", "enable_loggers", "request_extra"]
 

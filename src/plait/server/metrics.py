@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from plait.config import Interface, ServerConfig
 from plait.errors import ConfigError
 from plait.protocol.events import error_name
 from plait.server import figures as fig
@@ -13,6 +12,7 @@ from plait.server.figures import BUCKETS, CLASSES, METHODS, RESET_CODES, VERSION
 from plait.server.interfaces import Receive, Scope, Send
 from plait.server.listening import bind
 from plait.server.phase import Phase
+from plait.server_config import Interface, ServerConfig
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

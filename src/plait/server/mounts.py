@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plait.config import ServerConfig
 from plait.errors import ConfigError
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.asgi import AsgiGateway
 from plait.server.gateway import Gateway, Log
 from plait.server.interfaces import Receive, Scope, Send
 from plait.server.static import StaticFiles, say
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from plait.certificates import Change
-from plait.config import HttpVersions, LogFormat, ServerConfig
+from plait.config import HttpVersions
 from plait.errors import ConfigError
 from plait.server.applications import make_gateway
 from plait.server.gateway import MakeGateway
@@ -24,6 +24,7 @@ from plait.server.pid_file import pid_file
 from plait.server.process import hold_standard_streams
 from plait.server.server import Server
 from plait.server.worker import Worker, handle_signals, insist, run_in_loop
+from plait.server_config import LogFormat, ServerConfig
 
 __all__ = ["serve"]
 

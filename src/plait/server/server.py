@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from plait.config import HttpVersions, ServerConfig
+from plait.config import HttpVersions
 from plait.drivers.aio_server import ServerDriver
 from plait.errors import PlaitError
 from plait.protocol.negotiation import ALPN_H2, server_connection
@@ -27,6 +27,7 @@ from plait.server.metrics import Metrics, MetricsApp
 from plait.server.phase import Phase
 from plait.server.process import keep_read_buffers
 from plait.server.trust import Trust
+from plait.server_config import ServerConfig
 
 __all__ = ["Phase", "Server"]
 

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plait.config import ClientCertificates, HttpVersions
+from plait.config import HttpVersions
 from plait.drivers.client_hello import offered_protocols
-from plait.drivers.tls import KeyPair, ServerContext, server_context
+from plait.drivers.server_tls import KeyPair, ServerContext, server_context
 from plait.errors import ConfigError
+from plait.server_config import ClientCertificates
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from websockets.frames import CloseCode
 
-from plait.config import ServerConfig
 from plait.errors import ExchangeError, RemoteProtocolError
 from plait.fields import outbound_fields
 from plait.protocol.exchange import Half
@@ -23,6 +22,7 @@ from plait.server.interfaces import Message, Scope
 from plait.server.response import ClientDisconnected, Response
 from plait.server.websocket_handshake import UPGRADE_REQUIRED, Handshake
 from plait.server.websocket_session import Session
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -10,11 +10,11 @@ from websockets.extensions import Extension
 from websockets.frames import Close, CloseCode
 from websockets.protocol import Side
 
-from plait.config import Limits
 from plait.drivers.alarm import Alarm
 from plait.protocol.server_exchange import ServerExchange
 from plait.protocol.websocket_session import Session as AnySession
 from plait.protocol.websocket_session import Terms
+from plait.server_config import Limits
 
 __all__ = ["Session"]
 

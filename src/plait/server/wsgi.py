@@ -10,12 +10,12 @@ from contextvars import Context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from plait.config import ServerConfig
 from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import ApplicationGateway
 from plait.server.gateway import Log
 from plait.server.interfaces import WsgiApplication
 from plait.server.wsgi_call import WsgiCall
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

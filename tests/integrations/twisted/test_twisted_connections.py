@@ -9,8 +9,8 @@ from hyperframe.frame import DataFrame, PingFrame, RstStreamFrame, SettingsFrame
 from twisted.internet.defer import Deferred
 from twisted.web.server import NOT_DONE_YET
 
-from plait.config import Limits
 from plait.protocol.h2 import PREFACE
+from plait.server_config import Limits
 from tests.support.pairs import frames, serialized
 from tests.support.twisted_site import Connection, Http2Client, make_site
 

@@ -10,9 +10,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import EncodingResourceWrapper
 from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory
 
-from plait.config import Limits
 from plait.errors import LocalProtocolError
 from plait.integrations.twisted import Request, RequestMixin
+from plait.server_config import Limits
 from tests.support.twisted_site import Answer, Connection, Http2Client, make_site
 
 ASK = b"GET / HTTP/1.1\r\nHost: a.example\r\n"

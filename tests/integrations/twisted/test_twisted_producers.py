@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from plait.config import Limits
+from plait.server_config import Limits
 from tests.support.twisted_site import Http2Client, failures, make_site
 
 LIMITS = Limits(write_buffer=50_000)

@@ -18,8 +18,8 @@ from twisted.web import http, server
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from plait.config import Limits
 from plait.integrations.twisted import Site
+from plait.server_config import Limits
 from tests.support.twisted_site import CLIENT, Answer, Connection, Http2Client, failures, make_site
 
 CANCEL = 8

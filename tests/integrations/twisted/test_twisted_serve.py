@@ -26,9 +26,9 @@ from twisted.web.http import HTTPFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from plait.config import Interface, ServerConfig
 from plait.errors import ConfigError
 from plait.integrations.twisted.roots import find_root
+from plait.server_config import Interface, ServerConfig
 from tests.support.servers import ROOT, Certificate, RunningServer, free_port, plait, serve_app
 from tests.support.tools import require_tool
 from tests.support.workshop import Workshop, until, workshop

@@ -21,7 +21,7 @@ from plait.protocol.server_exchange import ServerExchange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plait.config import Limits
+    from plait.server_config import Limits
 
 __all__ = ["Carrier", "Conversation", "State"]
 

@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.iweb import INonQueuedRequestFactory
 
-from plait.config import ServerConfig
 from plait.errors import PlaitError
 from plait.integrations.twisted.channel import SecureStream, Stream
 from plait.integrations.twisted.request import Request
@@ -27,6 +26,7 @@ from plait.protocol.server_exchange import ServerExchange
 from plait.server.application_gateway import ApplicationGateway
 from plait.server.applications import beside_files, find_application
 from plait.server.gateway import Gateway, Log
+from plait.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from plait.drivers.aio_server import ServerDriver

@@ -13,12 +13,12 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import INonQueuedRequestFactory
 from zope.interface import implementer
 
-from plait.config import Limits
 from plait.drivers.aio_server import ServerDriver
 from plait.integrations.twisted.channel import SecureStream, Stream
 from plait.integrations.twisted.transport import ReactorLoop, ReactorTransport
 from plait.protocol.negotiation import ALPN_H2, ALPN_HTTP_1_1, server_connection, sniff
 from plait.protocol.server_endpoint import ServerEndpoint
+from plait.server_config import Limits
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -9,10 +9,10 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.web import server
 from twisted.web.http import HTTPChannel
 
-from plait.config import Limits
 from plait.integrations.twisted.connections import Connections
 from plait.integrations.twisted.protocol import SiteProtocol
 from plait.integrations.twisted.request import Request
+from plait.server_config import Limits
 
 __all__ = ["Site"]
 
