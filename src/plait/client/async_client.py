@@ -27,11 +27,13 @@ from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.async_streams import AsyncConnection, AsyncResponseStream
+    from plait.client.async_websocket import AsyncWebSocket
     from plait.client.auth import AuthInput
     from plait.client.cookies import CookieInput
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
     from plait.client.timeouts import Timeouts
+    from plait.client.websocket_handshake import WebSocketOptions
 
 #: What clients had when their process was forked, in the child.
 _abandoned: list[Any] = []
@@ -224,6 +226,22 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
         return AsyncResponseStream(self, request)
 
+    def websocket(self, url: str, **options: Unpack[WebSocketOptions]) -> AsyncWebSocket:
+        """Return an asynchronous context manager that opens a WebSocket and closes it.
+
+        Args:
+            url: A ws, wss, http or https URL, or one that continues the base URL.
+            options: See :class:`~plait.client.websocket_handshake.WebSocketOptions`.
+
+        Raises:
+            ConfigError: An option is wrong.
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        from plait.client.async_websocket import AsyncWebSocket
+        from plait.client.websocket_handshake import Handshake
+
+        return AsyncWebSocket(self, Handshake(self._core.maker, url, **options))
+
     def connection(self) -> AsyncConnection:
         """Return an object that sends requests and gives responses by number."""
         from plait.client.async_streams import AsyncConnection
@@ -282,10 +300,10 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
 
     # -- running calls ---------------------------------------------------------------------------
 
-    def _start(self, call: AsyncPending) -> None:
+    def _start(self, call: Call) -> None:
         self._core.begin(call)
 
-    async def _finish(self, call: AsyncPending) -> Any:
+    async def _finish(self, call: Call) -> Any:
         """Wait for a call to be done and return what came of it."""
         if not call.done:
             await self._wait(call)
@@ -298,7 +316,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
             value.decode()
         return value
 
-    async def _wait(self, call: AsyncPending, *, keep: bool = False) -> None:
+    async def _wait(self, call: Call, *, keep: bool = False) -> None:
         """Wait until a call is done.
 
         Args:
@@ -392,7 +410,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
                     driver.started = driver.began
                     sock = await dial_through(proxy, origin.host, origin.port, local)
                 else:
-                    host, port = (proxy or origin)[1:3]
+                    host, port = core.place(*(proxy or origin)[1:3])
                     if core.try_share(origin, None):
                         return
                     addresses = await resolve(host, port, local)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
@@ -14,7 +15,7 @@ class Watched(Protocol):
 
     @property
     def due(self) -> float:
-        """When, on the loop's clock; ``inf`` for never."""
+        """When; ``inf`` for never."""
 
     def look(self, now: float) -> None:
         """Do what is due."""
@@ -28,12 +29,16 @@ class Alarm:
     Args:
         loop: The loop.
         watched: What to look at.
+        clock: Tells the time by which it is due; by default the loop's.
     """
 
-    __slots__ = ("_loop", "_timer", "_watched", "_when")
+    __slots__ = ("_clock", "_loop", "_timer", "_watched", "_when")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, watched: Watched) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, watched: Watched, clock: Callable[[], float] | None = None
+    ) -> None:
         self._loop = loop
+        self._clock = clock or loop.time
         self._watched = watched
         self._timer: asyncio.TimerHandle | None = None
         self._when = inf
@@ -48,10 +53,10 @@ class Alarm:
             self._timer = None
         if due < inf:
             self._when = due
-            self._timer = self._loop.call_at(due, self._ring)
+            self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         # A loop may be early, by what its clock cannot tell apart.
-        self._watched.look(max(self._loop.time(), self._when))
+        self._watched.look(max(self._clock(), self._when))
         self.set()

@@ -45,6 +45,7 @@ _PIECE, _COMPRESSED_PIECE = 65_536, 16_384
 
 _OPEN = State.OPEN
 _CONT, _TEXT, _BINARY, _CLOSE = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.CLOSE
+_PONG = Opcode.PONG
 _utf8 = getincrementaldecoder("utf-8")
 
 
@@ -265,6 +266,11 @@ class Session:
             except UnicodeDecodeError as error:
                 self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 self._end(Close(CloseCode.INVALID_DATA, ""))
+        elif opcode is _PONG:
+            self._ponged(bytes(frame.data))
+
+    def _ponged(self, payload: bytes) -> None:
+        """Take an answer to a ping: any byte is as good a sign of life."""
 
     def _gather(self, frame: Frame) -> None:
         """Put a fragmented message together (RFC 6455 §5.4), in one buffer however small the pieces."""
