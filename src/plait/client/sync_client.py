@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Verify
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
     from plait.client.sync_streams import Connection, ResponseStream
+    from plait.client.sync_websocket import WebSocket
     from plait.client.timeouts import Timeouts
+    from plait.client.websocket_handshake import WebSocketOptions
     from plait.drivers.blocking import Carrier
 
 __all__ = ["Client", "Pending"]
@@ -115,6 +117,9 @@ class Client(ManyAtOnce):
             one HTTP can carry.
     """
 
+    #: What moves bytes and waits.
+    _driver_type: ClassVar[type[BlockingDriver]] = BlockingDriver
+
     def __init__(
         self,
         base_url: str | None = None,
@@ -152,7 +157,7 @@ class Client(ManyAtOnce):
 
     def _begin(self) -> None:
         core = self._core
-        self._driver = BlockingDriver(self._on_change, self._on_closed, core.config.local_address)
+        self._driver = self._driver_type(self._on_change, self._on_closed, core.config.local_address)
         self._opener = Opener(core, self._driver)
         core.needs_connection = self._opener.look_at
 
@@ -195,6 +200,22 @@ class Client(ManyAtOnce):
 
         _check_content(request)
         return ResponseStream(self, request)
+
+    def websocket(self, url: str, **options: Unpack[WebSocketOptions]) -> WebSocket:
+        """Return a context manager that opens a WebSocket and closes it.
+
+        Args:
+            url: A ws, wss, http or https URL, or one that continues the base URL.
+            options: See :class:`~plait.client.websocket_handshake.WebSocketOptions`.
+
+        Raises:
+            ConfigError: An option is wrong.
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        from plait.client.sync_websocket import WebSocket
+        from plait.client.websocket_handshake import Handshake
+
+        return WebSocket(self, Handshake(self._core.maker, url, **options))
 
     def connection(self) -> Connection:
         """Return an object that sends requests and gives responses by number."""
@@ -242,7 +263,7 @@ class Client(ManyAtOnce):
         self._start(pending)
         return pending
 
-    def _start(self, call: Pending) -> None:
+    def _start(self, call: Call) -> None:
         core = self._core
         with self._driver.lock:
             for link in core.pool.idle_links(call.request.origin):
@@ -250,7 +271,7 @@ class Client(ManyAtOnce):
                 link.transport.receive()
             core.begin(call)
 
-    def _finish(self, call: Pending) -> Any:
+    def _finish(self, call: Call) -> Any:
         """Wait for a call to be done and return what came of it."""
         if not call.done:
             self._wait(call, None)
@@ -260,7 +281,7 @@ class Client(ManyAtOnce):
             raise call.error
         return call.value
 
-    def _wait(self, call: Pending, seconds: float | None) -> None:
+    def _wait(self, call: Call, seconds: float | None) -> None:
         """Wait until a call is done; see to it that it gets there.
 
         Raises:
@@ -295,7 +316,7 @@ class Client(ManyAtOnce):
             finally:
                 driver.hand_over()
 
-    def _work(self, call: Pending) -> None:
+    def _work(self, call: Call) -> None:
         """Do what a call wants of its owner, which may take its time."""
         chore = call.take_chore()
         reporter = call.reporter
@@ -323,7 +344,7 @@ class Client(ManyAtOnce):
         driver.flush()
         driver.rouse()  # another thread may wait for the same call
 
-    def _pull(self, call: Pending) -> None:
+    def _pull(self, call: Call) -> None:
         """Take the next piece of a request's content."""
         upload = call.upload
         assert upload is not None
