@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
+    from plait.client.har import HarRecorder
     from plait.client.interim import Interim
     from plait.client.messages import Headers, Request, Response
     from plait.client.progress import Progress
@@ -40,6 +41,7 @@ __all__ = [
     "Cookies",
     "DigestAuth",
     "FrameEvent",
+    "HarRecorder",
     "Headers",
     "HttpVersions",
     "Interim",
@@ -70,6 +72,7 @@ _HOMES = {
     "Cookies": "plait.client.cookies",
     "DigestAuth": "plait.client.digest",
     "FrameEvent": "plait.client.trace",
+    "HarRecorder": "plait.client.har",
     "Headers": "plait.client.messages",
     "HttpVersions": "plait.config",
     "Interim": "plait.client.interim",

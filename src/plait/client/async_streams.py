@@ -42,6 +42,7 @@ class AsyncResponseStream(StreamedResponse):
     async def aclose(self) -> None:
         """End the exchange, if it has not ended."""
         self._is_open = False
+        self._leave(self._call)
         self._call.give_up(ClientClosed("the response was closed"))
 
     async def iter_raw(self) -> AsyncIterator[bytes]:

@@ -418,6 +418,11 @@ class Call:
             self._progress()
 
     @property
+    def unsent(self) -> tuple[float, float]:
+        """When it was submitted, and when it began to wait for a connection: what is known before that."""
+        return self._submitted, self._asked
+
+    @property
     def times(self) -> Times:
         """What a response keeps of how it came about, once the exchange has ended properly."""
         link, uploaded = self.link, self._uploaded
@@ -499,6 +504,10 @@ class Call:
     def _finish(self, value: Any, error: Exception | None) -> None:
         if error is not None and isinstance(error, PlaitError):
             error = error.about(self._first)
+        if error is not None and (plan := self.request.plan) is not None and plan.record is not None:
+            from plait.client.recording import failed
+
+            failed(self, error, self._core.clock())
         self.done = True
         self.value = value
         self.error = error

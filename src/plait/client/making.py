@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from plait.client.interim import Interim
     from plait.client.messages import Response
     from plait.client.progress import Progress
+    from plait.client.recording import Record
     from plait.client.retries import Retries
+    from plait.client.telling import Teller
     from plait.client.timeouts import Timeouts
     from plait.client.trailers import TrailerInput
     from plait.config import ClientConfig
@@ -142,6 +144,7 @@ class Plan:
         progress: Called with a :class:`~plait.client.progress.Progress`, or None.
         on_interim: Called with each :class:`~plait.client.interim.Interim`, or None.
         expects_continue: Whether the content waits for a 100 (Continue).
+        record: Called with a :class:`~plait.client.recording.Record` of every exchange that is over, or None.
         retries: How it is tried again, or None.
         cookies: Cookies of the request's caller, for its own origin.
         has_cookie_field: Whether the caller wrote the ``cookie`` field.
@@ -151,7 +154,7 @@ class Plan:
 
     __slots__ = (
         "auth", "cookies", "expects_continue", "follow", "has_cookie_field", "max_decoded_size", "noted",
-        "on_interim", "progress",
+        "on_interim", "progress", "record",
         "request_hooks", "response_hooks", "retries", "run",
     )  # fmt: skip
 
@@ -164,6 +167,7 @@ class Plan:
         self.progress: Callable[[Progress], Any] | None = None
         self.on_interim: Callable[[Interim], Any] | None = None
         self.expects_continue = False
+        self.record: Teller[Record] | None = None
         self.retries: Retries | None = None
         self.cookies: Mapping[str, str] | None = None
         self.has_cookie_field = False
@@ -182,7 +186,7 @@ class Plan:
         self.run = None
         if (
             self.auth or self.follow or self.request_hooks or self.response_hooks or self.progress
-            or self.on_interim or self.expects_continue
+            or self.on_interim or self.expects_continue or self.record
         ):  # fmt: skip
             from plait.client.session_flow import converse
 
@@ -244,6 +248,11 @@ class RequestMaker:
             self._plan.retries = _retries(config.retries)
         self.exact_plan = Plan(config.max_decoded_size, frozenset())
         self.exact_plan.retries = self._plan.retries
+        if config.record is not None:
+            from plait.client.telling import Teller
+
+            self._plan.record = self.exact_plan.record = Teller(config.record, "record")
+            self.exact_plan.settled()
         self._params: list[tuple[str, str]] = []
         self._cookies: Cookies | None = None
         #: Set-Cookie fields that nobody has read yet, and the requests that they answer.

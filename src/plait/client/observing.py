@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from plait.client.measuring import Meter
-from plait.client.trace import H1Trace, H2Trace, Teller, tell_failure
+from plait.client.telling import Teller
+from plait.client.trace import FrameEvent, H1Trace, H2Trace, tell_failure
 from plait.config import ClientConfig
 from plait.protocol.connection import Connection
 from plait.protocol.observed import ObservedEndpoint, Observer
@@ -40,7 +41,7 @@ class Observation:
     def __init__(self, config: ClientConfig, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._measures = config.measure
-        self._teller = None if config.trace is None else Teller(config.trace, clock)
+        self._teller = None if config.trace is None else Teller[FrameEvent](config.trace, "trace")
         if self._teller is not None:
             # It takes long: before there is a connection, so that no handshake seems to.
             import cryptography.x509  # noqa: F401
@@ -51,7 +52,8 @@ class Observation:
         if self._measures:
             observers.append(Meter(connection, self._clock))
         if self._teller is not None:
-            observers.append((H2Trace if connection.http_version == "2" else H1Trace)(self._teller))
+            kind = H2Trace if connection.http_version == "2" else H1Trace
+            observers.append(kind(self._teller, self._clock))
         return ObservedEndpoint(connection, observers)
 
     def opened(self, link: Link, tls: ssl.SSLObject | None) -> None:
@@ -67,7 +69,7 @@ class Observation:
     def failed(self, origin: Origin, error: Exception) -> None:
         """Take note that there is no connection to an origin."""
         if self._teller is not None:
-            tell_failure(self._teller, origin, error)
+            tell_failure(self._teller, self._clock(), origin, error)
 
 
 def _watchers(link: Link) -> Sequence[Watcher]:

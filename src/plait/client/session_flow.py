@@ -58,6 +58,7 @@ def converse(request: Request, call: Call) -> Flow:
             raise TooManyRedirects(f"{first.url} was redirected more than {plan.follow} times")
         if not response.is_whole:
             response = yield from _read(response, call)
+        _tell(response, call)
         response.history = tuple(history)
         history.append(response)
         field = call.cookie_field(following)
@@ -65,7 +66,18 @@ def converse(request: Request, call: Call) -> Flow:
             following.fields.append(field)
         request = following
     response.history = call.history = tuple(history)
+    if response.is_whole:
+        _tell(response, call)
     return response if response.is_whole else call.exchange
+
+
+def _tell(response: Response, call: Call) -> None:
+    """Tell of a response that is over, if somebody wants to know."""
+    plan = response.request.plan
+    if plan is not None and plan.record is not None:
+        from plait.client.recording import answered
+
+        answered(response, call)
 
 
 def _read(response: Response, call: Call) -> Conversation:
@@ -95,6 +107,8 @@ def _authenticate(request: Request, call: Call, plan: Plan) -> Conversation:
             if response is None:
                 raise ConfigError("auth_flow gave no request to send")
             return response
+        if response is not None:
+            _tell(response, call)
         response = yield from _send(_checked(wanted), call, plan)
         if wanted is not request and not response.is_whole:
             # One of its own, such as for a token: it is the caller's content that the caller reads.

@@ -39,6 +39,8 @@ class StreamedResponse(ResponseHead):
     def __init__(self) -> None:
         self._is_open = False
         self._head: Response | None = None
+        #: The same, while one who wants to know was not told of it.
+        self._untold: Response | None = None
         self._exchange: Exchange | None = None
         self.status = self.stream_id = 0
         self.fields = ()
@@ -79,6 +81,8 @@ class StreamedResponse(ResponseHead):
         self._is_open = True
         self._exchange = exchange
         head = self._head = head_of(exchange, call)
+        if (plan := head.request.plan) is not None and plan.record is not None:
+            self._untold = head
         self.status = head.status
         self.stream_id = exchange.stream_id
         self.fields = head.fields
@@ -120,6 +124,14 @@ class StreamedResponse(ResponseHead):
             counts = times[-1]
             self.timing = timing_of(*times[:-1])
             self.statistics = None if counts is None else counts.statistics
+
+    def _leave(self, call: Call) -> None:
+        """Take note that nothing more is read of the content, and tell who wants to know."""
+        head, self._untold = self._untold, None
+        if head is not None and call.error is None:
+            from plait.client.recording import answered
+
+            answered(head, call)
 
     def _check_open(self) -> None:
         if not self._is_open:

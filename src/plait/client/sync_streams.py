@@ -153,6 +153,7 @@ class ResponseStream(StreamedResponse):
         self._client._driver.do_soon(self._end_call)
 
     def _end_call(self) -> None:
+        self._leave(self._call)
         self._call.give_up(ClientClosed("the response was closed"))
 
 

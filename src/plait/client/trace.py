@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from plait.client.secrets import hide
 from plait.protocol.events import (
     DataReceived,
     Event,
@@ -24,13 +25,12 @@ from plait.protocol.h2 import PREFACE
 
 if TYPE_CHECKING:
     from plait.client.pool import Link
+    from plait.client.telling import Teller
     from plait.protocol.exchange import Exchange
     from plait.urls import Origin
 
-__all__ = ["SECRETS", "Direction", "FrameEvent", "H1Trace", "H2Trace", "Teller", "Trace", "tell_failure"]
+__all__ = ["Direction", "FrameEvent", "H1Trace", "H2Trace", "Trace", "tell_failure"]
 
-#: Fields whose values are not for everybody's eyes.
-SECRETS = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"})
 _HEADS: dict[type[Event], str] = {
     InformationalResponseReceived: "INTERIM",
     ResponseReceived: "RESPONSE",
@@ -88,8 +88,7 @@ class FrameEvent(NamedTuple):
         """
         lines = [str(self)]
         for name, value in self.fields:
-            hidden = name.lower() in SECRETS and not secrets
-            shown = f"({len(value)} bytes hidden)" if hidden else _text(value)
+            shown = _text(value) if secrets else hide(name, _text(value))
             lines.append(f"    {_text(name)}: {shown}")
         return "\n".join(lines)
 
@@ -101,41 +100,17 @@ def _text(value: bytes) -> str:
     )
 
 
-class Teller:
-    """Calls whoever wants to know; no more once that raised something.
+class Trace:
+    """What both versions of HTTP have in common: the connection itself.
 
     Args:
         tell: Called with every event.
         clock: Tells the time, in seconds.
     """
 
-    def __init__(self, tell: Callable[[FrameEvent], object], clock: Callable[[], float]) -> None:
-        self._tell: Callable[[FrameEvent], object] | None = tell
-        self.clock = clock
-
-    def __call__(self, event: FrameEvent) -> None:
-        if self._tell is not None:
-            try:
-                self._tell(event)
-            except Exception:
-                # There is nobody to raise it to: what it would end is everybody's connection.
-                import logging
-
-                self._tell = None
-                logging.getLogger("plait.client").exception(
-                    "trace raised an error; it is not called any more"
-                )
-
-
-class Trace:
-    """What both versions of HTTP have in common: the connection itself.
-
-    Args:
-        tell: Called with every event.
-    """
-
-    def __init__(self, tell: Teller) -> None:
+    def __init__(self, tell: Teller[FrameEvent], clock: Callable[[], float]) -> None:
         self._tell = tell
+        self._clock = clock
         self._number = 0
 
     def on_event(self, event: Event) -> None:
@@ -182,17 +157,17 @@ class Trace:
     def closed(self, link: Link) -> None:
         """Tell that the connection is gone, and why."""
         error = link.endpoint.error
-        self._note(self._tell.clock(), "CLOSED", str(error or ""))
+        self._note(self._clock(), "CLOSED", str(error or ""))
 
     def _note(self, time: float, kind: str, detail: str) -> None:
         self._tell(FrameEvent(time, self._number, Direction.NEITHER, kind, detail=detail))
 
 
-def tell_failure(tell: Teller, origin: Origin, error: Exception) -> None:
+def tell_failure(tell: Teller[FrameEvent], now: float, origin: Origin, error: Exception) -> None:
     """Tell that there is no connection to an origin."""
     text = str(error)
     about = text if origin.host in text else f"{origin}: {text}"
-    tell(FrameEvent(tell.clock(), 0, Direction.NEITHER, "FAILED", detail=about))
+    tell(FrameEvent(now, 0, Direction.NEITHER, "FAILED", detail=about))
 
 
 def _milliseconds(since: float, until: float) -> str:
@@ -214,8 +189,8 @@ def _about(certificate: bytes) -> str:
 class H2Trace(Trace):
     """Tells of the frames of one HTTP/2 connection, in the order in which they are on the wire."""
 
-    def __init__(self, tell: Teller) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Teller[FrameEvent], clock: Callable[[], float]) -> None:
+        super().__init__(tell, clock)
         self._begun = False
         self._sent = FrameReader(len(PREFACE)), Narrator()
         self._received = FrameReader(0), Narrator()
@@ -224,7 +199,7 @@ class H2Trace(Trace):
         if not self._begun:
             self._begun = True
             self._tell(
-                FrameEvent(self._tell.clock(), self._number, Direction.SENT, "PREFACE", length=len(PREFACE))
+                FrameEvent(self._clock(), self._number, Direction.SENT, "PREFACE", length=len(PREFACE))
             )
         reader, narrator = self._sent
         for frame in reader.read(data):
@@ -240,7 +215,7 @@ class H2Trace(Trace):
         detail, fields = narrator.tell(frame)
         self._tell(
             FrameEvent(
-                self._tell.clock(),
+                self._clock(),
                 self._number,
                 direction,
                 type_name(kind),
@@ -256,8 +231,8 @@ class H2Trace(Trace):
 class H1Trace(Trace):
     """Tells of the heads and the content of one HTTP/1.1 connection."""
 
-    def __init__(self, tell: Teller) -> None:
-        super().__init__(tell)
+    def __init__(self, tell: Teller[FrameEvent], clock: Callable[[], float]) -> None:
+        super().__init__(tell, clock)
         self._exchange = 0
         #: What was written of a head that is not complete, None when none is due.
         self._head: bytes | None = None
@@ -295,7 +270,7 @@ class H1Trace(Trace):
     def _message(
         self, direction: Direction, kind: str, length: int, detail: str, fields: Fields = ()
     ) -> None:
-        now = self._tell.clock()
+        now = self._clock()
         self._tell(
             FrameEvent(now, self._number, direction, kind, self._exchange, (), length, detail, tuple(fields))
         )
