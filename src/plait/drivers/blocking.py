@@ -99,29 +99,33 @@ class BlockingDriver:
         on_closed: Callable[[Carrier], None],
         local_address: str | None = None,
     ) -> None:
-        self.lock = Lock()
         self.local_address = local_address
         self.on_change = on_change
         self._on_closed = on_closed
         self.now = monotonic()
         self.dirty: list[Carrier] = []
-        self.received = memoryview(bytearray(BUFFER))
-        self.decrypted = memoryview(bytearray(BUFFER))
         self._transports: dict[int, Transport] = {}
         self._in_memory: set[MemoryTransport] = set()
         self._connecting: set[Transport] = set()
-        self._poll = select.poll()
         self._leading = False
         self._sleepers: list[_Sleeper] = []
         self._to_do: deque[Callable[[], None]] = deque()
+        self._gone_sent = 0
+        self._gone_received = 0
+        self._closed = False
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Get what it takes to wait and to read."""
+        self.lock = Lock()
+        self.received = memoryview(bytearray(BUFFER))
+        self.decrypted = memoryview(bytearray(BUFFER))
+        self._poll = select.poll()
         # Wakes the leader when another thread changes what there is to poll for.
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
         self._poll.register(self._wake_out, READ)
-        self._gone_sent = 0
-        self._gone_received = 0
-        self._closed = False
 
     def open(
         self,
