@@ -112,6 +112,11 @@ class ClientConfig:
     trust_env: bool = option(
         False, "Let HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name the proxy; proxy counts more."
     )
+    connect_to: Callable[[str, int], tuple[str, int]] | None = option(
+        None,
+        "Called with host and port of whom to connect to; returns those to connect to instead. Requests and "
+        "certificates have the name that they had.",
+    )
     local_address: str | None = option(
         None, "IP address of this machine that connections come from; by default the system's choice."
     )
@@ -165,8 +170,8 @@ class ClientConfig:
     def __post_init__(self) -> None:
         others = {
             "http", "header_table_size", "count_fields", "measure", "trace", "record", "follow_redirects",
-            "keep_cookies", "decode", "proxy", "trust_env", "local_address", "cert", "check_certificate",
-            "retries", "coalesce",
+            "keep_cookies", "decode", "proxy", "trust_env", "local_address", "connect_to", "cert",
+            "check_certificate", "retries", "coalesce",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):
@@ -175,7 +180,7 @@ class ClientConfig:
             raise ConfigError(
                 f"header_table_size must be from 0 to {_INT_MAX}, not {self.header_table_size!r}"
             )
-        for name in ("trace", "record"):
+        for name in ("trace", "record", "connect_to"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ConfigError(f"{name} must be a function, not {getattr(self, name)!r}")
         if self.local_address is not None:

@@ -249,3 +249,24 @@ def test_what_is_no_address_to_come_from_is_refused_at_once() -> None:
 def test_no_server_of_another_family_is_reached_from_an_address(make_client: Make) -> None:
     with make_client(local_address="::1") as client, pytest.raises(NameNotResolved):
         client.get("http://127.0.0.1:80/")
+
+
+def test_another_place_to_connect_to_changes_neither_request_nor_certificate(
+    make_client: Make, plait_server: RunningServer, certificate: Certificate
+) -> None:
+    def connect_to(host: str, port: int) -> tuple[str, int]:
+        return ("127.0.0.1", plait_server.port) if (host, port) == ("localhost", 9) else (host, port)
+
+    with make_client("https://localhost:9", verify=certificate.ca, connect_to=connect_to) as client:
+        response = client.get("/")
+    assert response.request.headers["host"] == "localhost:9"
+
+
+def test_who_names_no_place_to_connect_to_is_told(make_client: Make) -> None:
+    with (
+        make_client("http://localhost", connect_to=lambda host, port: 5) as client,
+        pytest.raises(ConfigError, match="connect_to gave no host and port for localhost:80"),
+    ):
+        client.get("/")
+    with pytest.raises(ConfigError, match="connect_to must be a function"):
+        plait.Client(connect_to="localhost")

@@ -322,6 +322,20 @@ class ClientCore:
         """Return the proxy that leads to an origin, None to go there directly."""
         return None if self._proxies is None else self._proxies.for_origin(origin.web)
 
+    def place(self, host: str, port: int) -> tuple[str, int]:
+        """Return the host and port to connect to where a certain one is wanted.
+
+        Raises:
+            ConfigError: Who was to be asked gave no such thing.
+        """
+        if self.config.connect_to is None:
+            return host, port
+        try:
+            where, number = self.config.connect_to(host, port)
+        except Exception as error:
+            raise ConfigError(f"connect_to gave no host and port for {host}:{port}: {error!r}") from error
+        return where, number
+
     def tunnels(self, origin: Origin, proxy: Proxy) -> bool:
         """Whether the way through a proxy to an origin is a tunnel, and no request to the proxy itself."""
         return origin.scheme != "http" or proxy.scheme != "http" or self.config.http is HttpVersions.HTTP_2

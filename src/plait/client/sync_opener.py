@@ -77,7 +77,7 @@ class Opener:
             else:
                 if proxy is not None:
                     peer = (proxy.host, proxy.port)
-                addresses = resolve(*peer, limits.connect, driver.local_address)
+                addresses = resolve(*core.place(*peer), limits.connect, driver.local_address)
                 where = [addresses] * count
         except PlaitError as error:
             failure = error
