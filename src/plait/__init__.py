@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plait.config import ClientConfig, HttpVersions
     from plait.errors import StatusError
     from plait.integrations.in_process import AppTransport
+    from plait.protocol.priorities import Priority
     from plait.server.embedding import serve
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Interim",
     "NetrcAuth",
     "Pending",
+    "Priority",
     "Progress",
     "Request",
     "Response",
@@ -78,6 +80,7 @@ _HOMES = {
     "Interim": "plait.client.interim",
     "NetrcAuth": "plait.client.auth",
     "Pending": "plait.client.sync_client",
+    "Priority": "plait.protocol.priorities",
     "Progress": "plait.client.progress",
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",

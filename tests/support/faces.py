@@ -79,6 +79,9 @@ class _Pending:
     def error(self) -> Exception | None:
         return self._pending.error
 
+    def reprioritize(self, priority: plait.Priority | str) -> None:
+        self._pending.reprioritize(priority)
+
     def result(self, timeout: float | None = None) -> plait.Response:
         return self._face.run(self._pending.result(timeout))
 

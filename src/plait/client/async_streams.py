@@ -24,6 +24,8 @@ class AsyncResponseStream(StreamedResponse):
     Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
     """
 
+    _call: AsyncPending
+
     def __init__(self, client: AsyncClient, request: Request) -> None:
         super().__init__()
         self._client = client

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from plait.client.core import ClientCore
     from plait.client.messages import Response, Times
     from plait.client.progress import Reporter
+    from plait.protocol.priorities import Priority
 
 __all__ = ["Call"]
 
@@ -440,6 +441,28 @@ class Call:
             link.opening,
             counts,
         )
+
+    def reprioritize(self, priority: Priority | str) -> None:
+        """Ask for the response by another priority than so far (RFC 9218 §7).
+
+        It counts for further attempts at the same request, too. Over HTTP/1.1, where a connection carries
+        one response at a time, nothing is sent once the request is on its way.
+
+        Args:
+            priority: A :class:`plait.Priority`, or the text of a ``priority`` field.
+
+        Raises:
+            LocalProtocolError: It is none.
+        """
+        from plait.protocol.priorities import priority_value
+
+        value = priority_value(priority)
+        # Not "nothing" for the default: this is to be said, and not left to be taken for granted.
+        self.request.headers["priority"] = (value or b"u=3").decode()
+        exchange = self.exchange
+        if exchange is not None and not exchange.closed:
+            exchange.endpoint.connection.update_priority(exchange.stream_id, value or b"u=3")
+            exchange.endpoint.on_output()
 
     def _changed(self) -> None:
         for watcher in self.watchers or ():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from plait.client.timeouts import Timeouts
     from plait.client.trailers import TrailerInput
     from plait.config import ClientConfig
+    from plait.protocol.priorities import Priority
 
 __all__ = [
     "Content",
@@ -78,6 +79,8 @@ class RequestOptions(TypedDict, total=False):
             response.
         trailers: Fields behind the content, names and values as str; or a callable that returns them,
             called when the content has ended.
+        priority: How urgent the response is (RFC 9218): a :class:`~plait.protocol.priorities.Priority`, or
+            the text of a ``priority`` field.
     """
 
     params: Params | None
@@ -94,6 +97,7 @@ class RequestOptions(TypedDict, total=False):
     retries: int | Retries
     on_interim: Callable[[Interim], Any] | None
     trailers: TrailerInput | None
+    priority: Priority | str
 
 
 if TYPE_CHECKING:
@@ -130,6 +134,7 @@ if TYPE_CHECKING:
         retries: int | Retries
         on_interim: Callable[[Interim], Any] | None
         trailers: TrailerInput | None
+        priority: Priority | str
 
 
 class Plan:
@@ -432,6 +437,7 @@ class RequestMaker:
         retries: int | Retries | None = None,
         on_interim: Callable[[Interim], Any] | None = None,
         trailers: TrailerInput | None = None,
+        priority: Priority | str | None = None,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
         given, left_out = ([], set()) if headers is None else _encode(headers)
@@ -446,6 +452,8 @@ class RequestMaker:
 
             add_trailed_content(request, given, content, json, trailers)
         names = left_out | {name for name, _ in given}
+        if priority is not None:
+            _prioritize(priority, given, names)
         changes: dict[str, Any] = {}
         if follow_redirects is not None:
             changes["follow"] = self._config.max_redirects if follow_redirects else 0
@@ -500,6 +508,17 @@ def start_of(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, 
         raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
     fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
     return fields, name in _IDEMPOTENT
+
+
+def _prioritize(priority: Priority | str, given: FieldSection, names: set[bytes]) -> None:
+    """Say how urgent the response is; the default goes without saying (RFC 9218 §5)."""
+    from plait.protocol.priorities import priority_value
+
+    if b"priority" in names:
+        raise LocalProtocolError("a request has a priority or a priority field, not both")
+    names.add(b"priority")  # what the client says does not count
+    if value := priority_value(priority):
+        given.append((b"priority", value))
 
 
 def _expects_continue(given: FieldSection) -> bool:

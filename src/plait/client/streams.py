@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plait.client.server_sent_events import Events
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.protocol.aside import Aside
+    from plait.protocol.priorities import Priority
 
 __all__ = ["Numbered", "StreamedResponse"]
 
@@ -35,6 +36,8 @@ class StreamedResponse(ResponseHead):
         statistics: What the exchange took, as of then; None unless the client was made with ``measure``.
         peer: Who answers, once there is an answer.
     """
+
+    _call: Call
 
     def __init__(self) -> None:
         self._is_open = False
@@ -76,6 +79,17 @@ class StreamedResponse(ResponseHead):
     def encoding(self, charset: str) -> None:
         if self._head is not None:
             self._head.encoding = charset
+
+    def reprioritize(self, priority: Priority | str) -> None:
+        """Ask for the rest of the response by another priority than so far (RFC 9218 §7).
+
+        Args:
+            priority: A :class:`plait.Priority`, or the text of a ``priority`` field.
+
+        Raises:
+            LocalProtocolError: It is none.
+        """
+        self._call.reprioritize(priority)
 
     def _begin(self, exchange: Exchange, call: Call) -> None:
         self._is_open = True

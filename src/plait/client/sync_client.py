@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from plait.client.timeouts import Timeouts
     from plait.client.websocket_handshake import WebSocketOptions
     from plait.drivers.blocking import Carrier
+    from plait.protocol.priorities import Priority
 
 __all__ = ["Client", "Pending"]
 
@@ -76,6 +77,12 @@ class Pending(Call):
         if response.codings:
             response.decode()
         return response
+
+    def reprioritize(self, priority: Priority | str) -> None:
+        with self._client._driver.lock:
+            Call.reprioritize(self, priority)
+            self._client._driver.flush()
+            self._client._driver.rouse()
 
     def cancel(self) -> None:
         """Give the request up, if it is not done."""

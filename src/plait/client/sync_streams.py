@@ -24,6 +24,8 @@ class ResponseStream(StreamedResponse):
     Leaving it before the end of the content resets the stream: the rest is neither sent nor paid for.
     """
 
+    _call: Pending
+
     def __init__(self, client: Client, request: Request) -> None:
         super().__init__()
         self._client = client

@@ -141,6 +141,12 @@ class Connection(Protocol):
     def prioritize(self, stream_id: int, priority: Priority) -> None:
         """Schedule a response by another priority (RFC 9218). Server only."""
 
+    def update_priority(self, stream_id: int, value: bytes) -> None:
+        """Ask for a response by another priority than the request said (RFC 9218 §7). Client only.
+
+        HTTP/1.1 has no such thing, and nothing to put in another order.
+        """
+
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """End one stream at once, in error or because nobody wants the rest of it.
 

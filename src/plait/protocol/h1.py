@@ -300,6 +300,9 @@ class H1Connection:
     def prioritize(self, stream_id: int, priority: Priority) -> None:
         """Do nothing: one response is sent at a time."""
 
+    def update_priority(self, stream_id: int, value: bytes) -> None:
+        """Do nothing: one response is sent at a time."""
+
     def measure(self) -> None:
         """Do nothing: TCP's own window is all there is."""
 

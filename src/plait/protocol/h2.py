@@ -384,6 +384,13 @@ class H2Connection:
         except NGH2Error:
             pass  # there is nothing left to schedule
 
+    def update_priority(self, stream_id: int, value: bytes) -> None:
+        if not self._closed:
+            try:
+                self._engine.send_priority_update(stream_id, value)
+            except NGH2Error as error:
+                self._fail(error)
+
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         if self._closed:
             return

@@ -1,11 +1,14 @@
-"""How urgent a response is (RFC 9218): the parameters, and reading them out of a field value."""
+"""How urgent a response is (RFC 9218): the parameters, and field values that say them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["DEFAULT_PRIORITY", "Priority", "parse_priority"]
+from plait.errors import LocalProtocolError
+
+__all__ = ["DEFAULT_PRIORITY", "Priority", "parse_priority", "priority_value"]
 
 
 class Priority(NamedTuple):
@@ -23,6 +26,8 @@ class Priority(NamedTuple):
 
 DEFAULT_PRIORITY = Priority()
 
+_URGENCIES = frozenset({b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7"})
+_INCREMENTAL = {b"?0": False, b"?1": True}
 _KEY = rb"[a-z*][a-z0-9_\-.*]*"
 _ITEM = (
     rb"(?:-?[0-9]{1,15}(?:\.[0-9]{1,3})?"  # integer or decimal
@@ -60,26 +65,69 @@ def parse_priority(value: bytes, base: Priority = DEFAULT_PRIORITY) -> Priority 
     if len(value) > _VALUE_MAX:
         return None
     urgency, incremental = base
-    value = value.strip(b" ")
+    try:
+        for key, item in _members(value.strip(b" ")):
+            if key == b"u" and item in _URGENCIES:
+                urgency = int(item)
+            elif key == b"i" and item in _INCREMENTAL:
+                incremental = _INCREMENTAL[item]
+    except ValueError:
+        return None
+    return Priority(urgency, incremental)
+
+
+def priority_value(priority: Priority | str) -> bytes:
+    """Return the value of a priority field that is to be sent (RFC 9218 §5), ``b""`` for the default.
+
+    Args:
+        priority: What it says, or the value itself.
+
+    Raises:
+        LocalProtocolError: It is neither, or says what no server would understand.
+    """
+    if isinstance(priority, str):
+        value = priority.encode("ascii", "replace").strip(b" ")
+        try:
+            members = dict(_members(value))
+        except ValueError:
+            members = {b"u": b""}
+        if len(value) > _VALUE_MAX or not (
+            members.get(b"u", b"3") in _URGENCIES and members.get(b"i", b"?0") in _INCREMENTAL
+        ):
+            raise LocalProtocolError(f'{priority!r} is no priority; one is written as "u=1, i"')
+        return value
+    if not isinstance(priority, Priority):
+        raise LocalProtocolError(f"a priority is a plait.Priority or its text, not {priority!r}")
+    urgency, incremental = priority
+    if type(urgency) is not int or not 0 <= urgency <= 7 or type(incremental) is not bool:
+        raise LocalProtocolError(
+            f"an urgency is from 0 to 7, and incremental True or False, not {priority!r}"
+        )
+    said = [b"u=%d" % urgency] if urgency != DEFAULT_PRIORITY.urgency else []
+    return b", ".join([*said, b"i"] if incremental else said)
+
+
+def _members(value: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the members of a dictionary: a key and its item, ``b""`` where that is a list.
+
+    Raises:
+        ValueError: It is no dictionary.
+    """
     position = 0
     while value:
         member = _MEMBER(value, position)
         if member is None:
-            return None
+            raise ValueError
         key, item = member.groups()
-        if key == b"u":
-            if item is not None and len(item) == 1 and item in b"01234567":
-                urgency = int(item)
-        elif key == b"i":
-            if member.end(1) == member.end() or value[member.end(1)] != 0x3D or item == b"?1":
-                incremental = True
-            elif item == b"?0":
-                incremental = False
+        if item is None:
+            # RFC 9651 §3.2: a key alone is true.
+            is_list = member.end(1) < member.end() and value[member.end(1)] == 0x3D
+            item = b"" if is_list else b"?1"
+        yield key, item
         position = member.end()
         if position == len(value):
             break
         comma = _COMMA(value, position)
         if comma is None:
-            return None
+            raise ValueError
         position = comma.end()
-    return Priority(urgency, incremental)
