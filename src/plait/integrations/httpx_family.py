@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn
 
 from plait.client.async_client import AsyncClient
 from plait.client.async_streams import AsyncResponseStream
-from plait.client.messages import Request
+from plait.client.messages import Headers, Request
 from plait.client.sync_client import Client
 from plait.client.sync_streams import ResponseStream
 from plait.client.timeouts import Timeouts
@@ -31,6 +31,7 @@ from plait.errors import (
     Timeout,
     WriteTimeout,
 )
+from plait.fields import Field
 from plait.urls import DEFAULT_PORTS, Origin, Url
 
 __all__ = ["AsyncTransportBase", "Library", "NetworkStream", "TransportBase"]
@@ -119,6 +120,7 @@ class Library:
             "http_version": stream.http_version.encode(),
             "network_stream": NetworkStream(stream.peer),
             "stream_id": stream.stream_id,
+            "trailers": content.trailers,
         }
         return self.module.Response(
             stream.status, headers=list(stream.fields), stream=content, extensions=extensions
@@ -164,17 +166,23 @@ class _AsyncUpload:
 
 
 class _Content:
-    """A response's content, read while it arrives."""
+    """A response's content, read while it arrives.
+
+    Attributes:
+        trailers: The fields behind it, once it was read: pairs of bytes.
+    """
 
     def __init__(self, library: Library, stream: ResponseStream) -> None:
         self._library = library
         self._stream = stream
+        self.trailers: list[Field] = []
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._stream.iter_raw()
         except PlaitError as error:
             self._library.fail(error)
+        self.trailers += _pairs(self._stream.trailers)
 
     def close(self) -> None:
         self._stream.close()
@@ -184,6 +192,7 @@ class _AsyncContent:
     def __init__(self, library: Library, stream: AsyncResponseStream) -> None:
         self._library = library
         self._stream = stream
+        self.trailers: list[Field] = []
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -191,6 +200,7 @@ class _AsyncContent:
                 yield piece
         except PlaitError as error:
             self._library.fail(error)
+        self.trailers += _pairs(self._stream.trailers)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -238,6 +248,10 @@ class _Settings:
             )
         except PlaitError as error:
             library.fail(error)
+
+
+def _pairs(headers: Headers) -> list[Field]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.raw()]
 
 
 def _seconds(limit: float | None) -> float:
