@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from plait.client.async_completions import AsyncCompletions
 from plait.client.async_driver import LinkDriver
+from plait.client.async_many import ManyAtOnce
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Methods, Verify
+from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
@@ -22,7 +22,7 @@ from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
 from plait.drivers.dial import dial, dial_through, resolve
-from plait.errors import ClientClosed, ConnectTimeout, PlaitError, TlsTimeout
+from plait.errors import ClientClosed, ConfigError, ConnectTimeout, PlaitError, Timeout, TlsTimeout
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
@@ -71,13 +71,17 @@ class AsyncPending(Call):
             timeout: Seconds to wait; the request goes on after that, and can be waited for again.
 
         Raises:
-            TimeoutError: It did not come in time.
+            Timeout: It did not come in time.
             PlaitError: There is no response, and will not be.
         """
         if timeout is None or self.done:
             return await self
-        async with asyncio.timeout(timeout):
-            await self._client._wait(self, keep=True)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._client._wait(self, keep=True)
+        except TimeoutError:
+            late = Timeout(f"no response within {timeout:g} seconds; it is still on its way")
+            raise late.about(self.request) from None
         return await self
 
     def cancel(self) -> None:
@@ -86,7 +90,7 @@ class AsyncPending(Call):
             self.give_up(ClientClosed("the request was cancelled"))
 
 
-class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
+class AsyncClient(ManyAtOnce):
     """An HTTP client for asyncio: HTTP/2 multiplexed, HTTP/1.1 where that is all there is.
 
     It belongs to the event loop in which it is first used.
@@ -155,6 +159,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = Waiting()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ticking = False
         self._bytes: tuple[int, int] | None = (0, 0)
 
@@ -183,33 +188,6 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         pending = AsyncPending(self, request, WHOLE)
         self._start(pending)
         return pending
-
-    def as_completed(self, pendings: Iterable[AsyncPending] = ()) -> AsyncCompletions:
-        """Iterate over requests (``async for``) as they are done; more can be added meanwhile."""
-        return AsyncCompletions(self._waiting, pendings)
-
-    async def wait(
-        self, pendings: Iterable[AsyncPending], timeout: float | None = None
-    ) -> list[AsyncPending]:
-        """Wait until at least one of some requests is done.
-
-        It looks at each of them; for thousands, :meth:`as_completed` does not.
-
-        Args:
-            pendings: Requests of this client.
-            timeout: Seconds to wait; the requests go on after that, and can be waited for again.
-
-        Returns:
-            Those that are done; none of them when the time is over.
-        """
-        waited_for = list(pendings)
-        if not any(one.done for one in waited_for):
-            completions = AsyncCompletions(self._waiting, waited_for)
-            try:
-                await completions.wait(timeout)
-            finally:
-                completions.forget()
-        return [one for one in waited_for if one.done]
 
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
@@ -293,7 +271,7 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         _abandoned.append((self._drivers, self._tasks, self._waiting))
         for driver in self._drivers:
             driver.abandon()
-        self._drivers, self._tasks, self._waiting = set(), set(), Waiting()
+        self._drivers, self._tasks, self._waiting, self._loop = set(), set(), Waiting(), None
         self._ticking = False
         self._bytes = (0, 0)
         self._core.forked()
@@ -301,6 +279,13 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
     # -- running calls ---------------------------------------------------------------------------
 
     def _start(self, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None:
+                raise ConfigError(
+                    "an AsyncClient belongs to the event loop that used it first: make another one"
+                )
+            self._loop = loop
         self._core.begin(call)
 
     async def _finish(self, call: Call) -> Any:
@@ -452,10 +437,11 @@ class AsyncClient(Methods[Coroutine[Any, Any, Response]]):
         if self._ticking:
             asyncio.get_running_loop().call_later(self._core.tick, self._tick)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _forget(self, driver: LinkDriver) -> None:
         self._drivers.discard(driver)

@@ -1,18 +1,23 @@
-"""Responses in the order in which they come, for asyncio."""
+"""Many requests that a task waits for together."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from plait.client.many import Arrivals, Feed, Unsent
 from plait.client.waiting import Member, Waiting
+from plait.errors import ClientClosed, ConfigError, Timeout
 
 if TYPE_CHECKING:
-    from plait.client.async_client import AsyncPending
+    from plait.client.async_client import AsyncClient, AsyncPending
+    from plait.client.many import Starter
+    from plait.client.messages import Request
 
-__all__ = ["AsyncCompletions"]
+__all__ = ["AsyncCompletions", "gather", "results"]
 
 
 class AsyncCompletions:
@@ -22,28 +27,58 @@ class AsyncCompletions:
     iteration ends when none is left. Many tasks may take from one.
 
     Args:
-        waiting: The tasks and deadlines of the client that the requests belong to.
+        client: The client that the requests belong to.
         pendings: The first of them.
+        timeout: Seconds from now after which iterating raises, None for never.
+        ordered: Whether they are given back in the order in which they were added, instead.
     """
 
-    def __init__(self, waiting: Waiting, pendings: Iterable[AsyncPending]) -> None:
-        self._waiting = waiting
+    def __init__(
+        self,
+        client: AsyncClient,
+        pendings: Iterable[AsyncPending] = (),
+        timeout: float | None = None,
+        *,
+        ordered: bool = False,
+    ) -> None:
+        self._client = client
+        self._waiting: Waiting = client._waiting
+        self._until = inf if timeout is None else monotonic() + timeout
         self._members: dict[AsyncPending, Member] = {}
-        self._done: deque[AsyncPending] = deque()
+        self._arrivals: Arrivals[Any] = Arrivals(ordered=ordered)
+        self._ready = self._arrivals.ready
         self._changed = asyncio.Event()
+        #: Whether there are more to come that nobody knows of yet.
+        self._expects_more = False
         for pending in pendings:
             self.add(pending)
 
     def add(self, pending: AsyncPending) -> None:
-        """Wait for this request, too."""
+        """Wait for this request, too.
+
+        Raises:
+            ConfigError: It is another client's.
+        """
         if pending in self._members:
             return
+        if not pending.done and pending._client is not self._client:
+            raise ConfigError("these are requests of another client")
+        self._arrivals.expect(pending)
         if pending.done:
-            self._done.append(pending)
+            self._arrivals.came(pending)
             self._changed.set()
             return
         member = self._members[pending] = Member(self._waiting, pending, self._finished)
         self._waiting.join(member)
+
+    def enter(self, one: AsyncPending | Unsent) -> None:
+        """Wait for this, which may never have been sent."""
+        if isinstance(one, Unsent):
+            self._arrivals.expect(one)
+            self._arrivals.came(one)
+            self._changed.set()
+        else:
+            self.add(one)
 
     async def wait(self, timeout: float | None = None) -> AsyncPending | None:
         """Return the next request that is done; awaiting it gives the response, or raises.
@@ -54,23 +89,49 @@ class AsyncCompletions:
         Returns:
             None when there is none in time, or none is left.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                while self._members and not self._done:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        return self._done.popleft() if self._done else None
+        if timeout is None:
+            await self._until_ready()
+        elif not self._ready:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._until_ready()
+            except TimeoutError:
+                pass
+        return self._ready.popleft() if self._ready else None
+
+    async def _until_ready(self) -> None:
+        while (self._members or self._expects_more) and not self._ready:
+            self._changed.clear()
+            await self._changed.wait()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> AsyncPending:
-        pending = await self.wait()
-        if pending is None:
-            raise StopAsyncIteration
-        return pending
+        """Return the next request that is done.
+
+        Raises:
+            Timeout: The time for all of them is over; those that are left go on.
+        """
+        while True:
+            now = monotonic() if self._until < inf else 0.0
+            pending = await self.wait(None if self._until == inf else max(0.0, self._until - now))
+            if pending is not None:
+                return pending
+            if not self._members:
+                raise StopAsyncIteration
+            if now >= self._until:
+                raise Timeout(f"{len(self._members)} requests were not done in time")
+
+    def expect_more(self, more: bool) -> None:
+        """Say whether to wait although none is left."""
+        self._expects_more = more
+        self._changed.set()
+
+    def give_up(self) -> None:
+        """Give up those that are not done."""
+        while self._members:
+            self._members.popitem()[0].give_up(ClientClosed("the request was cancelled"))
 
     def forget(self) -> None:
         """Wait for none of them any more; they go on."""
@@ -81,6 +142,96 @@ class AsyncCompletions:
         self._changed.set()
 
     def _finished(self, pending: Any) -> None:
-        del self._members[pending]
-        self._done.append(pending)
-        self._changed.set()
+        if self._members.pop(pending, None) is not None:
+            self._arrivals.came(pending)
+            if self._ready or not self._members:
+                self._changed.set()
+
+
+async def results(
+    client: AsyncClient,
+    requests: Iterable[str | Request] | AsyncIterable[str | Request],
+    starter: Starter[AsyncPending],
+    window: int,
+    *,
+    ordered: bool,
+    return_exceptions: bool,
+) -> AsyncGenerator[Any, None]:
+    """Yield what comes of requests, of which so many are on their way; see ``AsyncClient.map``."""
+    completions = AsyncCompletions(client, ordered=ordered)
+    feed = Feed(starter, completions.enter, window)
+    has_room = asyncio.Event()
+    pump: asyncio.Task[None] | None = None
+    source = None if isinstance(requests, AsyncIterable) else iter(requests)
+    try:
+        if isinstance(requests, AsyncIterable):
+            completions.expect_more(True)
+            pump = client._spawn(_pump(requests, feed, completions, has_room))
+        while True:
+            if source is not None:
+                feed.fill(source)
+            pending = await completions.wait()
+            if pending is None:
+                break
+            yield await _outcome_of(pending) if return_exceptions else await pending.result()
+            feed.room += 1
+            has_room.set()
+        feed.end()
+    finally:
+        completions.give_up()
+        if pump is not None:
+            pump.cancel()
+            await asyncio.wait([pump])
+
+
+async def _pump(
+    source: AsyncIterable[str | Request],
+    feed: Feed[AsyncPending],
+    completions: AsyncCompletions,
+    has_room: asyncio.Event,
+) -> None:
+    """Take requests from an asynchronous iterable while others are waited for."""
+    try:
+        async for what in source:
+            feed.take(what)
+            while not feed.room:
+                has_room.clear()
+                await has_room.wait()
+    except Exception as error:
+        feed.failure = error
+    except asyncio.CancelledError:
+        feed.failure = ClientClosed("the client was closed")
+        raise
+    finally:
+        completions.expect_more(False)
+
+
+async def gather(
+    client: AsyncClient, requests: Iterable[Any], starter: Starter[AsyncPending], *, return_exceptions: bool
+) -> list[Any]:
+    """Return what comes of requests; see ``AsyncClient.gather``."""
+    from plait.client.async_client import AsyncPending
+
+    completions = AsyncCompletions(client)
+    members: list[AsyncPending | Unsent] = []
+    try:
+        for one in requests:
+            member = one if isinstance(one, AsyncPending) else starter.start(one)
+            members.append(member)
+            completions.enter(member)
+        async for done in completions:
+            if not return_exceptions:
+                await done.result()
+        return [await _outcome_of(one) if return_exceptions else await one.result() for one in members]
+    finally:
+        completions.give_up()
+
+
+async def _outcome_of(pending: AsyncPending | Unsent) -> Any:
+    """Return the response of a request that is done, or the error that it came to."""
+    if pending.error is not None:
+        return pending.error
+    try:
+        return await pending.result()
+    except Exception as error:
+        return error

@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
-from plait.client.many import Arrivals, Unsent
+from plait.client.many import Arrivals, Feed, Unsent
 from plait.errors import ClientClosed, ConfigError, Timeout
 
 if TYPE_CHECKING:
@@ -243,22 +243,12 @@ def results(
     completions = Completions(client, ordered=ordered)
     driver = client._driver
     ready = completions._ready
+    feed = Feed(starter, completions.enter, window)
     source = iter(requests)
-    room = window
     written = monotonic()
-    ended = False
-    failure: Exception | None = None
     try:
         while True:
-            while room and not ended:
-                try:
-                    completions.enter(starter.start(next(source)))
-                    room -= 1
-                except StopIteration:
-                    ended = True
-                except Exception as error:
-                    ended = True
-                    failure = error
+            feed.fill(source)
             if (now := monotonic()) - max(written, driver.now) > _SOON:
                 written = now
                 with driver.lock:
@@ -268,12 +258,8 @@ def results(
             elif (pending := completions.wait()) is None:
                 break
             yield outcome_of(pending) if return_exceptions else pending.result()
-            room += 1
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                failure = None  # its traceback holds this frame
+            feed.room += 1
+        feed.end()
     finally:
         completions.give_up()
 

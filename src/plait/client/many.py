@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,7 +13,7 @@ from plait.errors import ConfigError, LocalProtocolError
 if TYPE_CHECKING:
     from plait.client.making import RequestOptions
 
-__all__ = ["Arrivals", "Starter", "Unsent", "check_requests", "check_window"]
+__all__ = ["Arrivals", "Feed", "Starter", "Unsent", "check_requests", "check_window"]
 
 P = TypeVar("P")
 
@@ -33,7 +33,7 @@ class Unsent:
         self.error = error
 
     def result(self) -> Any:
-        """Raise what is wrong with it."""
+        """Raise what is wrong with it; to be awaited or not, that makes no difference."""
         raise self.error
 
 
@@ -123,6 +123,54 @@ class Starter(Generic[P]):
         except LocalProtocolError as error:
             return Unsent(error)
         raise ConfigError(f"a request is a URL or what build_request made, not {type(what).__name__}")
+
+
+class Feed(Generic[P]):
+    """Takes requests from an iterable and starts them, as there is room.
+
+    Args:
+        starter: Starts them.
+        enter: Called with each one.
+        window: How many there is room for.
+
+    Attributes:
+        room: How many more there is room for.
+        failure: What the iterable raised, or what is wrong with what it gave; None while nothing is.
+    """
+
+    __slots__ = ("_ended", "_enter", "_start", "failure", "room")
+
+    def __init__(self, starter: Starter[P], enter: Callable[[P | Unsent], None], window: int) -> None:
+        self._start = starter.start
+        self._enter = enter
+        self._ended = False
+        self.room = window
+        self.failure: Exception | None = None
+
+    def take(self, what: str | Request) -> None:
+        """Start one."""
+        self._enter(self._start(what))
+        self.room -= 1
+
+    def fill(self, source: Iterator[str | Request]) -> None:
+        """Start as many as there is room for."""
+        while self.room and not self._ended:
+            try:
+                self.take(next(source))
+            except StopIteration:
+                self._ended = True
+            except Exception as error:
+                self._ended = True
+                self.failure = error
+
+    def end(self) -> None:
+        """Raise what is wrong, now that all the others are through."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
 
 
 def check_window(window: int) -> None:
