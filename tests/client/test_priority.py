@@ -8,14 +8,22 @@ from typing import Any
 
 import h2.events
 import pytest
+from hyperframe.frame import DataFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
 import plait
 from plait.errors import LocalProtocolError
+from plait.protocol.endpoint import ClientEndpoint
+from plait.protocol.events import Role
+from plait.protocol.h2 import H2Connection
+from plait.protocol.negotiation import ALPN_H2, server_connection
 from plait.protocol.priorities import Priority, parse_priority, priority_value
-from tests.support.faces import AsyncFace, Face
+from plait.protocol.server_endpoint import ServerEndpoint
+from plait.server_config import Limits
+from tests.support.faces import Face
 from tests.support.h1_peer import OK, h1_server, request
+from tests.support.pairs import frames, request_fields
 from tests.support.raw_h2 import Peer, raw_server
 from tests.support.servers import Certificate, RunningServer
 
@@ -84,7 +92,7 @@ def test_the_field_goes_with_the_request(make_client: Make) -> None:
     assert seen == ["u=6", "u=1, i", "u=0", None]
 
 
-def frames(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def parts(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield type, stream and payload of each whole frame behind the preface."""
     data = data[24:]
     while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
@@ -106,7 +114,7 @@ def test_a_later_priority_is_a_priority_update(make_client: Make) -> None:
             data += piece
             peer.events += peer.engine.receive_data(piece)
             peer.flush()
-            updates[:] = [(stream, body) for kind, stream, body in frames(data) if kind == PRIORITY_UPDATE]
+            updates[:] = [(stream, body) for kind, stream, body in parts(data) if kind == PRIORITY_UPDATE]
         peer.respond(*peer.requests(2))
         peer.drain()
 
@@ -132,20 +140,19 @@ def test_a_server_that_schedules_by_other_rules_gets_no_priority_updates(make_cl
     def looking(peer: Peer) -> None:
         peer.start()
         peer.serve(1)
-        peer.requests()
-        (data,) = peer.wait_for(h2.events.DataReceived)
+        first, second = peer.requests(2)
         assert not any(isinstance(event, h2.events.UnknownFrameReceived) for event in peer.events)
-        peer.respond(data.stream_id)
+        peer.respond(first, second)
         peer.drain()
-
-    def pieces() -> Iterator[bytes]:
-        pending.reprioritize("u=0")
-        yield b"content"
 
     with raw_server(looking) as server, make_client(server.url, http="2") as client:
         assert client.get("/").status == 200  # from now on the client knows
-        pending: Any = client.submit("POST", "/", content=pieces())
-        assert pending.result().status == 200
+        first = client.submit("GET", "/")
+        with pytest.raises(TimeoutError):
+            first.result(timeout=0.05)
+        first.reprioritize("u=0")
+        assert client.get("/").status == 200
+        assert first.result().status == 200
 
 
 def test_who_still_waits_for_a_connection_goes_out_with_the_later_priority(make_client: Make) -> None:
@@ -178,31 +185,47 @@ def test_over_http1_a_later_priority_is_nothing_to_send(make_client: Make) -> No
         sock.sendall(OK)
         assert request(sock) == b""
 
-    with h1_server(looking) as url, make_client(url) as client:
-        with client.stream("GET", "/", priority="u=1") as stream:
-            stream.reprioritize("u=7")
-            assert stream.read() == b"ok"
-        client.submit("GET", "/elsewhere").reprioritize("u=2")
+    with (
+        h1_server(looking) as url,
+        make_client(url) as client,
+        client.stream("GET", "/", priority="u=1") as stream,
+    ):
+        stream.reprioritize("u=7")
+        assert stream.read() == b"ok"
     assert b"priority: u=1\r\n" in seen[0]
 
 
 def test_plait_serve_sends_the_urgent_one_first(
     make_client: Make, plait_server: RunningServer, certificate: Certificate
 ) -> None:
-    size = 3 << 20
+    size = 6 << 20
     with make_client(plait_server.url(), verify=certificate.ca, http="2") as client:
         client.get("/")  # so that all go at once
-        patient = [client.submit("GET", f"/bytes?n={size}", priority="u=7") for _ in range(3)]
+        patient = [client.submit("GET", f"/bytes?n={size}", priority="u=7") for _ in range(2)]
         urgent = client.submit("GET", f"/bytes?n={size}", priority="u=0")
-        assert order_of([*patient, urgent], client)[0] is urgent
-        last = [client.submit("GET", f"/bytes?n={size}", priority="u=6") for _ in range(4)]
-        last[3].reprioritize(plait.Priority(urgency=0))
-        assert order_of(last, client)[0] is last[3]
+        done = [one.result().timing.done for one in (*patient, urgent)]
+        assert done[2] == min(done)
 
 
-def order_of(pending: list[Any], client: Face) -> list[Any]:
-    """Return requests in the order in which they ended."""
-    responses = {one: one.result() for one in pending}
-    if isinstance(client, AsyncFace):
-        assert all(response.status == 200 for response in responses.values())
-    return sorted(pending, key=lambda one: responses[one].timing.done)
+def test_plaits_server_heeds_the_priority_updates_of_plaits_client() -> None:
+    connection = H2Connection(
+        Role.CLIENT,
+        max_concurrent_streams=100,
+        max_header_fields=100,
+        max_header_size=65_536,
+        stream_window=1 << 20,
+        connection_window=1 << 20,
+    )
+    client = ClientEndpoint(connection)
+    server = ServerEndpoint(server_connection(ALPN_H2, Limits(), "https"), Limits(), 0.0)
+    server.receive_data(client.data_to_send(), 0.0)
+    client.receive_data(server.data_to_send())  # its SETTINGS
+    first, second = (client.open_exchange(request_fields(), end_stream=True) for _ in range(2))
+    server.receive_data(client.data_to_send(), 0.0)
+    server.data_to_send()
+    for accepted in server.take_accepted():
+        accepted.send_whole_response(200, [], bytes(40_000))
+    connection.update_priority(second.stream_id, b"u=0")
+    server.receive_data(client.data_to_send(), 0.0)
+    sent = [frame.stream_id for frame in frames(server.data_to_send()) if isinstance(frame, DataFrame)]
+    assert sent == [second.stream_id] * 3 + [first.stream_id] * 3
