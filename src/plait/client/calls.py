@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from plait.client.flow import MISDIRECTED, Flow, Pause, Step, fetch
 from plait.client.goals import Goal
-from plait.client.messages import Request
-from plait.client.pool import Link
+from plait.client.messages import Circumstances, Request
+from plait.client.pool import Link, Opening
 from plait.client.uploads import Upload
 from plait.errors import (
     ClientClosed,
@@ -72,7 +72,7 @@ class Call:
     __slots__ = (
         "_again",
         "_answered",
-        "_asked",
+        "_apart",
         "_core",
         "_first",
         "_flow",
@@ -81,7 +81,6 @@ class Call:
         "_sent",
         "_submitted",
         "_then",
-        "_uploaded",
         "_wanted",
         "chore",
         "deadline",
@@ -121,7 +120,10 @@ class Call:
         self.queued = False
         self.exchange: Exchange | None = None
         self.upload: Upload | None = None
-        self.touched = self._submitted = self._asked = core.clock()
+        self.touched = self._submitted = core.clock()
+        #: When the attempt began to wait for a connection, and when its content was handed over, where that
+        #: is not when the request was submitted and sent.
+        self._apart: tuple[float, float] | None = None
         self._answered = self.resumes = 0.0
         self._queued = 0
         self.limits = core.limits
@@ -172,7 +174,7 @@ class Call:
         self.used_before = link.exchanges > 0
         link.exchanges += 1
         self.link = link
-        self.touched = self._sent = self._uploaded = core.clock()
+        self.touched = self._sent = core.clock()
         if self.reporter is not None:
             self.reporter.begin()
         has_content = request.content != b""
@@ -204,7 +206,7 @@ class Call:
     def _go_ahead(self, upload: Upload) -> None:
         """Send the content that was held back."""
         self.resumes = 0.0
-        self._uploaded = self._core.clock()
+        self._note_upload(self._core.clock())
         try:
             upload.begin()
             self._follow(upload)
@@ -241,7 +243,7 @@ class Call:
         upload = self.upload
         if upload is not None and exchange is not None and self._may_send(upload, exchange):
             if upload.unfinished:
-                self._uploaded = now
+                self._note_upload(now)
             try:
                 upload.progress()
             except ExchangeError:
@@ -302,7 +304,8 @@ class Call:
             self._leave_exchange()
             self._goal = self._wanted
             self._answered = 0.0
-            self.touched = self._asked = self._core.clock()
+            now = self.touched = self._core.clock()
+            self._apart = now, 0.0
             self.request = step
             self.start()
             if self.watchers:
@@ -418,29 +421,36 @@ class Call:
         else:
             self._progress()
 
+    def _note_upload(self, now: float) -> None:
+        """Take note that content was handed to the connection."""
+        self._apart = self.queued_since, now
+
     @property
-    def unsent(self) -> tuple[float, float]:
-        """When it was submitted, and when it began to wait for a connection: what is known before that."""
-        return self._submitted, self._asked
+    def queued_since(self) -> float:
+        """When the attempt began to wait for a connection."""
+        return self._submitted if self._apart is None else self._apart[0]
+
+    @property
+    def submitted(self) -> float:
+        """When the request was given to the client."""
+        return self._submitted
 
     @property
     def times(self) -> Times:
         """What a response keeps of how it came about, once the exchange has ended properly."""
-        link, uploaded = self.link, self._uploaded
+        link = self.link
+        how: Opening | Circumstances = link.opening
+        if self._apart is not None or link.meter is not None:
+            how = self._circumstances(link)
+        return (self._submitted, self._sent, self._answered, self.touched, how)
+
+    def _circumstances(self, link: Link) -> Circumstances:
+        uploaded = 0.0 if self._apart is None else self._apart[1]
         counts = None
         if link.meter is not None and self.exchange is not None:
             counts = link.meter.counts(self.exchange)
-            uploaded = counts.uploaded or uploaded
-        return (
-            self._submitted,
-            self._asked,
-            self._sent,
-            uploaded,
-            self._answered,
-            self.touched,
-            link.opening,
-            counts,
-        )
+            uploaded = counts.uploaded
+        return Circumstances(link.opening, self.queued_since, uploaded or self._sent, counts)
 
     def reprioritize(self, priority: Priority | str) -> None:
         """Ask for the response by another priority than so far (RFC 9218 §7).
@@ -481,7 +491,8 @@ class Call:
 
     def give(self, piece: bytes | None) -> None:
         """Send the piece of content that the upload wanted, None at the end."""
-        self.touched = self._uploaded = self._core.clock()
+        self.touched = self._core.clock()
+        self._note_upload(self.touched)
         if self.upload is not None:
             try:
                 self.upload.give(piece)

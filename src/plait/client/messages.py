@@ -20,14 +20,33 @@ if TYPE_CHECKING:
     from plait.client.timeouts import Timeouts
     from plait.protocol.aside import Aside
 
-    #: What :func:`plait.client.statistics.timing_of` takes, and what was counted.
-    Times = tuple[float, float, float, float, float, float, Opening, Counts | None]
+    #: What :func:`plait.client.statistics.timing_of` takes.
+    Times = tuple[float, float, float, float, Opening | "Circumstances"]
 
 __all__ = ["Headers", "MutableHeaders", "Request", "Response", "ResponseHead", "encode_field"]
 
 #: Of a response that no exchange gave.
-UNTIMED: Times = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0, 0.0, 0.0, 0.0, 0.0), None)
+UNTIMED: Times = (0.0, 0.0, 0.0, 0.0, (0, 0.0, 0.0, 0.0, 0.0))
 _CHARSET = r";\s*charset\s*=\s*\"?([^\s\";]+)"
+
+
+class Circumstances:
+    """What is known of an exchange beside its moments, where there is more than its connection's opening.
+
+    Attributes:
+        opening: How its connection came to be.
+        queued: When it began to wait for a connection.
+        uploaded: When the last of its content was on its way.
+        counts: What was counted of it, None where nothing was.
+    """
+
+    __slots__ = ("counts", "opening", "queued", "uploaded")
+
+    def __init__(self, opening: Opening, queued: float, uploaded: float, counts: Counts | None) -> None:
+        self.opening = opening
+        self.queued = queued
+        self.uploaded = uploaded
+        self.counts = counts
 
 
 class Headers(Mapping[str, str]):
@@ -358,17 +377,14 @@ class Response(ResponseHead):
     __slots__ = (
         "_answered",
         "_aside",
-        "_asked",
         "_content",
-        "_counts",
         "_done",
         "_encoding",
         "_headers",
-        "_opening",
+        "_how",
         "_request",
         "_sent",
         "_submitted",
-        "_uploaded",
         "codings",
         "fields",
         "history",
@@ -393,16 +409,7 @@ class Response(ResponseHead):
         self.codings: Sequence[str] = ()
         self._content = content
         # One by one: a tuple more for each response is work for the garbage collector.
-        (
-            self._submitted,
-            self._asked,
-            self._sent,
-            self._uploaded,
-            self._answered,
-            self._done,
-            self._opening,
-            self._counts,
-        ) = times
+        self._submitted, self._sent, self._answered, self._done, self._how = times
         self.fields = fields
         self._request = request
         self._aside: Aside | None = aside
@@ -471,20 +478,14 @@ class Response(ResponseHead):
         """When everything happened."""
         from plait.client.statistics import timing_of
 
-        return timing_of(
-            self._submitted,
-            self._asked,
-            self._sent,
-            self._uploaded,
-            self._answered,
-            self._done,
-            self._opening,
-        )
+        return timing_of(self._submitted, self._sent, self._answered, self._done, self._how)
 
     @property
     def statistics(self) -> ExchangeStatistics | None:
         """What the exchange took; None unless the client was made with ``measure``."""
-        return None if self._counts is None else self._counts.statistics
+        from plait.client.statistics import statistics_of
+
+        return statistics_of(self._how)
 
     @property
     def encoding(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from plait.client.goals import VERSIONS, head_of
-from plait.client.statistics import ExchangeStatistics, Timing, timing_of
+from plait.client.statistics import ExchangeStatistics, Timing, statistics_of, timing_of
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
@@ -53,7 +53,7 @@ def answered(response: Response, call: Call) -> None:
     """
     plan, exchange = response.request.plan, call.exchange
     if plan is not None and plan.record is not None and exchange is not None:
-        timing = response.timing if response.is_whole else timing_of(*call.times[:-1])
+        timing = response.timing if response.is_whole else timing_of(*call.times)
         plan.record(_record(response.request, response, None, timing, call, exchange))
 
 
@@ -69,12 +69,12 @@ def failed(call: Call, error: Exception, now: float) -> None:
     if plan is None or plan.record is None:
         return
     if exchange is None:
-        timing = timing_of(*call.unsent, now, now, now, now, (0, now, now, now, now))
+        timing = Timing(call.submitted, now, now, now, 0, call.queued_since, now, now, now, now, now)
         plan.record(Record(call.request, None, error, timing, "", "", 0, 0, None))
     else:
         response = head_of(exchange, call) if exchange.status else None
-        submitted, queued, sent, uploaded, head, _, opening, _ = call.times
-        timing = timing_of(submitted, queued, sent, uploaded, head or now, now, opening)
+        timing = timing_of(*call.times)
+        timing = timing._replace(answered=timing.answered or now, done=now)
         plan.record(_record(call.request, response, error, timing, call, exchange))
 
 
@@ -86,7 +86,6 @@ def _record(
     call: Call,
     exchange: Exchange,
 ) -> Record:
-    counts = call.times[-1]
     return Record(
         request,
         response,
@@ -96,5 +95,5 @@ def _record(
         call.link.transport.peer.address,
         exchange.sent_bytes - exchange.queued,
         exchange.credited_bytes,
-        None if counts is None else counts.statistics,
+        statistics_of(call.times[-1]),
     )

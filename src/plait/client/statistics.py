@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from plait.drivers.tcp_info import counts
 
 if TYPE_CHECKING:
+    from plait.client.messages import Circumstances
     from plait.client.pool import Opening
     from plait.protocol.field_bytes import FieldBytes
 
@@ -26,6 +27,7 @@ __all__ = [
     "Timing",
     "WindowStalls",
     "connection_statistics",
+    "statistics_of",
     "timing_of",
 ]
 
@@ -107,17 +109,20 @@ class Timing(NamedTuple):
 
 
 def timing_of(
-    submitted: float,
-    queued: float,
-    sent: float,
-    uploaded: float,
-    answered: float,
-    done: float,
-    opening: Opening,
+    submitted: float, sent: float, answered: float, done: float, how: Opening | Circumstances
 ) -> Timing:
     """Make readable what a response keeps."""
+    if isinstance(how, tuple):
+        opening, queued, uploaded = how, submitted, sent
+    else:
+        opening, queued, uploaded = how.opening, how.queued, how.uploaded
     number, *steps = opening
     return Timing(submitted, sent, answered, done, number, queued, uploaded, *steps)
+
+
+def statistics_of(how: Opening | Circumstances) -> ExchangeStatistics | None:
+    """Make readable what was counted, None where nothing was."""
+    return None if isinstance(how, tuple) or how.counts is None else how.counts.statistics
 
 
 class WindowStalls(NamedTuple):

@@ -132,12 +132,11 @@ class StreamedResponse(ResponseHead):
     def _end(self, call: Call) -> None:
         """Take note that the content was read to its end."""
         if self.timing is None:
-            from plait.client.statistics import timing_of
+            from plait.client.statistics import statistics_of, timing_of
 
             times = call.times
-            counts = times[-1]
-            self.timing = timing_of(*times[:-1])
-            self.statistics = None if counts is None else counts.statistics
+            self.timing = timing_of(*times)
+            self.statistics = statistics_of(times[-1])
 
     def _leave(self, call: Call) -> None:
         """Take note that nothing more is read of the content, and tell who wants to know."""

@@ -109,7 +109,7 @@ class WebSocketCall(Call):
         self.used_before = link.exchanges > 0
         link.exchanges += 1
         self.link = link
-        self.touched = self._sent = self._uploaded = self._core.clock()
+        self.touched = self._sent = self._core.clock()
         try:
             self.exchange = link.endpoint.open_exchange(_as_connect(request.fields))
             self.exchange.on_progress = self._progress
