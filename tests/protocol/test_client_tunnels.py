@@ -163,12 +163,23 @@ def test_a_tunnel_is_read_only_as_fast_as_its_content_is_taken() -> None:
 def test_the_servers_end_is_the_end_of_the_tunnel() -> None:
     line = Line()
     line.endpoint.receive_data(line.switching() + b"last")
-    line.exchange.send_data(b"words")
     line.endpoint.receive_eof()
     assert line.exchange.read() == b"last"
     assert line.exchange.read() == b""
-    assert line.exchange.closed
+    assert not line.endpoint.connection.wants_read
+    line.exchange.send_data(b"words", end_stream=True)
     assert line.endpoint.data_to_send() == b"words"
+    assert line.exchange.closed
+    assert line.endpoint.closed
+
+
+def test_a_tunnel_that_ends_twice_is_gone() -> None:
+    line = Line()
+    line.endpoint.receive_data(line.switching() + b"last")
+    line.endpoint.receive_eof()
+    line.endpoint.receive_eof()
+    assert line.exchange.read() == b"last"
+    assert line.exchange.closed
     assert line.endpoint.closed
 
 

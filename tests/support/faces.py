@@ -9,6 +9,7 @@ from typing import Any
 import plait
 from plait.client.async_client import AsyncPending
 from plait.client.async_streams import AsyncResponseStream
+from plait.client.async_websocket import AsyncWebSocket
 
 __all__ = ["AsyncFace", "Face"]
 
@@ -44,6 +45,9 @@ class AsyncFace:
 
     def stream_request(self, request: plait.Request) -> _Stream:
         return _Stream(self, self.client.stream_request(request))
+
+    def websocket(self, url: str, **options: Any) -> _WebSocket:
+        return _WebSocket(self, self.client.websocket(url, **options))
 
     def look(self) -> None:
         """Let the loop take note of what has arrived, as a loop that runs all the time does."""
@@ -124,6 +128,43 @@ class _Stream:
 
     def iter_events(self) -> Iterator[plait.ServerSentEvent]:
         return self._each("iter_events")
+
+
+class _WebSocket:
+    def __init__(self, face: AsyncFace, websocket: AsyncWebSocket) -> None:
+        self._face = face
+        self._websocket = websocket
+
+    def __enter__(self) -> _WebSocket:
+        self._face.run(self._websocket.__aenter__())
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._face.run(self._websocket.__aexit__(*exception))
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        messages = aiter(self._websocket)
+
+        async def next_message() -> Any:
+            return await anext(messages, None)
+
+        while (message := self._face.run(next_message())) is not None:
+            yield message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._websocket, name)
+
+    def recv(self, timeout: float | None = None) -> str | bytes:
+        return self._face.run(self._websocket.recv(timeout))
+
+    def send(self, message: Any) -> None:
+        self._face.run(self._websocket.send(message))
+
+    def ping(self, timeout: float | None = None) -> float:
+        return self._face.run(self._websocket.ping(timeout))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self._face.run(self._websocket.close(code, reason))
 
 
 Face = plait.Client | AsyncFace

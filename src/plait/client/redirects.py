@@ -85,7 +85,7 @@ def _location(response: ResponseHead) -> urls.Url:
         base = f"{request.origin}{request.fields[3][1].decode('latin-1')}"
         target = quote(location.strip().encode("latin-1"), safe=_URL_CHARACTERS)
         try:
-            return urls.parse(urljoin(base, target))
+            return urls.parse(urls.of_handshake(urljoin(base, target)))
         except (LocalProtocolError, ValueError) as error:
             reason = str(error)
     else:

@@ -11,7 +11,8 @@ from websockets.datastructures import Headers as LibraryHeaders
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.headers import build_extension, build_subprotocol
+from websockets.headers import build_extension, build_subprotocol, validate_subprotocols
+from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from plait import urls
@@ -38,6 +39,8 @@ _DEFLATE = ClientPerMessageDeflateFactory(
 #: Bytes that may wait for the server to take them before whoever sends has to wait, too.
 _WRITE_BUFFER = 65_536
 _INT_MAX = 2**31 - 1
+#: What other requests may be told.
+_ABOUT_CONTENT = frozenset({"content", "json", "data", "files", "progress"})
 
 
 class WebSocketOptions(TypedDict, total=False):
@@ -122,16 +125,20 @@ class Handshake:
             close_timeout=_seconds("close_timeout", close_timeout),
         )
         self._factories = [_DEFLATE] if compression is not None else []
-        self._subprotocols = [] if isinstance(subprotocols, str) else list(subprotocols)
         own: FieldSection = [_VERSION]
-        if isinstance(subprotocols, str) or self._subprotocols:
-            try:
-                own.append((b"sec-websocket-protocol", build_subprotocol(subprotocols).encode()))  # type: ignore[arg-type]
-            except (TypeError, ValueError, UnicodeEncodeError):
-                raise ConfigError(f"subprotocols must be a list of names, not {subprotocols!r}") from None
+        try:
+            validate_subprotocols(subprotocols)  # type: ignore[arg-type]  # a NewType of str
+            self._subprotocols = [Subprotocol(name) for name in subprotocols]
+            named = build_subprotocol(self._subprotocols).encode("ascii")
+        except (TypeError, ValueError):
+            raise ConfigError(f"subprotocols must be a list of names, not {subprotocols!r}") from None
+        if named:
+            own.append((b"sec-websocket-protocol", named))
         if self._factories:
             offer = build_extension([(one.name, one.get_request_params()) for one in self._factories])
             own.append((b"sec-websocket-extensions", offer.encode()))
+        if about_content := _ABOUT_CONTENT.intersection(options):
+            raise LocalProtocolError(f"a WebSocket's handshake has no {min(about_content)}: send messages")
         self.request = maker.make("GET", urls.of_handshake(url) if isinstance(url, str) else url, **options)
         fields = self.request.fields
         given = [name for name, _ in fields if name.startswith(b"sec-websocket-")]
@@ -149,7 +156,7 @@ class Handshake:
         protocol = ClientProtocol(
             WebSocketURI(False, "", 80, "/", ""),
             extensions=self._factories or None,
-            subprotocols=self._subprotocols or None,  # type: ignore[arg-type]  # a NewType of str
+            subprotocols=self._subprotocols or None,
         )
         fields = LibraryHeaders(headers.raw())
         try:

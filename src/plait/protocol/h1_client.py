@@ -46,9 +46,10 @@ class _Tunnel(Enum):
     NONE = "none"
     ASKED = "asked"
     OPEN = "open"
+    HALF = "half"  # the server has ended it
 
 
-_NO_TUNNEL, _ASKED, _OPEN = _Tunnel
+_NO_TUNNEL, _ASKED, _OPEN, _HALF = _Tunnel
 
 
 class H1Client(H1Connection):
@@ -204,7 +205,7 @@ class H1Client(H1Connection):
 
     def _end_exchange(self) -> None:
         # A tunnel ends both ways at once: transports have no end of one direction.
-        if self._responded or self._tunnel is _OPEN:
+        if self._responded or self._tunnel is not _NO_TUNNEL:
             self._finish()
 
     # -- receiving -------------------------------------------------------------------------------
@@ -302,7 +303,11 @@ class H1Client(H1Connection):
         """Take note that the server sends nothing more: the end of some responses, no end for others."""
         if not self._active:
             self._close(NO_ERROR, b"")
-        elif self._responded:
+        elif self._tunnel is _OPEN:
+            self._tunnel = _HALF
+            self._stream_window = 0  # there is nothing more to read
+            self._events.append(DataReceived(self._stream_id, b"", True))
+        elif self._responded or self._tunnel is _HALF:
             self._keep_alive = False
             self._finish()
         elif isinstance(self._reader, UntilCloseReader):
