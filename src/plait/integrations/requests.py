@@ -74,3 +74,11 @@ class Adapter(HTTPAdapter):
             manager = self.proxy_manager[proxy] = PoolManager(**self._sizes, **proxy_kwargs)
             manager.pool_classes_by_scheme = pool_classes({**self._options, "proxy": proxy})
         return manager
+
+    def close(self) -> None:
+        """Close every connection, when what is being read from it was read."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated over
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()

@@ -57,12 +57,42 @@ _BLOCK = 65_536
 _VERSIONS = {"HTTP/2": 20, "HTTP/1.1": 11}
 
 
+class _Carrier:
+    """A client, and who is using it: it is closed when its pool was and nobody is.
+
+    So it is with urllib3: closing a pool leaves alone what is still being read.
+
+    Args:
+        client: The client.
+
+    Attributes:
+        client: The client.
+        users: Connections that wait for a response, and responses that are not read to their ends.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.users: set[object] = set()
+        self._closing = False
+
+    def leave(self, user: object) -> None:
+        """Take note that somebody has no more use for it."""
+        self.users.discard(user)
+        if self._closing and not self.users:
+            self.client.close()
+
+    def close(self) -> None:
+        """Take note that there will be no more users."""
+        self._closing = True
+        self.leave(None)
+
+
 class Connection:
     """What urllib3 takes for a connection: one request, and its response.
 
     Args:
-        pool: Whose client carries it.
-        client: The client.
+        pool: Where it belongs.
+        carrier: The pool's client.
         is_verified: Whether the server's certificate is checked.
     """
 
@@ -73,14 +103,14 @@ class Connection:
     is_closed = False
     is_connected = True
 
-    def __init__(self, pool: HTTPConnectionPool, client: Client, is_verified: bool) -> None:
+    def __init__(self, pool: HTTPConnectionPool, carrier: _Carrier, is_verified: bool) -> None:
         self.host = pool.host
         self.port = pool.port or DEFAULT_PORTS[pool.scheme]
         self.is_verified = is_verified
         #: Seconds: until the request is made, those to connect; from then on, those to read.
         self.timeout: float | None = None
         self._scheme = pool.scheme
-        self._client = client
+        self._carrier = carrier
         self._connect_timeout: float | None = None
         self._request: Request | None = None
         self._options: dict[str, Any] = {}
@@ -133,7 +163,7 @@ class Connection:
             added.append((b"user-agent", b"python-urllib3/" + _URLLIB3.encode()))
         said = [field for field in fields if field[1] != SKIP_HEADER.encode()]
         try:
-            self._request = self._client.exact_request(method, where, [*added, *said], content)
+            self._request = self._carrier.client.exact_request(method, where, [*added, *said], content)
         except LocalProtocolError as error:
             raise InvalidHeader(str(error)) from error
         self._connect_timeout = self.timeout
@@ -158,24 +188,32 @@ class Connection:
         read = inf if self.timeout is None else self.timeout
         connect = inf if self._connect_timeout is None else self._connect_timeout
         request.timeout = Timeouts(connect=connect, pool=inf, write=read, read=read)
+        carrier = self._carrier
+        carrier.users.add(self)
         try:
-            stream = self._client.stream_request(request).__enter__()
+            stream = carrier.client.stream_request(request).__enter__()
+            content: Any = _Content(stream, carrier)
         except PlaitError as error:
             self._fail(error)
-        headers = HTTPHeaderDict()
+        finally:
+            carrier.leave(self)
+        headers = content.msg
         for name, value in stream.fields:
             headers.add(name.decode("ascii"), value.decode("latin-1"))
-        content: Any = _Content(stream, headers)
-        return Response(
-            content,
-            headers=headers,
-            status=stream.status,
-            version=_VERSIONS[stream.http_version],
-            version_string=stream.http_version,
-            reason=stream.reason,
-            original_response=content,
-            **self._options,
-        )
+        try:
+            return Response(
+                content,
+                headers=headers,
+                status=stream.status,
+                version=_VERSIONS[stream.http_version],
+                version_string=stream.http_version,
+                reason=stream.reason,
+                original_response=content,
+                **self._options,
+            )
+        except BaseException:
+            content.close()
+            raise
 
     def _fail(self, error: PlaitError) -> NoReturn:
         """Raise what a connection of urllib3 does."""
@@ -208,12 +246,14 @@ class _Content:
         closed: Whether there is no more to be had.
     """
 
-    def __init__(self, stream: ResponseStream, msg: HTTPHeaderDict) -> None:
+    def __init__(self, stream: ResponseStream, carrier: _Carrier) -> None:
         self._stream = stream
+        self._carrier = carrier
         self._pieces = stream.iter_raw()
         self._rest = b""
-        self.msg = msg
+        self.msg = HTTPHeaderDict()
         self.closed = False
+        carrier.users.add(self)
 
     def isclosed(self) -> bool:
         return self.closed
@@ -222,12 +262,14 @@ class _Content:
         if not self.closed:
             self.closed = True
             self._stream.close()
+            self._carrier.leave(self)
 
     def abandon(self) -> None:
         """Close it, from a finalizer."""
         if not self.closed:
             self.closed = True
             self._stream.abandon()
+            self._carrier.users.discard(self)
 
     def read(self, amt: int | None = None) -> bytes:
         """Return so many bytes, fewer at the end only."""
@@ -300,18 +342,22 @@ class _Pool(HTTPConnectionPool):
     def __init__(self, options: dict[str, Any], host: str, port: int | None = None, **keywords: Any) -> None:
         super().__init__(host, port, **keywords)
         self._options = options
-        self._client: Client | None = None
+        self._carrier: _Carrier | None = None
         self._lock = Lock()
 
     def _new_conn(self) -> Any:
         with self._lock:  # many threads begin at once, and are to share one
-            if self._client is None:
-                self._client = self._make_client()
-                # As with urllib3, closing a pool leaves alone what is still being read: its responses hold
-                # it, and the last of them lets go.
-                finalize(self, self._client.close)
+            if self._carrier is None:
+                self._carrier = _Carrier(self._make_client())
+                # Whoever is inside the client has the pool, too, and so this never waits for its lock.
+                finalize(self, self._carrier.client.close)
         self.num_connections += 1
-        return Connection(self, self._client, self._is_verified())
+        return Connection(self, self._carrier, self._is_verified())
+
+    def close(self) -> None:
+        super().close()
+        if self._carrier is not None:
+            self._carrier.close()
 
     def _make_client(self) -> Client:
         defaults: dict[str, Any] = {"max_connections": _MAX_CONNECTIONS, "pool_timeout": inf}
