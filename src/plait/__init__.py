@@ -11,6 +11,7 @@ from plait._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
+    from plait.client.async_websocket import AsyncWebSocket
     from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
     from plait.client.sync_client import Client, Pending
+    from plait.client.sync_websocket import WebSocket
     from plait.client.timeouts import Timeouts
     from plait.client.trace import FrameEvent
     from plait.config import ClientConfig, HttpVersions
-    from plait.errors import StatusError
+    from plait.errors import StatusError, WebSocketClosed, WebSocketRefused
     from plait.integrations.in_process import AppTransport
     from plait.protocol.priorities import Priority
     from plait.server.embedding import serve
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AppTransport",
     "AsyncClient",
+    "AsyncWebSocket",
     "Auth",
     "BasicAuth",
     "BearerAuth",
@@ -58,6 +61,9 @@ __all__ = [
     "StatusError",
     "Timeouts",
     "Timing",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketRefused",
     "__version__",
     "serve",
 ]
@@ -65,6 +71,7 @@ __all__ = [
 _HOMES = {
     "AppTransport": "plait.integrations.in_process",
     "AsyncClient": "plait.client.async_client",
+    "AsyncWebSocket": "plait.client.async_websocket",
     "Auth": "plait.client.auth",
     "BasicAuth": "plait.client.auth",
     "BearerAuth": "plait.client.auth",
@@ -90,6 +97,9 @@ _HOMES = {
     "StatusError": "plait.errors",
     "Timeouts": "plait.client.timeouts",
     "Timing": "plait.client.statistics",
+    "WebSocket": "plait.client.sync_websocket",
+    "WebSocketClosed": "plait.errors",
+    "WebSocketRefused": "plait.errors",
     "serve": "plait.server.embedding",
 }
 
