@@ -142,16 +142,27 @@ def test_a_large_download_goes_into_a_file_without_memory(fetch: Fetch, server: 
     assert memory < 100 * 2**20
 
 
+#: What a process began with counts among its most: a small one starts it, and not pytest.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
 def measured(line: list[str | Path]) -> tuple[int, int, int]:
     """Run a command line; return its status, the length of its output, and the most memory it had."""
-    with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", MEASURE, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         length = 0
         while piece := process.stdout.read(2**20):
             length += len(piece)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, length, usage.ru_maxrss * 1024
+        memory = int(process.stderr.read()) * 1024
+    return process.returncode, length, memory
 
 
 def test_several_responses_for_one_file_do_not_mix(fetch: Fetch, server: RunningServer) -> None:
@@ -474,3 +485,63 @@ def test_credentials_in_a_url_are_sent_and_not_shown(fetch: Fetch, server: Runni
     assert came["fields"]["authorization"] == "Basic bWU6c2VjcmV0"
     away = f"http://me:secret@127.0.0.1:{free_port()}/"
     assert "secret" not in fetch(away).stderr
+
+
+# -- what happened ---------------------------------------------------------------------------------
+
+
+def test_verbose_shows_the_frames(fetch: Fetch, server: RunningServer) -> None:
+    done = fetch("-v", "-u", "me:secret", server.url("/status/200"))
+    lines = done.stderr.splitlines()
+    assert done.stdout == b"status 200\n"
+    for expected in (
+        r"\* Connected to 127.0.0.1 port \d+ .*",
+        r"\* Secured TLSv1.3, .*ALPN h2.*",
+        r"> SETTINGS: .*ENABLE_PUSH=0.*",
+        r"> HEADERS stream 1 END_STREAM\+END_HEADERS: .*",
+        r">   :path: /status/200",
+        r">   authorization: \(\d+ bytes hidden\)",
+        r"<   :status: 200",
+        r"< DATA stream 1.*: 11 bytes",
+    ):
+        assert any(re.fullmatch(expected, line) for line in lines), (expected, done.stderr)
+    assert (
+        "authorization: Basic bWU6c2VjcmV0"
+        in fetch("-vv", "-u", "me:secret", server.url("/status/200")).stderr
+    )
+
+
+def test_verbose_shows_http1_as_curl_does(fetch: Fetch, server: RunningServer) -> None:
+    done = fetch("-v", "--http1.1", "-A", "me", server.url("/status/200"))
+    said = done.stderr.replace("\r", "")
+    assert f"> GET /status/200 HTTP/1.1\n> host: localhost:{server.port}\n" in said
+    assert "> user-agent: me\n> \n< HTTP/1.1 200" in said
+    assert "< content-length: 11\n" in said
+
+
+def test_timing_draws_what_the_time_went_into(fetch: Fetch, server: RunningServer) -> None:
+    done = fetch("-s", "--timing", server.url("/slow?seconds=0.3"), server.url("/status/404"))
+    legend, slow, fast = done.stderr.splitlines()
+    assert legend.startswith(". queue  d dns  c connect  t tls  s send  w wait  r receive  over ")
+    assert slow.startswith("200 https://localhost:")
+    assert fast.startswith("404 https://localhost:")
+    assert slow.count("w") > 20
+    assert slow.count("w") > fast.count("w")
+
+
+@pytest.mark.parametrize("columns", [20, 39, 40, 80, 300])
+def test_timing_has_room_in_any_terminal(fetch: Fetch, server: RunningServer, columns: int) -> None:
+    line = ["env", f"COLUMNS={columns}", *fetch.line("-s", "--timing", "-o", "x", server.url("/status/200"))]
+    status, shown = on_terminal(line)
+    rows = re.sub("\x1b\\[[0-9;]*m", "", shown).splitlines()
+    assert status == 0
+    assert rows[-1].endswith(" ms")
+    assert len(rows[-1]) <= columns
+
+
+def test_an_archive_holds_every_exchange(fetch: Fetch, server: RunningServer) -> None:
+    done = fetch("-s", "-L", "--har", "all.har", server.url("/redirect/1"), server.url("/status/404"))
+    assert done.status == 0
+    entries = json.loads((fetch.directory / "all.har").read_text())["log"]["entries"]
+    assert sorted(one["response"]["status"] for one in entries) == [200, 302, 404]
+    assert fetch("--har", "no/where", server.url("/status/200")).status == 2

@@ -62,6 +62,8 @@ LINES = [
     # responses
     ("-i", "URL/status/404"),
     ("-I", "URL/whole"),
+    ("-i", "URL/early"),
+    ("-s", "-i", "URL/trailers", "-H", "te: trailers"),
     ("-s", "-f", "URL/status/404"),
     ("-s", "-f", "URL/status/200"),
     ("-s", "--fail-with-body", "URL/status/500"),
@@ -76,6 +78,14 @@ LINES = [
     ("--compressed", "URL/coded"),
     ("-r", "10-19", "URL/file"),
     ("-r", "-5", "URL/file"),
+    # connections
+    ("--resolve", "elsewhere.example:PORT:127.0.0.1", "-k", "https://elsewhere.example:PORT/echo"),
+    ("--resolve", "*:PORT:127.0.0.1", "-k", "https://elsewhere.example:PORT/echo"),
+    ("--connect-to", "elsewhere.example:9:localhost:PORT", "-k", "https://elsewhere.example:9/echo"),
+    ("--connect-to", "::localhost:PORT", "-k", "https://elsewhere.example:9/echo"),
+    ("-4", "URL/echo"),
+    ("-s", "-6", "https://127.0.0.1:PORT/echo"),
+    ("--interface", "127.0.0.1", "URL/echo"),
     # files
     ("-o", "out", "URL/status/200"),
     ("-o", "deep/er/out", "--create-dirs", "URL/status/200"),
@@ -185,7 +195,10 @@ def test_a_command_line_does_what_it_does_with_curl(
 ) -> None:
     curl = require_tool("curl")
     options = ["--cacert", str(certificate.ca), version]
-    arguments = [*options, *(word.replace("URL", server.url("")) for word in line)]
+    arguments = [
+        *options,
+        *(word.replace("URL", server.url("")).replace("PORT", str(server.port)) for word in line),
+    ]
     here, there = prepare(tmp_path / "plait"), prepare(tmp_path / "curl")
 
     theirs = subprocess.run(

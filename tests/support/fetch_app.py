@@ -88,6 +88,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         for _ in range(size // len(_PIECE)):
             await send({"type": "http.response.body", "body": _PIECE, "more_body": True})
         await send({"type": "http.response.body", "body": _PIECE[: size % len(_PIECE)]})
+    elif name == "early":
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+        await answer(200, b"then\n")
     elif name == "trailers":
         start = {"type": "http.response.start", "status": 200, "headers": [], "trailers": True}
         await send(start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["client_for", "who_asks"]
 
+#: Host and port, None for any; host and port to connect to instead, None for the same.
+Rule = tuple[str | None, int | None, str | None, int | None]
+
+_HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)"
+_RESOLVE = re.compile(rf"\+?{_HOST}:([0-9]{{1,5}}):(\[?[0-9A-Fa-f:.]+\]?)").fullmatch
+_CONNECT_TO = re.compile(rf"{_HOST}:([0-9]{{0,5}}):{_HOST}:([0-9]{{0,5}})").fullmatch
 #: Redirects that are followed where any number is allowed.
 _ANY_NUMBER = 1_000_000
 
@@ -49,8 +56,12 @@ def who_asks(given: Given) -> AuthInput:
     return None
 
 
-def client_for(given: Given) -> AsyncClient:
+def client_for(given: Given, **more: Any) -> AsyncClient:
     """Make the client.
+
+    Args:
+        given: The options.
+        more: Further options of the client.
 
     Raises:
         ConfigError: An option is wrong.
@@ -71,6 +82,7 @@ def client_for(given: Given) -> AsyncClient:
         "proxy": _proxy(given),
         "cert": _certificate(given),
         **_where(given),
+        **more,
     }
     if given.max_redirs:
         options["max_redirects"] = _ANY_NUMBER if given.max_redirs < 0 else given.max_redirs
@@ -80,7 +92,36 @@ def client_for(given: Given) -> AsyncClient:
 
 
 def _where(given: Given) -> dict[str, Any]:
-    return {}
+    """Return where connections come from and lead to."""
+    if given.ipv4 + given.ipv6 + (given.interface is not None) > 1:
+        raise ConfigError("choose one of -4, -6 and --interface")
+    # Addresses that stand for any of their family.
+    local = "0.0.0.0" if given.ipv4 else "::" if given.ipv6 else given.interface
+    rules = [_resolve_rule(one) for one in given.resolve] + [_connect_rule(one) for one in given.connect_to]
+
+    def place(host: str, port: int) -> tuple[str, int]:
+        for known, number, there, other in rules:
+            if known in (None, host) and number in (None, port):
+                return there or host, other or port
+        return host, port
+
+    return {"local_address": local, "connect_to": place if rules else None}
+
+
+def _resolve_rule(text: str) -> Rule:
+    found = _RESOLVE(text)
+    if found is None:
+        raise ConfigError(f"--resolve takes HOST:PORT:ADDRESS, not {text!r}")
+    host = found[1].strip("[]").lower()
+    return None if host == "*" else host, int(found[2]), found[3].strip("[]"), None
+
+
+def _connect_rule(text: str) -> Rule:
+    found = _CONNECT_TO(text)
+    if found is None:
+        raise ConfigError(f"--connect-to takes HOST:PORT:HOST:PORT, not {text!r}")
+    host, port, there, other = (part.strip("[]").lower() or None for part in found.groups())
+    return host, port and int(port), there, other and int(other)
 
 
 def _versions(given: Given) -> str:

@@ -192,6 +192,19 @@ class Given:
     http2_prior_knowledge: bool = _switch(
         "--http2-prior-knowledge", help="Speak HTTP/2 only, without TLS, too."
     )
+    ipv4: bool = _switch("-4", "--ipv4", help="Connect to IPv4 addresses only.")
+    ipv6: bool = _switch("-6", "--ipv6", help="Connect to IPv6 addresses only.")
+    interface: str | None = _flag(
+        "--interface", metavar="ADDRESS", help="Address of this machine that connections come from."
+    )
+    resolve: tuple[str, ...] = _several(
+        "--resolve", metavar="HOST:PORT:ADDRESS", help="Find HOST:PORT at this address; HOST may be '*'."
+    )
+    connect_to: tuple[str, ...] = _several(
+        "--connect-to", metavar="HOST:PORT:HOST:PORT",
+        help="Connect to the second host and port where the first are asked for; what is left out is any, "
+        "or the same.",
+    )  # fmt: skip
     insecure: bool = _switch("-k", "--insecure", help="Take any certificate.")
     cacert: str | None = _flag("--cacert", metavar="FILE", help="Certificate authorities to trust, PEM.")
     cert: str | None = _flag(
@@ -211,8 +224,16 @@ class Given:
         "-s", "--silent", help="Show no progress, and say nothing of what goes wrong.", heading="What is said"
     )
     show_error: bool = _switch("-S", "--show-error", help="With -s: say what goes wrong.")
+    verbose: int = _flag(
+        "-v", "--verbose", count=True, default=0,
+        help="Show what is sent and received, frame by frame; -vv shows credentials and cookies, too.",
+    )  # fmt: skip
     write_out: str | None = _flag(
         "-w", "--write-out", metavar="FORMAT", help="Write this after each response: %{http_code} and so on."
+    )
+    timing: bool = _switch("--timing", help="Draw at the end what the time of each response went into.")
+    har: str | None = _flag(
+        "--har", metavar="FILE", help="Keep everything but content in this file, an HTTP Archive."
     )
     stats: bool = _switch("--stats", help="Tell at the end what each connection did.")
 

@@ -205,7 +205,8 @@ class File:
             file = self.path.open("ab" if self._resumes else "wb")
             if self._began is None:
                 self._began = file.tell()
-            file.truncate(self._began)
+            elif self._resumes:
+                file.truncate(self._began)
             return file
         number = 0
         while True:

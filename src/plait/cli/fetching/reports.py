@@ -15,6 +15,7 @@ from plait.cli.fetching.targets import count
 if TYPE_CHECKING:
     from plait.cli.fetching.output import Stream
     from plait.cli.fetching.transfer import Outcome
+    from plait.cli.fetching.waterfall import Waterfall
     from plait.client.async_client import AsyncClient
     from plait.client.statistics import Statistics
 
@@ -26,13 +27,17 @@ class Reports:
 
     Args:
         given: The options.
-        client: The client.
         progress: What draws how far it is, or None.
     """
 
-    def __init__(self, given: Given, client: AsyncClient, progress: Any) -> None:
+    def __init__(self, given: Given, progress: Any) -> None:
         self._given = given
-        self._client = client
+        self._client: AsyncClient | None = None
+        self._waterfall: Waterfall | None = None
+        if given.timing:
+            from plait.cli.fetching.waterfall import Waterfall
+
+            self._waterfall = Waterfall()
         self._progress = progress
         self._began = monotonic()
         self._statuses: Counter[int] = Counter()
@@ -40,10 +45,14 @@ class Reports:
         self._failures = self._count = 0
         self._bytes = 0
 
-    @property
-    def statistics(self) -> Any:
-        """Tells what the client has done so far."""
-        return lambda: self._client.statistics
+    def watch(self, client: AsyncClient) -> None:
+        """Take note whose work this is about."""
+        self._client = client
+
+    def statistics(self) -> Statistics:
+        """Tell what the client has done so far."""
+        assert self._client is not None
+        return self._client.statistics
 
     def received(self, size: int) -> None:
         """Take note of content."""
@@ -70,6 +79,8 @@ class Reports:
             self._statuses[outcome.response.status // 100] += 1
             self._versions[outcome.response.http_version] += 1
         self._count += 1
+        if self._waterfall is not None:
+            self._waterfall.add(outcome)
         self._failures += outcome.error is not None
         if self._progress is not None:
             self._progress.done(outcome.error is not None)
@@ -77,7 +88,9 @@ class Reports:
     def finish(self) -> None:
         """Say what it came to."""
         given = self._given
-        statistics = self._client.statistics
+        statistics = self.statistics()
+        if self._waterfall is not None:
+            self._waterfall.draw()
         if not given.silent and (given.paths is not None or self._count > 1):
             self.say(f"plait: {self._summary(statistics)}\n")
         if given.stats:
@@ -126,7 +139,7 @@ def amount(size: float | None) -> str:
 
 
 @contextmanager
-def reports(given: Given, client: AsyncClient, stdout: Stream) -> Iterator[Reports]:
+def reports(given: Given, stdout: Stream) -> Iterator[Reports]:
     """Say what happens, while the block runs."""
     progress = None
     # On a terminal that content goes to as well, it would be in the way.
@@ -134,7 +147,7 @@ def reports(given: Given, client: AsyncClient, stdout: Stream) -> Iterator[Repor
         from plait.cli.fetching.progress import Progress
 
         progress = Progress(count(given))
-    report = Reports(given, client, progress)
+    report = Reports(given, progress)
     try:
         yield report
     finally:

@@ -8,10 +8,9 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from plait.cli.fetching.content import Demand
-from plait.cli.fetching.cookies import cookie_text, load_cookies, save_cookies
 from plait.cli.fetching.making import client_for, who_asks
 from plait.cli.fetching.options import Given
 from plait.cli.fetching.output import Names, Stream, Turn
@@ -95,19 +94,50 @@ class _Fetch:
             head_file = None
             if given.dump_header not in (None, "-"):
                 head_file = Stream(stack.enter_context(_create(given.dump_header)))
-            client = client_for(given)
+            report = stack.enter_context(reports(given, stdout))
+            client = client_for(given, **self._watched(report, stack))
+            report.watch(client)
             stack.push_async_callback(client.aclose)
-            load_cookies(client.cookies, given.cookie)
-            report = stack.enter_context(reports(given, client, stdout))
+            cookies: dict[str, str] = {}
+            if given.cookie:
+                from plait.cli.fetching.cookies import cookie_pairs, load_cookies
+
+                cookies = cookie_pairs(given.cookie)
+                load_cookies(client.cookies, given.cookie)
             setting = Setting(
-                given, self._demand, client, self._auth, Names(given), stdout, head_file, report.received
+                given,
+                self._demand,
+                client,
+                self._auth,
+                cookies,
+                Names(given),
+                stdout,
+                head_file,
+                report.received,
             )
             await self._fetch(setting, report)
-            if given.cookie_jar == "-":
-                await stdout.write(cookie_text(client.cookies).encode())
-            elif given.cookie_jar is not None:
-                save_cookies(client.cookies, given.cookie_jar)
+            if given.cookie_jar is not None:
+                from plait.cli.fetching.cookies import cookie_text, save_cookies
+
+                if given.cookie_jar == "-":
+                    await stdout.write(cookie_text(client.cookies).encode())
+                else:
+                    save_cookies(client.cookies, given.cookie_jar)
         return 1 if self._failed else 0
+
+    def _watched(self, report: Reports, stack: AsyncExitStack) -> dict[str, Any]:
+        """Return who looks on at the client, as options of its."""
+        given = self._given
+        watched: dict[str, Any] = {}
+        if given.verbose:
+            from plait.cli.fetching.verbose import Telling
+
+            watched["trace"] = Telling(report.say, secrets=given.verbose > 1)
+        if given.har is not None:
+            from plait.client.har import HarRecorder
+
+            watched["record"] = stack.enter_context(HarRecorder(given.har))
+        return watched
 
     async def _fetch(self, setting: Setting, report: Reports) -> None:
         slots = asyncio.Semaphore(self._given.window)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
 from math import inf
@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plait.cli.fetching.content import Demand, open_form, open_upload
-from plait.cli.fetching.cookies import cookie_pairs
 from plait.cli.fetching.options import Given
 from plait.cli.fetching.output import File, Names, Ordered, Stream, Turn
 from plait.cli.fetching.targets import Target, with_name
@@ -66,6 +65,7 @@ class Setting:
         demand: What every request has.
         client: The client.
         auth: Who asks, where the URL does not say.
+        cookies: Cookies that are sent with every request.
         names: Says which file a response goes into.
         stdout: Standard output.
         head_file: Where field sections go besides, or None.
@@ -78,6 +78,7 @@ class Setting:
         demand: Demand,
         client: AsyncClient,
         auth: AuthInput,
+        cookies: Mapping[str, str],
         names: Names,
         stdout: Stream,
         head_file: Stream | None,
@@ -87,6 +88,7 @@ class Setting:
         self.demand = demand
         self.client = client
         self.auth = auth
+        self.cookies = cookies
         self.names = names
         self.stdout = stdout
         self.head_file = head_file
@@ -210,13 +212,13 @@ class Transfer:
             form = open_form(given, opened)
             if form is not None:
                 options["files"] = form
-        if cookies := cookie_pairs(given.cookie):
-            options["cookies"] = cookies
+        if setting.cookies:
+            options["cookies"] = setting.cookies
         auth = self._target.user if self._target.user is not None else setting.auth
         if auth is not None and not any(name.lower() == "authorization" for name, _ in headers):
             options["auth"] = auth
         if given.priority is not None:
-            headers.append(("priority", given.priority))
+            options["priority"] = given.priority
         if given.max_time:
             options["timeout"] = given.max_time
         return options
@@ -246,7 +248,7 @@ class Transfer:
     async def _take(self, response: AsyncResponseStream) -> None:
         """Write a response where it belongs."""
         given, outcome = self._given, self.outcome
-        head = b"".join(_head(one) for one in (*response.history, response))
+        head = b"".join(_heads(one) for one in (*response.history, response))
         outcome.header_size = len(head)
         failed = (given.fail or given.fail_with_body) and not response.ok
         resumes = given.continue_at is not None and self._offset > 0
@@ -267,6 +269,8 @@ class Transfer:
             await output.write(head)
         if not (failed and given.fail):
             await self._content(response, output)
+            if given.include and response.trailers:
+                await output.write(_lines(response.trailers.raw()))
         if isinstance(output, File):
             outcome.filename = output.name
         if failed:
@@ -282,9 +286,25 @@ class Transfer:
             await output.write(b"")  # a file without content is one, too
 
 
-def _head(response: ResponseHead) -> bytes:
-    """Return the field section as HTTP/1.1 writes one, whichever version it came by."""
-    version = response.http_version.removesuffix(".0")
-    lines = [f"{version} {response.status} {response.reason if version == 'HTTP/1.1' else ''}"]
-    lines += (f"{name}: {value}" for name, value in response.headers.raw())
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+def _heads(response: ResponseHead) -> bytes:
+    """Return the field sections as HTTP/1.1 writes them, interim ones first."""
+    version = response.http_version
+    sections = [(one.status, one.headers) for one in response.interim]
+    sections.append((response.status, response.headers))
+    return b"".join(
+        f"{version} {status} {_reason(status) if version == 'HTTP/1.1' else ''}\r\n".encode()
+        + _lines(headers.raw())
+        + b"\r\n"
+        for status, headers in sections
+    )
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _lines(fields: list[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
