@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,10 +20,13 @@ H2 = "scrapy.core.downloader.handlers.http2.H2DownloadHandler"
 PLAIT = "plait.integrations.scrapy.DownloadHandler"
 
 LARGE_TEXT = LARGE.decode("latin-1")
+Calls = dict[str, dict[str, Any]]
+Crawled = dict[str, dict[str, Any]]
+
 HEADERS = {"Host": "elsewhere.example", "X-Two": ["one", "other"], "X-Latin": "café", "Connection": "close"}
 
 #: What is downloaded over TLS, by HTTP/2 where the handler speaks it.
-SECURE: dict[str, dict[str, Any]] = {
+SECURE: Calls = {
     "a page": {"path": "/echo"},
     "a query": {"path": "/echo?q=%E9&r=a+b|c"},
     "no such page": {"path": "/nothing-here"},
@@ -52,7 +54,7 @@ SECURE: dict[str, dict[str, Any]] = {
     "failed at its first bytes": {"path": "/stall", "meta": {"stop": ["bytes", True]}},
 }
 #: And without TLS, from a server that breaks off.
-BROKEN: dict[str, dict[str, Any]] = {
+BROKEN: Calls = {
     "less than was announced": {"path": "/short"},
     "the same, taken": {"path": "/short", "meta": {"download_fail_on_dataloss": False}},
     "a chunk without an end": {"path": "/broken-chunks"},
@@ -77,7 +79,7 @@ class Site(NamedTuple):
     proxy: RunningProxy
     refused: int
 
-    def calls(self, *, https_only: bool = False) -> dict[str, dict[str, Any]]:
+    def calls(self, *, https_only: bool = False) -> Calls:
         """Return the calls, as ``tests.support.scrapy_calls`` takes them."""
         calls = {name: {"url": self.secure.url(call["path"]), **call} for name, call in SECURE.items()}
         calls["a refused port"] = {"url": f"https://localhost:{self.refused}/"}
@@ -122,9 +124,9 @@ def site(certificate: Certificate) -> Iterator[Site]:
         yield Site(secure, plain, broken, proxy, free_port())
 
 
-def download(handler: str, calls: dict[str, dict[str, Any]], **settings: Any) -> dict[str, Any]:
-    """Make calls with one of the handlers, in a process of its own, and return what came of each."""
-    plan = {
+def crawl(handler: str, calls: Calls, **settings: Any) -> dict[str, Any]:
+    """Return the plan of a crawl that makes calls with one of the handlers."""
+    return {
         "calls": calls,
         "settings": {
             "DOWNLOAD_HANDLERS": {"http": handler, "https": handler},
@@ -135,9 +137,13 @@ def download(handler: str, calls: dict[str, dict[str, Any]], **settings: Any) ->
             **settings,
         },
     }
+
+
+def run(*crawls: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Do crawls in a process; return what came of the calls of each, and what the handlers warned of."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.scrapy_calls"],
-        input=json.dumps(plan),
+        input=json.dumps(crawls),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -146,11 +152,10 @@ def download(handler: str, calls: dict[str, dict[str, Any]], **settings: Any) ->
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    told: dict[str, Any] = json.loads(
-        re.sub(r"Received \d+ bytes", "Received bytes", done.stdout.splitlines()[-1])
-    )
-    assert told["results"].keys() == calls.keys(), done.stderr
-    return told
+    told = json.loads(re.sub(r"Received \d+ bytes", "Received bytes", done.stdout.splitlines()[-1]))
+    for one, results in zip(crawls, told["results"], strict=True):
+        assert results.keys() == one["calls"].keys(), done.stderr
+    return told["results"], told["warnings"]
 
 
 def but(result: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -160,14 +165,14 @@ def but(result: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def test_the_calls_that_scrapys_own_handlers_make_have_the_same_results(site: Site) -> None:
     calls = site.calls()
-    theirs = download(HTTP11, calls)
+    (theirs,), their_warnings = run(crawl(HTTP11, calls))
     tunnels = len(site.proxy.seen)
-    ours = download(PLAIT, calls)
+    (ours,), our_warnings = run(crawl(PLAIT, calls))
 
     assert tunnels < len(site.proxy.seen)
-    assert ours["warnings"] == theirs["warnings"]
+    assert our_warnings == their_warnings
     for name in calls.keys() - NOT_BY_HTTP11:
-        one, other = ours["results"][name], theirs["results"][name]
+        one, other = ours[name], theirs[name]
         if "error" in one:
             assert one == other, name
             continue
@@ -178,65 +183,77 @@ def test_the_calls_that_scrapys_own_handlers_make_have_the_same_results(site: Si
         assert other["protocol"] == "HTTP/1.1"
         # Scrapy's handlers on asyncio do not say either that it was the connection that ended it.
         assert one["flags"] == [flag for flag in other["flags"] if flag != "partial"], name
-    assert ours["results"]["much content"]["content"] == LARGE_TEXT
-    assert ours["results"]["an error, tried again"]["retries"] == 1
-    assert {theirs["results"][name]["error"] for name in NOT_BY_HTTP11} == {"TunnelError"}
-    assert ours["results"]["a tunnel"]["protocol"] == "h2"
-    assert ours["results"]["a tunnel for nobody"]["error"] == "DownloadConnectionRefusedError"
-    assert json.loads(ours["results"]["fields that are sent"]["content"])["headers"].count(
-        ["host", "elsewhere.example"]
-    )
+    assert ours["much content"]["content"] == LARGE_TEXT
+    assert ours["an error, tried again"]["retries"] == 1
+    assert {theirs[name]["error"] for name in NOT_BY_HTTP11} == {"TunnelError"}
+    assert ours["a tunnel"]["protocol"] == "h2"
+    assert ours["a tunnel for nobody"]["error"] == "DownloadConnectionRefusedError"
+    assert ["host", "elsewhere.example"] in json.loads(ours["fields that are sent"]["content"])["headers"]
 
 
 def test_the_same_holds_for_its_handler_of_http_2_and_without_a_reactor(site: Site) -> None:
     calls = site.calls(https_only=True)
-    theirs = download(H2, {name: call for name, call in calls.items() if name not in NOT_BY_H2})
-    ours = download(PLAIT, calls, TWISTED_REACTOR_ENABLED=False)
+    (theirs,), _ = run(crawl(H2, {name: call for name, call in calls.items() if name not in NOT_BY_H2}))
+    (ours,), _ = run(crawl(PLAIT, calls, TWISTED_REACTOR_ENABLED=False))
 
-    for name, result in theirs["results"].items():
-        assert ours["results"][name] == result, name
+    for name, result in theirs.items():
+        assert ours[name] == result, name
     for name in NOT_BY_H2:
-        assert ours["results"][name]["retries"] == 0 or "error" in ours["results"][name], name
+        assert "error" in ours[name] or ours[name]["status"] == 200, name
 
 
-def test_all_downloads_from_a_server_share_a_connection(site: Site) -> None:
-    calls = {f"download {n}": {"url": site.secure.url(f"/port?{n}")} for n in range(40)}
-
-    told = download(PLAIT, calls)
-
-    assert len({result["content"] for result in told["results"].values()}) == 1
-
-
-def test_a_crawl_that_is_ended_gives_up_its_downloads(site: Site) -> None:
-    calls = {
+@pytest.fixture(scope="module")
+def crawled(site: Site) -> dict[str, dict[str, Any]]:
+    """Crawl with other settings and calls, all at once; return what came of the calls of each."""
+    page = {"a page": {"url": site.secure.url("/echo")}}
+    ended = {
         "one": {"url": site.secure.url("/stall"), "meta": {"stop": ["bytes", "close"]}},
         "another": {"url": site.secure.url("/silence")},
     }
-
-    told = download(PLAIT, calls)
-
-    assert {result["error"] for result in told["results"].values()} == {"DownloadCancelledError"}
-
-
-def test_a_wrong_option_is_told_in_a_sentence_by_every_download(site: Site) -> None:
-    calls = {"a page": {"url": site.plain.url("/echo")}}
-
-    told = download(PLAIT, calls, PLAIT_OPTIONS={"max_conections": 3})
-
-    assert told["results"]["a page"]["error"] == "NotSupported"
-
-
-def test_options_go_before_what_scrapy_says(site: Site, certificate: Certificate) -> None:
-    calls = {"a page": {"url": site.secure.url("/echo")}}
-
-    told = download(PLAIT, calls, PLAIT_OPTIONS={"http": "1"})
-
-    assert told["results"]["a page"]["protocol"] == "HTTP/1.1"
+    addresses: Calls = {
+        f"127.0.1.{n}": {"url": site.plain.url("/address"), "meta": {"bindaddress": f"127.0.1.{n}"}}
+        for n in range(1, 41)
+    }
+    crawls = {
+        "many": crawl(PLAIT, {f"{n}": {"url": site.secure.url(f"/port?{n}")} for n in range(40)}),
+        "ended": crawl(PLAIT, ended),
+        "wrong": crawl(PLAIT, page, PLAIT_OPTIONS={"max_conections": 3}),
+        "http 1": crawl(PLAIT, page, PLAIT_OPTIONS={"http": "1"}),
+        "verified": crawl(PLAIT, page, DOWNLOAD_VERIFY_CERTIFICATES=True),
+        "bound": crawl(
+            PLAIT, {"a page": {"url": site.secure.url("/address")}}, DOWNLOAD_BIND_ADDRESS="127.0.0.7"
+        ),
+        "addresses": crawl(PLAIT, addresses),
+    }
+    results, _ = run(*crawls.values())
+    return dict(zip(crawls, results, strict=True))
 
 
-def test_a_certificate_is_refused_when_scrapy_is_told_to_verify(site: Site, tmp_path: Path) -> None:
-    calls = {"a page": {"url": site.secure.url("/echo")}}
+def test_all_downloads_from_a_server_share_a_connection(crawled: Crawled) -> None:
+    assert len({result["content"] for result in crawled["many"].values()}) == 1
 
-    told = download(PLAIT, calls, DOWNLOAD_VERIFY_CERTIFICATES=True)
 
-    assert told["results"]["a page"]["error"] == "DownloadFailedError"
+def test_a_crawl_that_is_ended_gives_up_its_downloads(crawled: Crawled) -> None:
+    assert {result["error"] for result in crawled["ended"].values()} == {"DownloadCancelledError"}
+
+
+def test_without_a_good_option_there_is_no_handler(crawled: Crawled) -> None:
+    assert crawled["wrong"]["a page"]["error"] == "NotSupported"
+
+
+def test_options_go_before_what_scrapy_says(crawled: Crawled) -> None:
+    assert crawled["http 1"]["a page"]["protocol"] == "HTTP/1.1"
+
+
+def test_a_certificate_is_refused_when_scrapy_is_told_to_verify(crawled: Crawled) -> None:
+    assert crawled["verified"]["a page"]["error"] == "DownloadFailedError"
+
+
+def test_a_crawl_comes_from_the_address_that_it_is_told(crawled: Crawled) -> None:
+    assert crawled["bound"]["a page"]["content"] == "127.0.0.7"
+
+
+def test_more_ways_than_there_are_clients_kept_are_gone(crawled: Crawled) -> None:
+    assert {name: result["content"] for name, result in crawled["addresses"].items()} == {
+        name: name for name in crawled["addresses"]
+    }

@@ -1,9 +1,9 @@
-"""Downloads what it is told to with one of Scrapy's download handlers, as a process of its own.
+"""Downloads what it is told to with Scrapy, as a process of its own.
 
-``python -m tests.support.scrapy_calls PLAN`` reads a JSON object: ``settings``, and ``calls`` by name, each
-the arguments of a ``scrapy.Request``. ``meta["stop"]`` says of which signal the download is to be stopped,
-and whether it has failed then, or whether the handlers are to be closed. It prints what came of each, as
-JSON.
+``python -m tests.support.scrapy_calls`` reads a JSON array of crawls: the ``settings`` of each, and its
+``calls`` by name, each the arguments of a ``scrapy.Request``. ``meta["stop"]`` says of which signal the
+download is to be stopped, and whether it has failed then, or whether the handlers are to be closed. It prints
+what came of each, as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import scrapy
 from scrapy import signals
-from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.crawler import AsyncCrawlerProcess, Crawler
 from scrapy.exceptions import StopDownload
 
 #: Fields that tell of the server's day, or of HTTP/1.1.
@@ -113,12 +113,13 @@ class Warnings(logging.Handler):
 
 def main() -> None:
     """Read the plan, do it, and print what came of it."""
-    plan = json.load(sys.stdin)
+    plans = json.load(sys.stdin)
     warnings = Warnings()
     logging.getLogger().addHandler(warnings)
-    process = AsyncCrawlerProcess({"LOG_LEVEL": "INFO", **plan["settings"]})
-    results: dict[str, Any] = {}
-    process.crawl(Spider, plan=plan, results=results)
+    process = AsyncCrawlerProcess({"LOG_LEVEL": "INFO", **plans[0]["settings"]})
+    results: list[dict[str, Any]] = [{} for _ in plans]
+    for plan, result in zip(plans, results, strict=True):
+        process.crawl(Crawler(Spider, plan["settings"]), plan=plan, results=result)
     process.start()
     print(json.dumps({"results": results, "warnings": sorted(set(warnings.said))}))
 

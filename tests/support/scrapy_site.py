@@ -68,6 +68,8 @@ def _plain(
         return 200, [(b"content-type", b"application/json")], json.dumps(told).encode()
     if path == "/port":
         return 200, [_TEXT], str(scope["client"][1]).encode()
+    if path == "/address":
+        return 200, [_TEXT], scope["client"][0].encode()
     if path == "/status":
         return int(query["code"][0]), [_TEXT], b"as asked for"
     if path == "/redirect":

@@ -133,11 +133,13 @@ class DownloadHandler(_Base):
         return found
 
     async def _let_go(self) -> None:
-        """Close the clients that were not used for the longest time, if there are too many."""
-        if (too_many := len(self._clients) - _CLIENTS_KEPT) <= 0:
-            return
-        for key in [key for key, one in self._clients.items() if not one.in_use][:too_many]:
-            await self._clients.pop(key).client.aclose()
+        """Close the clients that were not used for the longest time, while there are too many."""
+        while len(self._clients) > _CLIENTS_KEPT:
+            idle = next((key for key, one in self._clients.items() if not one.in_use), None)
+            if idle is None:
+                return
+            # Others may come to be in use, or be let go of, while this one is closed.
+            await self._clients.pop(idle).client.aclose()
 
     @asynccontextmanager
     async def _make_request(self, request: Request, timeout: float) -> AsyncIterator[AsyncResponseStream]:
