@@ -536,12 +536,13 @@ class Call:
             self._finish(None, error)
 
     def _finish(self, value: Any, error: Exception | None) -> None:
-        if error is not None and isinstance(error, PlaitError):
-            error = error.about(self._first)
-        if error is not None and (plan := self.request.plan) is not None and plan.record is not None:
-            from plait.client.recording import failed
+        if error is not None:
+            if isinstance(error, PlaitError):
+                error = error.about(self._first)
+            if (plan := self.request.plan) is not None and plan.record is not None:
+                from plait.client.recording import failed
 
-            failed(self, error, self._core.clock())
+                failed(self, error, self._core.clock())
         self.done = True
         self.value = value
         self.error = error
