@@ -55,7 +55,8 @@ def require_positive(config: object, *names: str) -> None:
             raise ConfigError(f"{name} must be at most {_INT_MAX}, not {value}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Neither compared nor shown: dataclasses write code for that, option by option, whenever a client starts.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ClientConfig:
     """Everything a client can be told, beside where to send a request."""
 

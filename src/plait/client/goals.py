@@ -61,7 +61,7 @@ def _is_incomplete(exchange: Exchange) -> bool:
 def _response(exchange: Exchange, call: Call) -> Response:
     content = exchange.read() or b""
     # A response may be complete before its request is (RFC 9113 §8.1).
-    if not exchange.closed and (exchange.sent is not _ENDED or exchange.queued):
+    if not exchange.closed and (exchange.sent is not _ENDED or (exchange.sent_bytes and exchange.queued)):
         exchange.abandon()
     fields, request = exchange.fields, call.request
     version = VERSIONS[exchange.endpoint.connection.http_version]

@@ -23,7 +23,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -222,10 +222,14 @@ class Pool:
         (site.returned if again else site.queue).append(ticket)
         return None
 
-    def idle_links(self, origin: Origin) -> list[Link]:
+    def idle_links(self, origin: Origin) -> Sequence[Link]:
         """Return the connections to an origin without an open exchange."""
         site = self._sites.get(origin)
-        return [link for link in site.links if link.idle_since is not None] if site else []
+        if site is not None:
+            for link in site.links:
+                if link.idle_since is not None:
+                    return [link for link in site.links if link.idle_since is not None]
+        return ()
 
     def withdraw(self, origin: Origin, ticket: Ticket) -> None:
         """Forget a request that waits no longer."""

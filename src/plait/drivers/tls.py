@@ -37,8 +37,9 @@ ALPN = {
 
 #: _ssl.ENCODING_DER
 _DER = 2
-_PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+# Compiled when they are needed: most clients have no use for them.
+_PEM_CERTIFICATE = rb"(?s)-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
+_PEM_KEY = rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"
 
 
 def client_context(
@@ -180,7 +181,7 @@ def certificates_in(path: str | os.PathLike[str], what: str) -> list[bytes]:
     Raises:
         ConfigError: It cannot be read, or there is none; the sentence says what the file is.
     """
-    found = _PEM_CERTIFICATE.findall(_read(path, what))
+    found = re.findall(_PEM_CERTIFICATE, _read(path, what))
     if not found:
         raise ConfigError(f"{what} {path} holds no certificate in PEM format")
     return found
@@ -192,7 +193,7 @@ def check_key(path: AnyPath) -> None:
     Raises:
         ConfigError: There is none, or it cannot be read.
     """
-    if not _PEM_KEY.search(_read(path, "private key")):
+    if not re.search(_PEM_KEY, _read(path, "private key")):
         raise ConfigError(f"private key {path} holds no private key in PEM format")
 
 

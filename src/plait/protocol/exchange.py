@@ -142,6 +142,7 @@ class Exchange:
             data = content if isinstance(content, bytes) else content.getvalue()
             if not self._whole:
                 self._credit(len(data))
+                self.endpoint.on_output()
             return data
         if self.received is _ENDED:
             return b""
@@ -154,6 +155,7 @@ class Exchange:
         self._whole = True
         if self.content:
             self._credit(self.unread)
+            self.endpoint.on_output()
 
     def receive_content(self, data: bytes, end_stream: bool) -> None:
         """Take content from the connection (called by the endpoint)."""
@@ -170,14 +172,15 @@ class Exchange:
                     content = buffer
                 content.write(data)
             if self._whole:
-                self._credit(len(data))
+                self._credit(len(data))  # whoever feeds the connection looks for output anyway
         if end_stream:
             self.end_received()
 
     def end_received(self) -> None:
         """Take note of the end of the peer's message (called by the endpoint)."""
         self.received = _ENDED
-        self.send_held()
+        if self._held is not None:
+            self.send_held()
 
     @property
     def trailers(self) -> FieldSection | None:
@@ -198,9 +201,7 @@ class Exchange:
 
     def _credit(self, amount: int) -> None:
         self.credited_bytes += amount
-        endpoint = self.endpoint
-        endpoint.connection.acknowledge_received_data(amount, self.stream_id)
-        endpoint.on_output()
+        self.endpoint.connection.acknowledge_received_data(amount, self.stream_id)
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -477,6 +478,7 @@ class Exchange:
         if self.content:
             if not self._whole:
                 self._credit(self.unread)
+                self.endpoint.on_output()
             self.content = b""
 
     def close(self, error: PlaitError | None) -> None:
