@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import inf
 from typing import Any
 
 from websockets.extensions import Extension
@@ -185,6 +186,8 @@ class ClientSession(Session):
         if self.blocked and not self._exchange.queued:
             self.blocked = False
         super()._progressed()
+        if self.ended is not None and self.gone:
+            self.due = inf
 
     def _look_at_queue(self) -> None:
         exchange = self._exchange
