@@ -19,8 +19,9 @@ from tests.support.tools import require_tool
         (["crawl", "--rounds", "1", "--books", "200"], 3, []),
         (["experiment", "--rounds", "1", "--books", "300"], 2, []),
         (["twisted_crawl", "--rounds", "1", "--books", "300"], 2, []),
+        (["integrations", "--rounds", "1", "--books", "100"], 6, []),
     ],
-    ids=["server_cpu", "twisted_site", "crawl", "experiment", "twisted_crawl"],
+    ids=["server_cpu", "twisted_site", "crawl", "experiment", "twisted_crawl", "integrations"],
 )
 def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools: list[str]) -> None:
     for tool in tools:

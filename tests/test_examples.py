@@ -49,7 +49,8 @@ def commands() -> Iterator[tuple[str, str]]:
             yield page.name, " ".join(found[1].split())
 
 
-PROGRAMS = [block for block in blocks("python") if "import plait" in block[1]]
+PROGRAM = re.compile(r"import plait|from plait\.integrations\.(httpx2?|requests) import").search
+PROGRAMS = [block for block in blocks("python") if PROGRAM(block[1])]
 APPLICATIONS = [block for block in blocks("python") if "async def app(" in block[1]]
 
 
