@@ -18,23 +18,30 @@ def came(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     certificate = make_certificate(tmp_path_factory.mktemp("certificate"))
     refused = f"http://localhost:{free_port()}/"
     with serve_app("scrapy_site:app", "--grace", "0", certificate=certificate) as server:
-        return {
-            kind: make_calls(kind, server.url(""), refused, str(certificate.ca))
+        processes = {
+            kind: subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.support.locust_calls",
+                    kind,
+                    server.url(""),
+                    refused,
+                    certificate.ca,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+            )
             for kind in ("locust", "plait")
         }
-
-
-def make_calls(kind: str, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.locust_calls", kind, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+        results: dict[str, Any] = {}
+        for kind, process in processes.items():
+            output, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+            results[kind] = json.loads(output.splitlines()[-1])
+    return results
 
 
 def test_the_calls_of_locusts_own_user_have_the_same_results(came: dict[str, Any]) -> None:

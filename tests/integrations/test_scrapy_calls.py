@@ -139,11 +139,15 @@ def crawl(handler: str, calls: Calls, **settings: Any) -> dict[str, Any]:
     }
 
 
-def run(*crawls: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Do crawls in a process; return what came of the calls of each, and what the handlers warned of."""
+def run(crawls: dict[str, dict[str, Any]]) -> tuple[dict[str, Crawled], dict[str, list[str]]]:
+    """Do crawls in a process, all at once.
+
+    Returns:
+        What came of the calls of each, and what handlers warned of, by the names of their loggers.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.scrapy_calls"],
-        input=json.dumps(crawls),
+        input=json.dumps(list(crawls.values())),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -153,9 +157,10 @@ def run(*crawls: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     told = json.loads(re.sub(r"Received \d+ bytes", "Received bytes", done.stdout.splitlines()[-1]))
-    for one, results in zip(crawls, told["results"], strict=True):
-        assert results.keys() == one["calls"].keys(), done.stderr
-    return told["results"], told["warnings"]
+    results = dict(zip(crawls, told["results"], strict=True))
+    for name, one in crawls.items():
+        assert results[name].keys() == one["calls"].keys(), done.stderr
+    return results, told["warnings"]
 
 
 def but(result: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -163,14 +168,46 @@ def but(result: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in names}
 
 
-def test_the_calls_that_scrapys_own_handlers_make_have_the_same_results(site: Site) -> None:
-    calls = site.calls()
-    (theirs,), their_warnings = run(crawl(HTTP11, calls))
-    tunnels = len(site.proxy.seen)
-    (ours,), our_warnings = run(crawl(PLAIT, calls))
+@pytest.fixture(scope="module")
+def done(site: Site) -> tuple[dict[str, Crawled], dict[str, list[str]]]:
+    """Crawl with every handler, and with other settings; return what came of it."""
+    page = {"a page": {"url": site.secure.url("/echo")}}
+    ended = {
+        "one": {"url": site.secure.url("/stall"), "meta": {"stop": ["bytes", "close"]}},
+        "another": {"url": site.secure.url("/silence")},
+    }
+    addresses: Calls = {
+        f"127.0.1.{n}": {"url": site.plain.url("/address"), "meta": {"bindaddress": f"127.0.1.{n}"}}
+        for n in range(1, 41)
+    }
+    by_h2 = {name: call for name, call in site.calls(https_only=True).items() if name not in NOT_BY_H2}
+    at_address = {"a page": {"url": site.secure.url("/address")}}
+    return run(
+        {
+            "plait": crawl(PLAIT, site.calls()),
+            "http 1.1": crawl(HTTP11, site.calls()),
+            "h2": crawl(H2, by_h2),
+            "many": crawl(PLAIT, {f"{n}": {"url": site.secure.url(f"/port?{n}")} for n in range(40)}),
+            "ended": crawl(PLAIT, ended),
+            "wrong": crawl(PLAIT, page, PLAIT_OPTIONS={"max_conections": 3}),
+            "options": crawl(PLAIT, page, PLAIT_OPTIONS={"http": "1"}),
+            "verified": crawl(PLAIT, page, DOWNLOAD_VERIFY_CERTIFICATES=True),
+            "bound": crawl(PLAIT, at_address, DOWNLOAD_BIND_ADDRESS="127.0.0.7"),
+            "addresses": crawl(PLAIT, addresses),
+        }
+    )
 
-    assert tunnels < len(site.proxy.seen)
-    assert our_warnings == their_warnings
+
+@pytest.fixture
+def crawled(done: tuple[dict[str, Crawled], Any]) -> dict[str, Crawled]:
+    """Return what came of the calls of each crawl."""
+    return done[0]
+
+
+def test_the_calls_of_scrapys_own_handler_have_the_same_results(
+    site: Site, crawled: dict[str, Crawled]
+) -> None:
+    ours, theirs, calls = crawled["plait"], crawled["http 1.1"], site.calls()
     for name in calls.keys() - NOT_BY_HTTP11:
         one, other = ours[name], theirs[name]
         if "error" in one:
@@ -185,75 +222,66 @@ def test_the_calls_that_scrapys_own_handlers_make_have_the_same_results(site: Si
         assert one["flags"] == [flag for flag in other["flags"] if flag != "partial"], name
     assert ours["much content"]["content"] == LARGE_TEXT
     assert ours["an error, tried again"]["retries"] == 1
-    assert {theirs[name]["error"] for name in NOT_BY_HTTP11} == {"TunnelError"}
-    assert ours["a tunnel"]["protocol"] == "h2"
-    assert ours["a tunnel for nobody"]["error"] == "DownloadConnectionRefusedError"
     assert ["host", "elsewhere.example"] in json.loads(ours["fields that are sent"]["content"])["headers"]
 
 
-def test_the_same_holds_for_its_handler_of_http_2_and_without_a_reactor(site: Site) -> None:
-    calls = site.calls(https_only=True)
-    (theirs,), _ = run(crawl(H2, {name: call for name, call in calls.items() if name not in NOT_BY_H2}))
-    (ours,), _ = run(crawl(PLAIT, calls, TWISTED_REACTOR_ENABLED=False))
+def test_tunnels_are_opened_where_scrapys_own_handler_opens_none(
+    site: Site, crawled: dict[str, Crawled]
+) -> None:
+    ours, theirs = crawled["plait"], crawled["http 1.1"]
 
-    for name, result in theirs.items():
-        assert ours[name] == result, name
+    assert {theirs[name]["error"] for name in NOT_BY_HTTP11} == {"TunnelError"}
+    assert ours["a tunnel"]["protocol"] == "h2"
+    assert ours["a tunnel for nobody"]["error"] == "DownloadConnectionRefusedError"
+    assert f"CONNECT 127.0.0.1:{site.secure.port} HTTP/1.1" in site.proxy.seen
+
+
+def test_the_warnings_are_scrapys_own(done: tuple[Any, dict[str, list[str]]]) -> None:
+    warnings = done[1]
+
+    assert warnings["scrapy.core.downloader.handlers._base_streaming"] == warnings[HTTP11.rpartition(".")[0]]
+
+
+def test_the_calls_of_its_handler_of_http_2_have_the_same_results(crawled: dict[str, Crawled]) -> None:
+    for name, result in crawled["h2"].items():
+        assert crawled["plait"][name] == result, name
     for name in NOT_BY_H2:
-        assert "error" in ours[name] or ours[name]["status"] == 200, name
+        assert "error" in crawled["plait"][name] or crawled["plait"][name]["status"] == 200, name
 
 
-@pytest.fixture(scope="module")
-def crawled(site: Site) -> dict[str, dict[str, Any]]:
-    """Crawl with other settings and calls, all at once; return what came of the calls of each."""
-    page = {"a page": {"url": site.secure.url("/echo")}}
-    ended = {
-        "one": {"url": site.secure.url("/stall"), "meta": {"stop": ["bytes", "close"]}},
-        "another": {"url": site.secure.url("/silence")},
-    }
-    addresses: Calls = {
-        f"127.0.1.{n}": {"url": site.plain.url("/address"), "meta": {"bindaddress": f"127.0.1.{n}"}}
-        for n in range(1, 41)
-    }
-    crawls = {
-        "many": crawl(PLAIT, {f"{n}": {"url": site.secure.url(f"/port?{n}")} for n in range(40)}),
-        "ended": crawl(PLAIT, ended),
-        "wrong": crawl(PLAIT, page, PLAIT_OPTIONS={"max_conections": 3}),
-        "http 1": crawl(PLAIT, page, PLAIT_OPTIONS={"http": "1"}),
-        "verified": crawl(PLAIT, page, DOWNLOAD_VERIFY_CERTIFICATES=True),
-        "bound": crawl(
-            PLAIT, {"a page": {"url": site.secure.url("/address")}}, DOWNLOAD_BIND_ADDRESS="127.0.0.7"
-        ),
-        "addresses": crawl(PLAIT, addresses),
-    }
-    results, _ = run(*crawls.values())
-    return dict(zip(crawls, results, strict=True))
+def test_without_a_reactor_the_results_are_the_same(site: Site, crawled: dict[str, Crawled]) -> None:
+    calls = site.calls(https_only=True)
+    results, _ = run({"plait": crawl(PLAIT, calls, TWISTED_REACTOR_ENABLED=False)})
+
+    for name, result in results["plait"].items():
+        assert crawled["plait"][name] == result, name
 
 
-def test_all_downloads_from_a_server_share_a_connection(crawled: Crawled) -> None:
+def test_all_downloads_from_a_server_share_a_connection(crawled: dict[str, Crawled]) -> None:
     assert len({result["content"] for result in crawled["many"].values()}) == 1
 
 
-def test_a_crawl_that_is_ended_gives_up_its_downloads(crawled: Crawled) -> None:
+def test_a_crawl_that_is_ended_gives_up_its_downloads(crawled: dict[str, Crawled]) -> None:
     assert {result["error"] for result in crawled["ended"].values()} == {"DownloadCancelledError"}
 
 
-def test_without_a_good_option_there_is_no_handler(crawled: Crawled) -> None:
+def test_without_a_good_option_there_is_no_handler(crawled: dict[str, Crawled]) -> None:
     assert crawled["wrong"]["a page"]["error"] == "NotSupported"
 
 
-def test_options_go_before_what_scrapy_says(crawled: Crawled) -> None:
-    assert crawled["http 1"]["a page"]["protocol"] == "HTTP/1.1"
+def test_options_go_before_what_scrapy_says(crawled: dict[str, Crawled]) -> None:
+    assert crawled["options"]["a page"]["protocol"] == "HTTP/1.1"
 
 
-def test_a_certificate_is_refused_when_scrapy_is_told_to_verify(crawled: Crawled) -> None:
+def test_a_certificate_is_refused_when_scrapy_is_told_to_verify(crawled: dict[str, Crawled]) -> None:
     assert crawled["verified"]["a page"]["error"] == "DownloadFailedError"
 
 
-def test_a_crawl_comes_from_the_address_that_it_is_told(crawled: Crawled) -> None:
+def test_a_crawl_comes_from_the_address_that_it_is_told(crawled: dict[str, Crawled]) -> None:
     assert crawled["bound"]["a page"]["content"] == "127.0.0.7"
 
 
-def test_more_ways_than_there_are_clients_kept_are_gone(crawled: Crawled) -> None:
+def test_more_ways_than_there_are_clients_kept_are_gone(crawled: dict[str, Crawled]) -> None:
     assert {name: result["content"] for name, result in crawled["addresses"].items()} == {
         name: name for name in crawled["addresses"]
     }

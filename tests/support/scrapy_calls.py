@@ -100,15 +100,15 @@ class Spider(scrapy.Spider):
 
 
 class Warnings(logging.Handler):
-    """Keeps what the handlers warn of."""
+    """Keeps what the handlers warn of, by the names of their loggers."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.said: dict[str, set[str]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith(("scrapy.core.", "scrapy.utils.")):
-            self.said.append(record.getMessage())
+            self.said.setdefault(record.name, set()).add(record.getMessage())
 
 
 def main() -> None:
@@ -116,12 +116,16 @@ def main() -> None:
     plans = json.load(sys.stdin)
     warnings = Warnings()
     logging.getLogger().addHandler(warnings)
-    process = AsyncCrawlerProcess({"LOG_LEVEL": "INFO", **plans[0]["settings"]})
+    common = {"LOG_LEVEL": "INFO"}
+    if "TWISTED_REACTOR_ENABLED" in plans[0]["settings"]:
+        common["TWISTED_REACTOR_ENABLED"] = plans[0]["settings"]["TWISTED_REACTOR_ENABLED"]
+    process = AsyncCrawlerProcess(common)
     results: list[dict[str, Any]] = [{} for _ in plans]
     for plan, result in zip(plans, results, strict=True):
         process.crawl(Crawler(Spider, plan["settings"]), plan=plan, results=result)
     process.start()
-    print(json.dumps({"results": results, "warnings": sorted(set(warnings.said))}))
+    said = {name: sorted(messages) for name, messages in warnings.said.items()}
+    print(json.dumps({"results": results, "warnings": said}))
 
 
 if __name__ == "__main__":
