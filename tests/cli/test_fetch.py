@@ -294,6 +294,7 @@ def test_wrong_use_is_one_sentence(
     [
         ("/status/404", ("-f",), "the server answered 404 Not Found"),
         ("/redirect/3", ("-L", "--max-redirs", "2"), "redirected more than 2 times"),
+        ("/redirect/1", ("-L", "--max-redirs", "0"), "it leads somewhere else"),
         ("/slow?seconds=20", ("-m", "0.1"), "no complete response within 0.1 seconds"),
         ("/slow?seconds=20", ("--read-timeout", "0.1"), "the server sent nothing for 0.1 seconds"),
         ("/", ("-O",), "the URL ends with no name for a file"),
@@ -545,3 +546,36 @@ def test_an_archive_holds_every_exchange(fetch: Fetch, server: RunningServer) ->
     entries = json.loads((fetch.directory / "all.har").read_text())["log"]["entries"]
     assert sorted(one["response"]["status"] for one in entries) == [200, 302, 404]
     assert fetch("--har", "no/where", server.url("/status/200")).status == 2
+
+
+def test_a_line_that_is_no_path_fails_alone_and_names_its_url(fetch: Fetch, server: RunningServer) -> None:
+    lines = b"/status/200\n//elsewhere\n\xff\xfe?\xe9\nhttp://\nstatus/201\n"
+    done = fetch("--paths", "-", server.url(""), stdin=lines)
+    assert done.status == 1
+    assert done.stdout.startswith(b"status 200\n")
+    assert b"/%FF%FE?%E9" in done.stdout
+    assert done.stdout.endswith(b"status 201\n")
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()[:-1]] == ["//elsewhere", "http://"]
+
+
+def test_a_failed_path_names_its_whole_url(fetch: Fetch) -> None:
+    base = f"http://me:secret@127.0.0.1:{free_port()}/api/"
+    done = fetch("-s", "-S", "--paths", "-", base, stdin=b"book?id=1\n")
+    assert done.stderr.startswith(f"plait: {base.replace('me:secret@', '')}book?id=1: cannot connect")
+
+
+def test_an_offset_to_resume_from_is_kept_when_tried_again(fetch: Fetch, server: RunningServer) -> None:
+    (fetch.directory / "part").write_bytes(b"0123456789")
+    line = ("--retry", "1", "--retry-delay", "0.01", "--retry-all-errors", "-C", "10", "-o", "part")
+    done = fetch(*line, server.url("/broken/resume"))
+    assert done.status == 0, done.stderr
+    assert (fetch.directory / "part").read_bytes() == b"0123456789" + b"the rest"
+
+
+def test_proxies_are_left_out_for_hosts_that_are_named(fetch: Fetch, server: RunningServer) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    url = server.url("/status/200")
+    assert fetch("-x", proxy, url).status == 1
+    assert fetch("-x", proxy, "--noproxy", "localhost", url).stdout == b"status 200\n"
+    assert fetch("-x", proxy, "--noproxy", "*", url).stdout == b"status 200\n"
+    assert fetch("-x", proxy, "--noproxy", "other.example", url).status == 1

@@ -78,6 +78,15 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
             await answer(200, b"at last\n")
         else:
             await answer(int(query.get("status", 503)), b"not yet\n")
+    elif name == "broken":
+        _tries[rest[0]] += 1
+        start = {"type": "http.response.start", "status": 206, "headers": [(b"content-length", b"8")]}
+        await send(start)
+        if _tries[rest[0]] == 1:
+            await send({"type": "http.response.body", "body": b"the", "more_body": True})
+            await asyncio.sleep(0.1)
+            raise ConnectionError("it breaks off here")
+        await send({"type": "http.response.body", "body": b"the rest"})
     elif name == "slow":
         await asyncio.sleep(float(query["seconds"]))
         await answer(200, f"slow {query.get('name', '')}\n".encode())

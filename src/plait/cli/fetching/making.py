@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from plait.cli.fetching.options import Given
-from plait.cli.fetching.targets import complete
 from plait.client.auth import AuthInput, BearerAuth, NetrcAuth
 from plait.errors import ConfigError
 
@@ -78,17 +78,15 @@ def client_for(given: Given, **more: Any) -> AsyncClient:
         "read_timeout": given.read_timeout or inf,
         # How long a request waits for its turn is a matter of how many there are.
         "pool_timeout": inf,
-        "trust_env": given.noproxy != "*",
-        "proxy": _proxy(given),
+        **_proxies(given),
         "cert": _certificate(given),
         **_where(given),
         **more,
     }
     if given.max_redirs:
         options["max_redirects"] = _ANY_NUMBER if given.max_redirs < 0 else given.max_redirs
-    base = complete(given.urls[0])[0] if given.paths is not None and given.urls else None
     verify = False if given.insecure else True if given.cacert is None else given.cacert
-    return AsyncClient(base, verify=verify, **options)
+    return AsyncClient(verify=verify, **options)
 
 
 def _where(given: Given) -> dict[str, Any]:
@@ -149,9 +147,22 @@ def _certificate(given: Given) -> Any:
     return (file, given.key) if given.key is not None else file
 
 
-def _proxy(given: Given) -> str | None:
-    if not given.proxy or given.noproxy == "*":
-        return None
+def _proxies(given: Given) -> dict[str, Any]:
+    """Return which proxy leads where; as with curl, the environment has a say."""
+    if given.noproxy == "*":
+        return {}
+    proxy = _proxy(given) if given.proxy else None
+    if given.noproxy is None:
+        return {"proxy": proxy, "trust_env": True}
+    # Exceptions are the environment's to tell, and this process has one of its own.
+    os.environ["no_proxy"] = given.noproxy
+    if proxy is not None:
+        os.environ["http_proxy"] = os.environ["https_proxy"] = proxy
+    return {"trust_env": True}
+
+
+def _proxy(given: Given) -> str:
+    assert given.proxy is not None
     scheme, mark, rest = given.proxy.rpartition("://")
     if given.proxy_user is not None and "@" not in rest:
         name, _, password = given.proxy_user.partition(":")

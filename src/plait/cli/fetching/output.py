@@ -118,6 +118,16 @@ class Ordered:
         self._refuses_binary = refuses_binary
 
     async def write(self, data: bytes, *, is_text: bool = False) -> None:
+        """Take content.
+
+        Args:
+            data: Some of it.
+            is_text: Whether it can be shown on a terminal whatever is in it.
+
+        Raises:
+            PlaitError: It is binary, and would go to a terminal.
+            OSError: Nobody reads any more, or there is no room.
+        """
         if self._refuses_binary and not is_text and b"\0" in data:
             raise PlaitError("the content is binary, and not for a terminal: -o FILE keeps it, -o - shows it")
         if not self._turn.is_here:
@@ -141,12 +151,14 @@ class Ordered:
                     await self._stream.write(piece)
             self._kept = None
 
-    async def restart(self) -> None:
+    def restart(self) -> None:
+        """Forget what was kept: the request goes out again."""
         if self._kept is not None:
             self._kept.close()
             self._kept = None
 
     async def close(self) -> None:
+        """Wait until the turn has come, and write what was kept."""
         await self._turn.wait()
         await self._release()
 
@@ -176,8 +188,6 @@ class File:
         self._make_directories = make_directories
         self._lock = lock
         self._resumes = resumes
-        #: Where the content of this response begins.
-        self._began: int | None = None
         self._new = new
         self._file: IO[bytes] | None = None
 
@@ -202,12 +212,7 @@ class File:
 
     def _create(self) -> IO[bytes]:
         if not self._new:
-            file = self.path.open("ab" if self._resumes else "wb")
-            if self._began is None:
-                self._began = file.tell()
-            elif self._resumes:
-                file.truncate(self._began)
-            return file
+            return self.path.open("ab" if self._resumes else "wb")
         number = 0
         while True:
             path = self.path.with_name(f"{self.path.name}.{number}") if number else self.path
@@ -219,10 +224,12 @@ class File:
             self.name = str(path)
             return file
 
-    async def restart(self) -> None:
-        await self.close()  # and what comes then starts where this did
-
     async def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            PlaitError: It cannot be written to its end.
+        """
         if self._file is not None:
             file, self._file = self._file, None
             self._lock.release()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import IO, Any
 
@@ -143,8 +143,8 @@ class _Fetch:
         slots = asyncio.Semaphore(self._given.window)
         speaks = self._write_out is not None or self._given.dump_header == "-"
         turn: Turn | None = None
-        async with asyncio.TaskGroup() as group:
-            async for target in targets(self._given, self._demand.query):
+        async with asyncio.TaskGroup() as group, aclosing(targets(self._given, self._demand.query)) as all_:
+            async for target in all_:
                 await slots.acquire()
                 # What goes into a file only waits for nobody.
                 ordered = speaks or setting.names.is_standard_output(target)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import product
 from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import quote, unquote
 
+from plait import urls
 from plait.cli.fetching.options import Given
-from plait.errors import ConfigError
+from plait.errors import ConfigError, LocalProtocolError
 
 __all__ = ["Target", "complete", "count", "expand", "remote_name", "targets", "with_name"]
 
@@ -32,7 +33,7 @@ class Target(NamedTuple):
 
     Attributes:
         number: Counts from 1.
-        url: The URL, or what continues the base URL.
+        url: The URL.
         argument: Which URL of the command line it belongs to, from 0.
         parts: What stands for ``#1``, ``#2`` … in the name of its file.
         user: The name and password in the URL, or None.
@@ -105,7 +106,7 @@ def _range(text: str, url: str) -> list[str]:
     raise ConfigError(f"[{text}] in {url!r} is no range such as [1-100] or [a-z]; -g takes it as it is")
 
 
-async def targets(given: Given, query: str) -> AsyncIterator[Target]:
+async def targets(given: Given, query: str) -> AsyncGenerator[Target, None]:
     """Yield what to fetch, as it is wanted: a file with a million lines is read line by line.
 
     Args:
@@ -117,17 +118,51 @@ async def targets(given: Given, query: str) -> AsyncIterator[Target]:
     """
     number = 0
     if given.paths is None:
-        for argument, url in enumerate(given.urls):
+        for argument, url in enumerate(map(_text, given.urls)):
             for one, parts in [(url, ())] if given.globoff else expand(url):
                 number += 1
                 whole, user = complete(_with_query(one, query))
                 yield Target(number, whole, argument, parts, user)
         return
+    base, base_user = _base(given.urls[0]) if given.urls else (None, None)
     async for line in _lines(given.paths):
         number += 1
-        continues = given.urls and not _SCHEME.match(line)
-        url, user = (line, None) if continues else complete(line)
+        if base is None or _SCHEME.match(line):
+            url, user = complete(line)
+        else:
+            url, user = _joined(base, line), base_user
         yield Target(number, _with_query(url, query), 0, (str(number),), user)
+
+
+def _base(url: str) -> tuple[urls.Url, tuple[str, str] | None]:
+    """Take apart the URL that lines continue.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    whole, user = complete(_text(url))
+    try:
+        base = urls.parse(whole)
+    except LocalProtocolError as error:
+        raise ConfigError(str(error)) from error
+    return base._replace(target=base.target.partition("?")[0].rstrip("/")), user
+
+
+def _joined(base: urls.Url, line: str) -> str:
+    try:
+        return str(urls.join(base, line))
+    except LocalProtocolError:
+        return line  # whose request fails, and says so
+
+
+def _text(text: str) -> str:
+    """Percent-encode what is not UTF-8, which command lines and files may hold."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return quote(raw, safe="".join(map(chr, range(0x20, 0x7F))))
+    return text
 
 
 def _with_query(url: str, query: str) -> str:
@@ -166,7 +201,7 @@ async def _lines(name: str) -> AsyncIterator[str]:
 
 def _line(line: bytes) -> str:
     text = line.decode("utf-8", "surrogateescape").strip()
-    return "" if text.startswith("#") else text
+    return "" if text.startswith("#") else _text(text)
 
 
 def count(given: Given) -> int | None:

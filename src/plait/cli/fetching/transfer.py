@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -124,6 +125,8 @@ class Transfer:
                 url = with_name(url, self._upload)
         self._url = url
         self._offset = 0
+        #: Bytes of a file that -C is to go on with, before anything was added.
+        self._size: int | None = None
         self._delay = given.retry_delay or 1.0
         self.outcome = Outcome(target, url)
 
@@ -152,7 +155,7 @@ class Transfer:
             wait = self._pause()
             if wait is None:
                 break
-            await self.stdout.restart()
+            self.stdout.restart()
             await asyncio.sleep(wait)
             if not given.retry_delay:
                 self._delay = min(self._delay * 2, _BACKOFF_MAX)
@@ -199,7 +202,9 @@ class Transfer:
     def _options(self, opened: ExitStack) -> dict[str, Any]:
         setting, given, demand = self._setting, self._given, self._setting.demand
         headers = list(demand.headers)
-        self._output = self._choose(None) if not given.remote_header_name else None
+        self._output = None
+        if not given.remote_header_name:
+            setting.names.path_for(self._target)  # which says so now if there is no name
         if given.continue_at is not None:
             self._offset = self._resumed_at(given.continue_at)
             headers.append(("range", f"bytes={self._offset}-"))
@@ -224,12 +229,17 @@ class Transfer:
         return options
 
     def _resumed_at(self, offset: str) -> int:
-        if offset != "-":
-            if not offset.isdigit():
-                raise ConfigError(f"-C takes an offset in bytes or '-', not {offset!r}")
-            return int(offset)
+        if offset != "-" and not offset.isdigit():
+            raise ConfigError(f"-C takes an offset in bytes or '-', not {offset!r}")
         path = self._setting.names.path_for(self._target)
-        return path.stat().st_size if path is not None and path.is_file() else 0
+        size = path.stat().st_size if path is not None and path.is_file() else 0
+        if offset == "-":
+            return size
+        if self._size is None:
+            self._size = size
+        elif path is not None and size > self._size:
+            os.truncate(path, self._size)  # what an earlier try has added
+        return int(offset)
 
     def _choose(self, disposition: str | None) -> File | Ordered:
         names, given = self._setting.names, self._given
@@ -259,6 +269,8 @@ class Transfer:
             raise PlaitError("the server does not send parts, so the download cannot go on: leave out -C")
         if response.status in _TRANSIENT and self._pause() is not None:
             return  # another will do better
+        if given.location and response.is_redirect:  # else it would have been followed
+            raise PlaitError("it leads somewhere else, and --max-redirs 0 stays here")
         output = self._output = self._choose(response.headers.get("content-disposition"))
         self._turn.flows = True
         if self._setting.head_file is not None:

@@ -112,9 +112,9 @@ def bar(timing: Timing, first: float, last: float, width: int) -> list[tuple[int
         last: The time at the right end.
         width: Cells in all.
     """
-    scale = width / (last - first) if last > first else 0.0
+    span = max(last - first, 1e-9)
     ends = list(accumulate(timing.phases(), initial=timing.queued))
-    cells = [min(width, max(0, round((moment - first) * scale))) for moment in ends]
+    cells = [min(width, max(0, round((moment - first) / span * width))) for moment in ends]
     parts: list[tuple[int | None, int]] = [(None, cells[0])]
     parts += [(phase, until - since) for phase, (since, until) in enumerate(pairwise(cells))]
     if cells[-1] == cells[0]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plait.cli.fetching.content import read_file
+from plait.errors import PlaitError
 
 if TYPE_CHECKING:
     from plait.cli.fetching.transfer import Outcome
@@ -60,7 +61,10 @@ def _certainly_tls(one: _Facts) -> float:
 
 
 def _redirect(one: _Facts) -> str:
-    following = one.response.next if one.response is not None else None
+    try:
+        following = one.response.next if one.response is not None else None
+    except PlaitError:  # it leads nowhere that a request can go
+        return ""
     return "" if following is None else following.url
 
 
