@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 import subprocess
@@ -171,10 +172,15 @@ def test_a_hundred_tasks_share_a_connection(
 # -- traps that the libraries' own transports fall into --------------------------------------------
 
 
-def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(libraries: Libraries) -> None:
-    def generous(peer: Peer) -> None:
+WINDOWS = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
+
+
+def generous(count: int) -> Callable[[Peer], None]:
+    """Return a script that begins so many responses of a mebibyte, one after another, until it is reset."""
+
+    def script(peer: Peer) -> None:
         peer.start()
-        for _ in range(40):
+        for _ in range(count):
             (stream,) = peer.requests()
             peer.engine.send_headers(stream, [(":status", "200")])
             left = MEBIBYTE
@@ -189,13 +195,40 @@ def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(libraries
             peer.wait_for(h2.events.StreamReset)
         peer.serve()
 
-    options = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
-    with raw_server(generous) as server, over_http2(libraries, **options) as client:
+    return script
+
+
+def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(libraries: Libraries) -> None:
+    with raw_server(generous(40)) as server, over_http2(libraries, **WINDOWS) as client:
         for _ in range(40):
             with client.stream("GET", server.url) as response:
                 assert response.status_code == 200
         assert client.get(server.url).content == b"ok"
         assert server.connections == 1
+
+
+def test_a_response_that_nobody_closes_is_reset_when_nobody_has_it(libraries: Libraries) -> None:
+    library, _ = libraries
+    with raw_server(generous(3)) as server, over_http2(libraries) as client:
+        for _ in range(3):
+            client.send(library.Request("GET", server.url), stream=True)
+            gc.collect()
+        assert client.get(server.url).content == b"ok"
+
+
+def test_an_asynchronous_response_that_nobody_closes_is_too(libraries: Libraries) -> None:
+    library, plait = libraries
+
+    async def main(url: str) -> bytes:
+        async with library.AsyncClient(transport=plait.AsyncTransport(http1=False), timeout=20) as client:
+            for _ in range(3):
+                await client.send(library.Request("GET", url), stream=True)
+                gc.collect()
+            content: bytes = (await client.get(url)).content
+            return content
+
+    with raw_server(generous(3)) as server:
+        assert asyncio.run(main(server.url)) == b"ok"
 
 
 def test_a_goaway_for_stream_3_spares_1_and_3_and_has_5_and_7_sent_again(libraries: Libraries) -> None:

@@ -230,6 +230,6 @@ CALLS: dict[str, Callable[[Host, str], Any]] = {
     "no scheme": lambda host, url: host.request("GET", "localhost/"),
     "broken off": _got("/broken?announced=100"),
     "broken off, no length": _got("/broken?announced=0"),
-    "read timeout": _limited("/silent", read=0.2),
-    "read timeout in content": _limited("/stuck", read=0.2),
+    "read timeout": _limited("/silent", read=0.1),
+    "read timeout in content": _limited("/stuck", read=0.1),
 }  # fmt: skip

@@ -194,6 +194,6 @@ CALLS: dict[str, Call] = {
     "broken off": _got("/broken?announced=100"),
     "broken off, no length": _got("/broken?announced=0"),
     "broken off, streamed": _streamed("/broken?announced=100", lambda response: [*response.iter_content(5)]),
-    "read timeout": _got("/silent", timeout=(20, 0.2)),
-    "read timeout in content": _got("/stuck", timeout=(20, 0.2)),
+    "read timeout": _got("/silent", timeout=(20, 0.1)),
+    "read timeout in content": _got("/stuck", timeout=(20, 0.5)),  # the head is to come in time
 }  # fmt: skip

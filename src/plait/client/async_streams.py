@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -30,8 +31,10 @@ class AsyncResponseStream(StreamedResponse):
         super().__init__()
         self._client = client
         self._call = AsyncPending(client, request, HEAD)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._client._start(self._call)
         self._begin(await self._client._finish(self._call), self._call)
         return self
@@ -44,6 +47,18 @@ class AsyncResponseStream(StreamedResponse):
     async def aclose(self) -> None:
         """End the exchange, if it has not ended."""
         self._is_open = False
+        self._end_call()
+
+    def abandon(self) -> None:
+        """End the exchange, if it has not ended, soon: a finalizer may call this, in any thread."""
+        self._is_open = False
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._end_call)
+            except RuntimeError:
+                pass  # the loop is closed, and with it every connection
+
+    def _end_call(self) -> None:
         self._leave(self._call)
         self._call.give_up(ClientClosed("the response was closed"))
 

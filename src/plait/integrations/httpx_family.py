@@ -175,6 +175,7 @@ class _Content:
     def __init__(self, library: Library, stream: ResponseStream) -> None:
         self._library = library
         self._stream = stream
+        self._is_open = True
         self.trailers: list[Field] = []
 
     def __iter__(self) -> Iterator[bytes]:
@@ -182,16 +183,23 @@ class _Content:
             yield from self._stream.iter_raw()
         except PlaitError as error:
             self._library.fail(error)
+        self._is_open = False
         self.trailers += _pairs(self._stream.trailers)
 
     def close(self) -> None:
+        self._is_open = False
         self._stream.close()
+
+    def __del__(self) -> None:
+        if self._is_open:  # nobody can close it any more
+            self._stream.abandon()
 
 
 class _AsyncContent:
     def __init__(self, library: Library, stream: AsyncResponseStream) -> None:
         self._library = library
         self._stream = stream
+        self._is_open = True
         self.trailers: list[Field] = []
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -200,10 +208,16 @@ class _AsyncContent:
                 yield piece
         except PlaitError as error:
             self._library.fail(error)
+        self._is_open = False
         self.trailers += _pairs(self._stream.trailers)
 
     async def aclose(self) -> None:
+        self._is_open = False
         await self._stream.aclose()
+
+    def __del__(self) -> None:
+        if self._is_open:
+            self._stream.abandon()
 
 
 class _Settings:
