@@ -127,6 +127,14 @@ class Counts:
         stream, connection = self.stream_stall, self.connection_stall
         return WindowStalls(stream.count, stream.seconds(now), connection.count, connection.seconds(now))
 
+    def stall(self, now: float, *, at_stream: bool) -> None:
+        """Take note that its content waits: for the window of its stream, or else for the connection's."""
+        shut, open_ = self.stream_stall, self.connection_stall
+        if not at_stream:
+            shut, open_ = open_, shut
+        open_.end(now)
+        shut.begin(now)
+
     def resume(self, now: float) -> None:
         """Take note that its content does not wait."""
         self.stream_stall.end(now)
@@ -280,10 +288,10 @@ class Meter:
 
     def _look_at_windows(self) -> None:
         """See what is left although everything was written that may be."""
+        now = self._clock()
         for stream_id, (exchange, counts) in self._uploading.items():
             if exchange.queued:
-                open_ = self._connection.may_send(stream_id)
-                (counts.connection_stall if open_ else counts.stream_stall).begin(self._clock())
+                counts.stall(now, at_stream=not self._connection.may_send(stream_id))
 
     def _note(self, frame: Frame, direction: int) -> None:
         """Take note of a frame: 0 sent, 1 received."""

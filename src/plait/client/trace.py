@@ -196,7 +196,7 @@ class H2Trace(Trace):
         self._received = FrameReader(0), Narrator()
 
     def on_sent(self, data: bytes) -> None:
-        if not self._begun:
+        if data and not self._begun:
             self._begun = True
             self._tell(
                 FrameEvent(self._clock(), self._number, Direction.SENT, "PREFACE", length=len(PREFACE))

@@ -26,7 +26,7 @@ class Observer(Protocol):
         """Take note of what they mean, before anybody else."""
 
     def on_sent(self, data: bytes) -> None:
-        """Take note of bytes that are written next."""
+        """Take note of bytes that are written next, ``b""`` where there is nothing to write now."""
 
 
 W = TypeVar("W", bound=Observer)
@@ -59,9 +59,8 @@ class ObservedEndpoint(ClientEndpoint, Generic[W]):
 
     def data_to_send(self) -> bytes:
         data = super().data_to_send()
-        if data:
-            for observer in self.observers:
-                observer.on_sent(data)
+        for observer in self.observers:
+            observer.on_sent(data)
         return data
 
     def _route(self) -> None:
