@@ -318,6 +318,16 @@ def test_a_proxy_is_told_the_whole_url_where_nothing_is_encrypted() -> None:
         assert "proxy-authorization" not in dict(answer.json()["headers"])
 
 
+def test_proxies_that_change_with_every_request_do_not_pile_up(
+    site: RunningServer, certificate: Certificate
+) -> None:
+    with running_proxy() as proxy, mounted(2, verify=certificate.ca) as session:
+        for number in range(5):
+            proxies = {"https": f"http://user{number}:secret@127.0.0.1:{proxy.port}"}
+            assert session.get(site.url("/upload"), proxies=proxies).ok
+        assert len(session.get_adapter("https://").proxy_manager) == 2
+
+
 def test_no_way_through_a_proxy_is_a_proxy_error(site: RunningServer) -> None:
     with mounted() as session:
         for url in (site.url("/"), "http://localhost/"):

@@ -38,6 +38,8 @@ __all__ = ["AsyncTransportBase", "Library", "NetworkStream", "TransportBase"]
 
 #: Connections to one origin over HTTP/1.1: the library's own limit, though that is one for all origins.
 _MAX_CONNECTIONS = 100
+#: Seconds that a connection is kept when the caller wants none kept: each client looks that often.
+_KEPT_AT_LEAST = 0.1
 #: Seconds for a step that the caller gives no time at all; a limit is greater than zero.
 _AT_ONCE = 1e-6
 
@@ -243,7 +245,8 @@ class _Settings:
         options.setdefault("max_connections", _MAX_CONNECTIONS)
         if limits is not None:
             options["max_connections"] = limits.max_connections or 1_000_000
-            options["keep_alive"] = inf if limits.keepalive_expiry is None else limits.keepalive_expiry
+            expiry = limits.keepalive_expiry
+            options["keep_alive"] = inf if expiry is None else max(expiry, _KEPT_AT_LEAST)
         if proxy is not None:
             options["proxy"] = _proxy_url(proxy)
         return options

@@ -27,7 +27,8 @@ class Adapter(HTTPAdapter):
     always with requests.
 
     Args:
-        pool_connections: How many servers to keep connections to, each with its certificates and proxy.
+        pool_connections: How many servers to keep connections to, each with its certificates; and how many
+            proxies.
         pool_maxsize: How many requests to one server at once, where ``pool_block`` says so.
         max_retries: Attempts after one that did not connect, or a ``urllib3.Retry``.
         pool_block: Whether further requests wait.
@@ -73,6 +74,8 @@ class Adapter(HTTPAdapter):
                 raise InvalidProxyURL(str(error)) from error
             manager = self.proxy_manager[proxy] = PoolManager(**self._sizes, **proxy_kwargs)
             manager.pool_classes_by_scheme = pool_classes({**self._options, "proxy": proxy})
+            for earlier in list(self.proxy_manager)[: -self._sizes["num_pools"]]:
+                self.proxy_manager.pop(earlier, None)
         return manager
 
     def close(self) -> None:
