@@ -8,6 +8,7 @@ from typing import Any
 
 import plait
 from plait.client.async_client import AsyncPending
+from plait.client.async_duplex import AsyncConversation
 from plait.client.async_streams import AsyncResponseStream
 from plait.client.async_websocket import AsyncWebSocket
 
@@ -48,6 +49,9 @@ class AsyncFace:
 
     def websocket(self, url: str, **options: Any) -> _WebSocket:
         return _WebSocket(self, self.client.websocket(url, **options))
+
+    def duplex(self, method: str, url: str, **options: Any) -> _Conversation:
+        return _Conversation(self, self.client.duplex(method, url, **options))
 
     def look(self) -> None:
         """Let the loop take note of what has arrived, as a loop that runs all the time does."""
@@ -165,6 +169,37 @@ class _WebSocket:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         self._face.run(self._websocket.close(code, reason))
+
+
+class _Conversation:
+    def __init__(self, face: AsyncFace, conversation: AsyncConversation) -> None:
+        self._face = face
+        self._conversation = conversation
+
+    def __enter__(self) -> _Conversation:
+        self._face.run(self._conversation.__aenter__())
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._face.run(self._conversation.__aexit__(*exception))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conversation, name)
+
+    def send(self, data: bytes) -> bool:
+        return self._face.run(self._conversation.send(data))
+
+    def end(self, trailers: Any = None) -> None:
+        self._face.run(self._conversation.end(trailers))
+
+    def response(self) -> _Stream:
+        return _Stream(self._face, self._face.run(self._conversation.response()))
+
+    def receive(self) -> bytes:
+        return self._face.run(self._conversation.receive())
+
+    def read(self) -> bytes:
+        return self._face.run(self._conversation.read())
 
 
 Face = plait.Client | AsyncFace

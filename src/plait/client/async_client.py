@@ -26,6 +26,7 @@ from plait.errors import ClientClosed, ConfigError, ConnectTimeout, PlaitError, 
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.async_duplex import AsyncConversation
     from plait.client.async_streams import AsyncConnection, AsyncResponseStream
     from plait.client.async_websocket import AsyncWebSocket
     from plait.client.auth import AuthInput
@@ -203,6 +204,19 @@ class AsyncClient(ManyAtOnce):
         from plait.client.async_streams import AsyncResponseStream
 
         return AsyncResponseStream(self, request)
+
+    def duplex(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncConversation:
+        """Return a context manager that sends a request whose content is written while the response is read.
+
+        Arguments are those of :meth:`request`, but for those that are content.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        from plait.client.async_duplex import AsyncConversation
+        from plait.client.duplex import conversation_request
+
+        return AsyncConversation(self, conversation_request(self._core.maker, method, url, **options))
 
     def websocket(self, url: str, **options: Unpack[WebSocketOptions]) -> AsyncWebSocket:
         """Return an asynchronous context manager that opens a WebSocket and closes it.

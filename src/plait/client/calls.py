@@ -250,7 +250,7 @@ class Call:
                 self.upload = None  # the stream is gone; the event that says why is on its way
             else:
                 self._queued = exchange.queued
-                if upload.wants_piece:
+                if upload.wants_piece or upload.written:
                     self._changed()
         if self.reporter is not None and exchange is not None and self.reporter.look(self, exchange):
             self._core.needs_owner(self)
@@ -530,10 +530,12 @@ class Call:
         if self.exchange is not None:
             self.exchange.on_progress = None
             self.exchange.abandon()
-        if self.done:
-            self._changed()
-        else:
+        if not self.done:
             self._finish(None, error)
+            return
+        if not self._wanted.whole:
+            self.error = error  # of what is still to be read, or written
+        self._changed()
 
     def _finish(self, value: Any, error: Exception | None) -> None:
         if error is not None:
@@ -586,8 +588,12 @@ class Call:
 
     def _is_sending(self) -> bool:
         """Whether there is content that the server has yet to take."""
-        exchange = self.exchange
-        return exchange is not None and (exchange.sent is not Half.ENDED or exchange.queued > 0)
+        exchange, upload = self.exchange, self.upload
+        if exchange is None:
+            return False
+        # Who writes content has not been waited for by the server.
+        more = exchange.sent is not Half.ENDED and (upload is None or not upload.written)
+        return more or exchange.queued > 0
 
     def expire(self, now: float) -> None:
         """Give the call up, or the attempt: its time is over."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from plait.client.cookies import CookieInput
     from plait.client.in_process import InProcess
     from plait.client.statistics import Statistics
+    from plait.client.sync_duplex import Conversation
     from plait.client.sync_streams import Connection, ResponseStream
     from plait.client.sync_websocket import WebSocket
     from plait.client.timeouts import Timeouts
@@ -208,6 +209,19 @@ class Client(ManyAtOnce):
         _check_content(request)
         return ResponseStream(self, request)
 
+    def duplex(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Conversation:
+        """Return a context manager that sends a request whose content is written while the response is read.
+
+        Arguments are those of :meth:`request`, but for those that are content.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
+        """
+        from plait.client.duplex import conversation_request
+        from plait.client.sync_duplex import Conversation
+
+        return Conversation(self, conversation_request(self._core.maker, method, url, **options))
+
     def websocket(self, url: str, **options: Unpack[WebSocketOptions]) -> WebSocket:
         """Return a context manager that opens a WebSocket and closes it.
 
@@ -353,8 +367,11 @@ class Client(ManyAtOnce):
 
     def _pull(self, call: Call) -> None:
         """Take the next piece of a request's content."""
+        # Whoever only sends does not see that the server answers, or wants no more.
+        call.link.transport.receive()
         upload = call.upload
-        assert upload is not None
+        if upload is None or not upload.wants_piece or call.done:
+            return
         upload.wants_piece = False
         # Nobody else may pull in the meantime.
         source: Any = upload.source

@@ -9,7 +9,7 @@ from plait.errors import LocalProtocolError
 from plait.fields import Field
 from plait.protocol.exchange import Exchange
 
-__all__ = ["PIECE", "TrailerSection", "Upload"]
+__all__ = ["PIECE", "Outgoing", "TrailerSection", "Upload"]
 
 #: Bytes of content handed to a connection at once.
 PIECE = 262_144
@@ -19,11 +19,19 @@ class TrailerSection(list[Field]):
     """What may come last of a request's pieces: the fields behind its content (RFC 9110 §6.5)."""
 
 
+class Outgoing:
+    """Content that is written while the exchange goes on, by whoever has it; there is nothing to iterate."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise LocalProtocolError("this content is written, and not taken from anywhere")
+
+
 class Upload:
     """Sends one request's content, piece by piece, as the peer takes it.
 
     Content that is at hand is sent by itself. Content that comes from an iterable is pulled by the
-    one who owns the call, since pulling may take its time: ``wants_piece`` says when.
+    one who owns the call, since pulling may take its time: ``wants_piece`` says when. Content that is
+    written comes when it comes.
 
     Args:
         exchange: The exchange.
@@ -34,9 +42,12 @@ class Upload:
         held: Whether nothing is sent yet, and nothing taken from the iterable.
         source: The iterator to pull from, None when there is none, or it has ended.
         wants_piece: Whether the next piece is to be pulled.
+        written: Whether the pieces are written, and there may be more of them.
     """
 
-    __slots__ = ("_announced", "_content", "_exchange", "_left", "_pieces", "held", "source", "wants_piece")
+    __slots__ = (
+        "_announced", "_content", "_exchange", "_left", "_pieces", "held", "source", "wants_piece", "written",
+    )  # fmt: skip
 
     def __init__(self, exchange: Exchange, request: Request, held: bool = False) -> None:
         self._exchange = exchange
@@ -45,6 +56,7 @@ class Upload:
         self._pieces: Iterator[memoryview] | None = None
         self.source: Iterator[bytes] | AsyncIterable[bytes] | None = None
         self.wants_piece = False
+        self.written = isinstance(request.content, Outgoing)
         self.held = held
         if not held:
             self.begin()
@@ -64,14 +76,14 @@ class Upload:
                 view = memoryview(content)
                 self._pieces = (view[at : at + PIECE] for at in range(0, len(view), PIECE))
                 self.progress()
-        else:
+        elif not self.written:
             self.source = iter(content) if isinstance(content, Iterable) else content  # type: ignore[assignment]
             self.wants_piece = True
 
     @property
     def unfinished(self) -> bool:
         """Whether there is content still to be handed over."""
-        return self._pieces is not None or self.source is not None
+        return self._pieces is not None or self.source is not None or self.written
 
     def progress(self) -> None:
         """Go on, if the connection has taken what it was given."""
@@ -96,16 +108,16 @@ class Upload:
         """
         exchange = self._exchange
         self.wants_piece = False
-        if exchange.closed or self.source is None:
+        if exchange.closed or (self.source is None and not self.written):
             return
         if piece is None:
             if self._left:
                 raise LocalProtocolError(f"the content ended {self._left} bytes short of its content-length")
-            self.source = None
+            self.source, self.written = None, False
             exchange.send_data(b"", end_stream=True)
             return
         if isinstance(piece, TrailerSection):
-            self.source = None
+            self.source, self.written = None, False
             exchange.send_trailers(piece)
             return
         if not isinstance(piece, bytes | bytearray | memoryview):
@@ -120,4 +132,4 @@ class Upload:
         if exchange.queued:
             exchange.endpoint.waiting_to_write.add(exchange)
         else:
-            self.wants_piece = True
+            self.wants_piece = not self.written
