@@ -58,7 +58,12 @@ RESERVED = {
     "httpx": ("integrations.httpx", "lab.contenders.libraries"),
     "httpx2": ("integrations.httpx2",),
     "requests": ("integrations.requests", "lab.contenders.libraries"),
-    "urllib3": ("integrations.requests", "integrations.urllib3_pool", "lab.contenders.libraries"),
+    "urllib3": (
+        "integrations.requests",
+        "integrations.urllib3_pool",
+        "integrations.urllib3_response",
+        "lab.contenders.libraries",
+    ),
     "ngh2": ("protocol",),
     "httptools": ("protocol",),
     "hpack": ("protocol.frame_details",),

@@ -6,15 +6,15 @@ given connections that carry one request each, and raise what its own do.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from http.client import HTTPException, RemoteDisconnected
+from http.client import RemoteDisconnected
 from math import inf
 from threading import Lock
 from typing import Any, NoReturn
 from weakref import finalize
 
-from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPResponse, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3._version import __version__ as _URLLIB3
 from urllib3.exceptions import (
     ClosedPoolError,
@@ -31,7 +31,6 @@ from urllib3.util.ssl_ import assert_fingerprint, resolve_cert_reqs
 
 from plait.client.messages import Request
 from plait.client.sync_client import Client
-from plait.client.sync_streams import ResponseStream
 from plait.client.timeouts import Timeouts
 from plait.errors import (
     ConfigError,
@@ -46,6 +45,7 @@ from plait.errors import (
     TlsFailed,
     WriteTimeout,
 )
+from plait.integrations.urllib3_response import Carrier, Content, Response
 from plait.urls import DEFAULT_PORTS, Origin, Url
 
 __all__ = ["HttpPool", "HttpsPool", "pool_classes"]
@@ -55,36 +55,6 @@ _MAX_CONNECTIONS = 10_000
 #: Bytes read from a file at once.
 _BLOCK = 65_536
 _VERSIONS = {"HTTP/2": 20, "HTTP/1.1": 11}
-
-
-class _Carrier:
-    """A client, and who is using it: it is closed when its pool was and nobody is.
-
-    So it is with urllib3: closing a pool leaves alone what is still being read.
-
-    Args:
-        client: The client.
-
-    Attributes:
-        client: The client.
-        users: Connections that wait for a response, and responses that are not read to their ends.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.users: set[object] = set()
-        self._closing = False
-
-    def leave(self, user: object) -> None:
-        """Take note that somebody has no more use for it."""
-        self.users.discard(user)
-        if self._closing and not self.users:
-            self.client.close()
-
-    def close(self) -> None:
-        """Take note that there will be no more users."""
-        self._closing = True
-        self.leave(None)
 
 
 class Connection:
@@ -103,7 +73,7 @@ class Connection:
     is_closed = False
     is_connected = True
 
-    def __init__(self, pool: HTTPConnectionPool, carrier: _Carrier, is_verified: bool) -> None:
+    def __init__(self, pool: HTTPConnectionPool, carrier: Carrier, is_verified: bool) -> None:
         self.host = pool.host
         self.port = pool.port or DEFAULT_PORTS[pool.scheme]
         self.is_verified = is_verified
@@ -192,7 +162,7 @@ class Connection:
         carrier.users.add(self)
         try:
             stream = carrier.client.stream_request(request).__enter__()
-            content: Any = _Content(stream, carrier)
+            content: Any = Content(stream, carrier)
         except PlaitError as error:
             self._fail(error)
         finally:
@@ -238,97 +208,6 @@ class Connection:
         """Do nothing: the connection is the client's, and an exchange ends with its response."""
 
 
-class _Content:
-    """A response's content, as that of ``http.client`` gives it.
-
-    Attributes:
-        msg: The fields, for cookies.
-        closed: Whether there is no more to be had.
-    """
-
-    def __init__(self, stream: ResponseStream, carrier: _Carrier) -> None:
-        self._stream = stream
-        self._carrier = carrier
-        self._pieces = stream.iter_raw()
-        self._rest = b""
-        self.msg = HTTPHeaderDict()
-        self.closed = False
-        carrier.users.add(self)
-
-    def isclosed(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._stream.close()
-            self._carrier.leave(self)
-
-    def abandon(self) -> None:
-        """Close it, from a finalizer."""
-        if not self.closed:
-            self.closed = True
-            self._stream.abandon()
-            self._carrier.users.discard(self)
-
-    def read(self, amt: int | None = None) -> bytes:
-        """Return so many bytes, fewer at the end only."""
-        pieces = []
-        wanted = amt
-        while wanted is None or wanted > 0:
-            piece = self.read1(-1 if wanted is None else wanted)
-            if not piece:
-                break
-            pieces.append(piece)
-            if wanted is not None:
-                wanted -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def read1(self, amt: int = -1) -> bytes:
-        """Return what there is, so many bytes at most; wait only if there is nothing."""
-        piece = self._rest
-        if not piece and not self.closed:
-            try:
-                piece = next(self._pieces, b"")
-            except Timeout:
-                raise
-            except PlaitError as error:
-                raise HTTPException(str(error)) from error
-            if not piece:
-                self.close()
-        if 0 <= amt < len(piece):
-            self._rest = piece[amt:]
-            return piece[:amt]
-        self._rest = b""
-        return piece
-
-
-class Response(HTTPResponse):
-    """A response of urllib3's, whose content comes over plait."""
-
-    _fp: Any
-
-    def stream(self, amt: int | None = _BLOCK, decode_content: bool | None = None) -> Generator[bytes]:
-        """Yield the content in pieces of so many bytes; as it comes, where its length is not announced.
-
-        Those are the responses that HTTP/1.1 sends in chunks, and urllib3 hands out chunk by chunk.
-        """
-        if self.length_remaining is not None or amt == 0:
-            yield from super().stream(amt, decode_content)
-            return
-        while not self._fp.closed or self._decoder_has_more():
-            if piece := self.read1(amt, decode_content):
-                yield piece
-
-    def _decoder_has_more(self) -> bool:
-        return len(self._decoded_buffer) > 0 or bool(self._decoder and self._decoder.has_unconsumed_tail)
-
-    def __del__(self) -> None:
-        # Not close(): a finalizer runs anywhere, and must not wait.
-        if (content := self.__dict__.get("_fp")) is not None:
-            content.abandon()
-
-
 class _Pool(HTTPConnectionPool):
     """A pool whose connections are the requests of one client.
 
@@ -342,13 +221,13 @@ class _Pool(HTTPConnectionPool):
     def __init__(self, options: dict[str, Any], host: str, port: int | None = None, **keywords: Any) -> None:
         super().__init__(host, port, **keywords)
         self._options = options
-        self._carrier: _Carrier | None = None
+        self._carrier: Carrier | None = None
         self._lock = Lock()
 
     def _new_conn(self) -> Any:
         with self._lock:  # many threads begin at once, and are to share one
             if self._carrier is None:
-                self._carrier = _Carrier(self._make_client())
+                self._carrier = Carrier(self._make_client())
                 # Whoever is inside the client has the pool, too, and so this never waits for its lock.
                 finalize(self, self._carrier.client.close)
         self.num_connections += 1
