@@ -313,7 +313,12 @@ class Client(ManyAtOnce):
         patience = inf if seconds is None else began + seconds
 
         def arrived() -> bool:
-            return call.done or call.wants_owner
+            # The last: what was written may have told that a connection is gone, and another is wanted.
+            return (
+                call.done
+                or call.wants_owner
+                or (bool(opener.waiting) and call.request.origin in opener.waiting)
+            )
 
         with driver.lock:
             try:
