@@ -15,8 +15,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from plait.cli.fetch import command
 from tests.support.fetch_process import Done, Forking
 from tests.support.servers import (
     Certificate,
@@ -583,3 +585,18 @@ def test_proxies_are_left_out_for_hosts_that_are_named(fetch: Fetch, server: Run
     assert fetch("-x", proxy, "--noproxy", "localhost", url).stdout == b"status 200\n"
     assert fetch("-x", proxy, "--noproxy", "*", url).stdout == b"status 200\n"
     assert fetch("-x", proxy, "--noproxy", "other.example", url).status == 1
+
+
+TAKE_TEXT = [
+    one.opts[0] for one in command.params if isinstance(one, click.Option) and not (one.is_flag or one.count)
+]
+
+
+@pytest.mark.parametrize("value", ["\udcff", "=\udcff", "ä€:\x01", "", "a=@"])
+def test_no_value_of_an_option_leads_to_a_traceback(fetch: Fetch, value: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    for option in TAKE_TEXT:
+        done = fetch(option, value, url)
+        assert "Traceback" not in done.stderr, (option, done.stderr)
+        assert done.status in (1, 2) or option in ("--paths", "-C"), (option, done.stderr)
+        assert all(line.startswith("plait: ") for line in done.stderr.splitlines()), (option, done.stderr)

@@ -62,6 +62,9 @@ def command(ctx: click.Context, /, **values: Any) -> int:
     The options are those of curl. {a,b} and [1-100] in a URL stand for several URLs.
     """
     given = Given(order=ctx.meta[_ORDER], **values)
+    for text in (given.user, given.proxy_user, given.passphrase, *given.form, *given.form_string):
+        if text is not None and not text.isprintable() and any("\udc80" <= one <= "\udcff" for one in text):
+            raise ConfigError(f"{text!r} is not text in UTF-8")
     if not given.urls and given.paths is None:
         raise click.UsageError("missing argument URL", ctx)
     if given.paths is not None and len(given.urls) > 1:

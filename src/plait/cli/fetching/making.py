@@ -41,11 +41,7 @@ def who_asks(given: Given) -> AuthInput:
     if given.user is not None:
         name, colon, password = given.user.partition(":")
         if not colon:
-            import click
-
-            password = click.prompt(
-                f"Password for {name}", hide_input=True, default="", show_default=False, err=True
-            )
+            password = _password(name)
         if given.digest:
             from plait.client.digest import DigestAuth
 
@@ -54,6 +50,23 @@ def who_asks(given: Given) -> AuthInput:
     if given.netrc or given.netrc_file is not None:
         return NetrcAuth(given.netrc_file)
     return None
+
+
+def _password(name: str) -> str:
+    """Ask for a password.
+
+    Raises:
+        ConfigError: There is nobody to ask.
+    """
+    import warnings
+    from getpass import GetPassWarning, getpass
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)
+            return getpass(f"Password for {name}: ")
+    except (GetPassWarning, EOFError) as error:
+        raise ConfigError("-u takes NAME:PASSWORD where there is no terminal to ask on") from error
 
 
 def client_for(given: Given, **more: Any) -> AsyncClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -228,4 +229,4 @@ def with_name(url: str, file: str) -> str:
     after = _SCHEME.match(path)
     if "/" not in path[after.end() if after else 0 :]:
         path += "/"
-    return f"{path}{quote(Path(file).name)}{mark}{query}" if path.endswith("/") else url
+    return f"{path}{quote(os.fsencode(Path(file).name))}{mark}{query}" if path.endswith("/") else url
