@@ -600,3 +600,23 @@ def test_no_value_of_an_option_leads_to_a_traceback(fetch: Fetch, value: str) ->
         assert "Traceback" not in done.stderr, (option, done.stderr)
         assert done.status in (1, 2) or option in ("--paths", "-C"), (option, done.stderr)
         assert all(line.startswith("plait: ") for line in done.stderr.splitlines()), (option, done.stderr)
+
+
+def test_responses_that_wait_for_their_turn_leave_connections_to_the_one_whose_turn_it_is(
+    fetch: Fetch, server: RunningServer
+) -> None:
+    # Six connections, and more responses than these that are held back, while the first is sent elsewhere.
+    size = 3 * 2**20
+    urls = [server.url("/redirect/3"), *(server.url(f"/big?size={size}&{number}") for number in range(12))]
+    status, length, _ = measured(fetch.line("-s", "-L", "--http1.1", *urls))
+    assert status == 0
+    assert 12 * size < length < 12 * size + 1000
+
+
+def test_a_certificate_of_its_own_is_shown(fetch: Fetch, certificate: Certificate) -> None:
+    options = ("--client-ca", certificate.ca, "--client-cert", "required", "--no-access-log")
+    with serve_app("fetch_app:app", *options, certificate=certificate) as strict:
+        url = strict.url("/status/200")
+        assert fetch(url).status == 1
+        done = fetch("--cert", certificate.chain, "--key", certificate.key, url)
+    assert done.stdout == b"status 200\n", done.stderr
