@@ -166,10 +166,6 @@ class Call:
 
     def _send(self, link: Link) -> None:
         core = self._core
-        if self._flow is None:
-            # Only now: calls that wait for their turn, thousands perhaps, are small.
-            self._flow = fetch(self.request, self)
-            self.request = next(self._flow)
         request = self.request
         self.used_before = link.exchanges > 0
         link.exchanges += 1
@@ -262,19 +258,23 @@ class Call:
         """Tell the flow what came of its request, and do what it says."""
         goal = self._goal
         flow = self._flow
+        error = exchange.error
         try:
-            if goal.missed(exchange):
-                error = exchange.error
-                assert error is not None
+            if error is not None and goal.missed(exchange):
                 if flow is None:
-                    raise error
+                    if goal is not self._wanted:
+                        raise error
+                    flow = self._begin_flow()
                 step = flow.throw(error)
             else:
                 value = goal.result(exchange, self)
                 if flow is None:
-                    if value is not None:
-                        self._finish(value, None)
-                    return
+                    # Most responses are what their calls come to: no flow is begun to say so.
+                    if goal is not self._wanted or (value.status != MISDIRECTED and self.retries is None):
+                        if value is not None:
+                            self._finish(value, None)
+                        return
+                    flow = self._begin_flow()
                 step = flow.send(value)
         except StopIteration as end:
             self._finish(end.value, None)
@@ -282,6 +282,12 @@ class Call:
             self._finish(None, error)
         else:
             self._do(step)
+
+    def _begin_flow(self) -> Flow:
+        """Begin with what is done for a request that is sent and no more, at its first request."""
+        flow = self._flow = fetch(self.request, self)
+        next(flow)
+        return flow
 
     def _go_on(self, resume: Callable[[Any], Step], value: Any) -> None:
         """Let the flow go on, and do what it says."""
@@ -517,10 +523,8 @@ class Call:
         if self.retries is None:
             self._finish(None, error)
             return
-        if self._flow is None:
-            self._flow = fetch(self.request, self)
-            self.request = next(self._flow)
-        self._go_on(self._flow.throw, error)
+        flow = self._flow or self._begin_flow()
+        self._go_on(flow.throw, error)
 
     def give_up(self, error: Exception) -> None:
         """End the call, and its exchange, from this side."""

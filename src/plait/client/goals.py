@@ -28,7 +28,7 @@ class Goal:
 
     Args:
         reached: Tells whether the exchange has come there, or to its end.
-        missed: Tells whether it ended, in error, before it came there.
+        missed: Tells whether it had not come there when it ended; asked of one that ended in error.
         result: Makes what the call returns, out of the exchange and the call; None when there is
             nothing to return yet.
         whole: Whether the content is gathered, and the exchange over when the goal is reached.
@@ -55,7 +55,7 @@ def _has_ended(exchange: Exchange) -> bool:
 
 
 def _is_incomplete(exchange: Exchange) -> bool:
-    return exchange.error is not None and exchange.received is not _ENDED
+    return exchange.received is not _ENDED
 
 
 def _response(exchange: Exchange, call: Call) -> Response:
@@ -91,7 +91,7 @@ def _has_head(exchange: Exchange) -> bool:
 
 
 def _is_headless(exchange: Exchange) -> bool:
-    return exchange.error is not None and exchange.received is _NOTHING
+    return exchange.received is _NOTHING
 
 
 def _exchange(exchange: Exchange, call: Call) -> Exchange:
