@@ -20,8 +20,17 @@ from tests.support.tools import require_tool
         (["experiment", "--rounds", "1", "--books", "300"], 2, []),
         (["twisted_crawl", "--rounds", "1", "--books", "300"], 2, []),
         (["integrations", "--rounds", "1", "--books", "100"], 6, []),
+        (["locust_users", "--rounds", "1", "--users", "4", "--requests", "40"], 2, []),
     ],
-    ids=["server_cpu", "twisted_site", "crawl", "experiment", "twisted_crawl", "integrations"],
+    ids=[
+        "server_cpu",
+        "twisted_site",
+        "crawl",
+        "experiment",
+        "twisted_crawl",
+        "integrations",
+        "locust_users",
+    ],
 )
 def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools: list[str]) -> None:
     for tool in tools:

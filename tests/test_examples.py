@@ -49,7 +49,7 @@ def commands() -> Iterator[tuple[str, str]]:
             yield page.name, " ".join(found[1].split())
 
 
-PROGRAM = re.compile(r"import plait|from plait\.integrations\.(httpx2?|requests) import").search
+PROGRAM = re.compile(r"import plait|from plait\.integrations\.(httpx2?|requests|locust) import").search
 PROGRAMS = [block for block in blocks("python") if PROGRAM(block[1])]
 APPLICATIONS = [block for block in blocks("python") if "async def app(" in block[1]]
 

@@ -44,6 +44,10 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send
         await asyncio.sleep(60)
     elif path == "/silence":
         await asyncio.sleep(60)
+    elif path == "/reset":
+        await _answer(send, 200, [_TEXT, (b"content-length", b"100")], b"some", more=True)
+        await asyncio.sleep(0.1)  # or nothing of it would have left
+        raise ConnectionAbortedError("which ends the stream, or the connection")
     elif path == "/chunked":
         await _answer(send, 200, [_TEXT], b"chunked ", more=True)
         await send({"type": "http.response.body", "body": b"content"})
