@@ -138,6 +138,11 @@ class Completions:
                         driver.flush()
                     if now >= patience:
                         break
+            except Exception:
+                raise
+            except BaseException:
+                driver.interrupted()
+                raise
             finally:
                 driver.hand_over()
             return self._ready.popleft() if self._ready else None

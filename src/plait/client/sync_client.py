@@ -287,10 +287,16 @@ class Client(ManyAtOnce):
     def _start(self, call: Call) -> None:
         core = self._core
         with self._driver.lock:
-            for link in core.pool.idle_links(call.request.origin):
-                # Nobody has looked since: the server may have closed it, or said that it will.
-                link.transport.receive()
-            core.begin(call)
+            try:
+                for link in core.pool.idle_links(call.request.origin):
+                    # Nobody has looked since: the server may have closed it, or said that it will.
+                    link.transport.receive()
+                core.begin(call)
+            except Exception:
+                raise
+            except BaseException:
+                self._driver.interrupted()
+                raise
 
     def _finish(self, call: Call) -> Any:
         """Wait for a call to be done and return what came of it."""
@@ -339,6 +345,11 @@ class Client(ManyAtOnce):
                         elif now >= patience:
                             late = Timeout(f"no response within {seconds:g} seconds; it is still on its way")
                             raise late.about(call.request)
+            except Exception:
+                raise
+            except BaseException:
+                driver.interrupted()
+                raise
             finally:
                 driver.hand_over()
 
@@ -351,22 +362,23 @@ class Client(ManyAtOnce):
             return
         driver = self._driver
         value: Any = None
-        failure: Exception | None = None
-        driver.lock.release()
+        failure: BaseException | None = None
         try:
-            value = chore() if chore is not None else reporter and reporter.report()
-            if hasattr(value, "__await__"):
-                if hasattr(value, "close"):
-                    value.close()
-                raise ConfigError("a coroutine function needs an AsyncClient")
-        except Exception as error:
+            try:
+                driver.lock.release()
+                value = chore() if chore is not None else reporter and reporter.report()
+                if hasattr(value, "__await__"):
+                    if hasattr(value, "close"):
+                        value.close()
+                    raise ConfigError("a coroutine function needs an AsyncClient")
+            finally:
+                driver.lock.acquire()
+        except BaseException as error:
             failure = error
-        finally:
-            driver.lock.acquire()
-        if chore is not None:
+        if chore is not None and (failure is None or isinstance(failure, Exception)):
             call.carry_on(value, failure)
         elif failure is not None:
-            call.give_up(failure)
+            self._give_up(call, failure)
         driver.flush()
         driver.rouse()  # another thread may wait for the same call
 
@@ -382,21 +394,32 @@ class Client(ManyAtOnce):
         source: Any = upload.source
         upload.source = None
         lock = self._driver.lock
-        failure: Exception | None = None
-        lock.release()
+        failure: BaseException | None = None
         try:
-            piece = next(source, None)
-        except Exception as error:
+            try:
+                lock.release()
+                piece = next(source, None)
+            finally:
+                lock.acquire()
+        except BaseException as error:
             failure = error
-        finally:
-            lock.acquire()
+        if failure is not None:
+            self._give_up(call, failure)
+            return
         try:
-            if failure is not None:
-                raise failure
             upload.source = source
             call.give(piece)
         except Exception as error:
             call.give_up(error)
+
+    def _give_up(self, call: Call, failure: BaseException) -> None:
+        """End a call by what its owner came to; something like KeyboardInterrupt goes on."""
+        if isinstance(failure, Exception):
+            call.give_up(failure)
+        else:
+            call.give_up(ClientClosed("the request was interrupted"))
+            self._driver.at_rest = True
+            raise failure
 
     def _on_change(self, transport: Carrier) -> None:
         self._core.settle(transport.context)

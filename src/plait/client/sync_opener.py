@@ -62,8 +62,8 @@ class Opener:
         count = core.pool.wanted(origin)
         if core.try_share(origin, None):
             return
-        driver.lock.release()
         try:
+            driver.lock.release()
             tls = core.context_for(origin)
             proxy = core.proxy_for(origin)
             began = monotonic()
@@ -84,6 +84,7 @@ class Opener:
         except BaseException:
             self.waiting.add(origin)  # for the next thread
             _close(where)
+            driver.at_rest = True
             raise
         finally:
             driver.lock.acquire()
@@ -97,8 +98,8 @@ class Opener:
             endpoint = core.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
             link.began = began
-            transport.adopt(endpoint)
             core.opened(link, tls, address)
+            transport.adopt(endpoint)
 
         if core.try_share(origin, addresses):
             return
@@ -130,14 +131,18 @@ class Opener:
                 failed(error)
                 return
             transport.context = link = Link(origin, endpoint, transport, monotonic())
-            transport.adopt(endpoint)
             core.opened(link)
+            transport.adopt(endpoint)
 
-        driver.lock.release()
         try:
+            driver.lock.release()
             application.start(seconds)
         except PlaitError as error:
             failure = error
+        except BaseException:
+            self.waiting.add(origin)  # for the next thread
+            driver.at_rest = True
+            raise
         finally:
             driver.lock.acquire()
         for _ in range(core.pool.wanted(origin)):
@@ -145,8 +150,8 @@ class Opener:
             if failure is not None:
                 failed(failure)
                 continue
-            driver.lock.release()
             try:
+                driver.lock.release()
                 application.connect_blocking(origin, driver, opened, failed)
             finally:
                 driver.lock.acquire()

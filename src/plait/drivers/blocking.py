@@ -87,6 +87,7 @@ class BlockingDriver:
         lock: What covers everything here.
         now: The time when something was last looked at, in seconds of the monotonic clock.
         dirty: Transports with output.
+        at_rest: Whether what is being raised came while the lock was released, and nothing was under way.
         received: Room for bytes from a socket.
         decrypted: Room for bytes that TLS gave.
         bytes_sent: Bytes sent by transports that are gone.
@@ -110,6 +111,7 @@ class BlockingDriver:
         self._leading = False
         self._sleepers: list[_Sleeper] = []
         self._to_do: deque[Callable[[], None]] = deque()
+        self.at_rest = False
         self._gone_sent = 0
         self._gone_received = 0
         self._closed = False
@@ -173,11 +175,16 @@ class BlockingDriver:
         self._sleepers.append(sleeper)
         watched.watch(sleeper.wake)
         seconds = max(0.0, deadline - monotonic())
-        self.lock.release()
         try:
-            sleeper.sleep(min(seconds, TIMEOUT_MAX))
+            try:
+                self.lock.release()
+                sleeper.sleep(min(seconds, TIMEOUT_MAX))
+            finally:
+                self.lock.acquire()
+        except BaseException:
+            self.at_rest = True
+            raise
         finally:
-            self.lock.acquire()
             self._sleepers.remove(sleeper)
             watched.unwatch(sleeper.wake)
 
@@ -186,12 +193,16 @@ class BlockingDriver:
             deadline = min(deadline, transport.due)
         milliseconds = min(max(0.0, (deadline - monotonic()) * 1000 + 1), _LONGEST)
         self._leading = True
-        self.lock.release()
         try:
-            ready = self._poll.poll(milliseconds)
-        finally:
-            self.lock.acquire()
-            self._leading = False
+            try:
+                self.lock.release()
+                ready = self._poll.poll(milliseconds)
+            finally:
+                self._leading = False  # before: a KeyboardInterrupt may come with the lock
+                self.lock.acquire()
+        except BaseException:
+            self.at_rest = True
+            raise
         self.now = monotonic()
         transports = self._transports
         for fd, events in ready:
@@ -227,14 +238,30 @@ class BlockingDriver:
 
     def flush(self) -> None:
         """Do what is to be done, and write what there is to write."""
-        while self._to_do:
-            self._to_do.popleft()()
-        while self.dirty:
-            dirty, self.dirty = self.dirty, []
-            for transport in dirty:
-                transport.flush()
-                if transport.endpoint is not None:
-                    self.on_change(transport)
+        try:
+            while self._to_do:
+                self._to_do.popleft()()
+            while self.dirty:
+                dirty, self.dirty = self.dirty, []
+                for transport in dirty:
+                    transport.flush()
+                    if transport.endpoint is not None:
+                        self.on_change(transport)
+        except Exception:
+            raise
+        except BaseException:
+            self.interrupted()
+            raise
+
+    def interrupted(self) -> None:
+        """Put things right after something like KeyboardInterrupt was raised under the lock.
+
+        In the midst of work it leaves connections in a state that nobody knows: then all are given up.
+        """
+        if not self.at_rest:
+            for transport in {*self._all()}:
+                transport.lose("the client was interrupted")
+        self.at_rest = False
 
     def rouse(self) -> None:
         """Let the leader look again whether what it waits for is there, which no socket tells it."""

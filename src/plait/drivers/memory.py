@@ -248,6 +248,13 @@ class MemoryTransport:
     def receive(self) -> None:
         """Take what has come: nothing, it is handed over as it comes."""
 
+    def lose(self, reason: str) -> None:
+        """Close the connection, and tell the endpoint."""
+        self.drop()
+        if self.endpoint is not None:
+            self.endpoint.connection_lost(reason)
+            self._driver.on_change(self)
+
     def drop(self) -> None:
         """Close the connection."""
         if not self._closed:

@@ -321,7 +321,7 @@ class Transport:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lost(error.strerror or str(error))
+            self.lose(error.strerror or str(error))
             return
         if size == 0:
             self._at_eof()
@@ -357,7 +357,7 @@ class Transport:
             except ssl.SSLError as error:
                 if filled:
                     endpoint.receive_data(bytes(view[:filled]))
-                self._lost(f"TLS broke: {(error.reason or str(error)).lower().replace('_', ' ')}")
+                self.lose(f"TLS broke: {(error.reason or str(error)).lower().replace('_', ' ')}")
                 return
             if size == 0:
                 closed = True
@@ -382,15 +382,15 @@ class Transport:
             self._fail(TlsFailed(f"{self._peer} closed the connection during the TLS handshake"))
         elif self._tls is not None:
             # RFC 9112 §9.8: without TLS's own end, nothing tells the end of a response from an attack.
-            self._lost("the peer closed the connection without ending TLS")
+            self.lose("the peer closed the connection without ending TLS")
         else:
             assert self.endpoint is not None
             self.endpoint.receive_eof()
             self._after_receiving()
 
-    def _lost(self, reason: str) -> None:
-        if self._state is _State.OPEN:
-            assert self.endpoint is not None
+    def lose(self, reason: str) -> None:
+        """Close the socket, and tell the endpoint, or who waits for one, that there is no connection."""
+        if self.endpoint is not None:
             self.drop()
             self.endpoint.connection_lost(reason)
             self._driver.on_change(self)
@@ -440,7 +440,7 @@ class Transport:
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as error:
-                self._lost(error.strerror or str(error))
+                self.lose(error.strerror or str(error))
                 return False
             self.bytes_sent += sent
             if sent < len(data):
