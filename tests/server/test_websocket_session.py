@@ -34,8 +34,9 @@ def ended(line: Line) -> tuple[int, str]:
 # -- signs of life ---------------------------------------------------------------------------------
 
 
-def test_a_quiet_client_is_asked_for_a_sign_of_life_again_and_again() -> None:
-    line = Line(ws_ping_interval=20, ws_ping_timeout=10)
+@pytest.mark.parametrize("timeout", [10, 60])
+def test_a_quiet_client_is_asked_for_a_sign_of_life_again_and_again(timeout: float) -> None:
+    line = Line(ws_ping_interval=20, ws_ping_timeout=timeout)
     for _ in range(5):
         line.after(19.9)
         assert line.frames() == []

@@ -44,6 +44,7 @@ class AsyncWebSocket(AnyWebSocket):
         self._session.on_change = self._changed
         self._alarm = Alarm(self._loop, self._session, monotonic)
         self._alarm.set()
+        self._session.on_due = self._alarm.set
         return self
 
     async def __aexit__(

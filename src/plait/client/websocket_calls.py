@@ -25,6 +25,8 @@ __all__ = ["Opened", "WebSocketCall"]
 
 #: Bytes of the content of a refusal that are read.
 _REFUSAL_MAX = 65_536
+#: Seconds without any more of it before what there is has to do.
+_REFUSAL_PATIENCE = 5.0
 
 
 class Opened(NamedTuple):
@@ -133,6 +135,16 @@ class WebSocketCall(Call):
     def _is_sending(self) -> bool:
         # What is left of the request is the tunnel.
         return self._tunnel is None and super()._is_sending()
+
+    def _patience(self) -> float:
+        patience = super()._patience()
+        return min(patience, _REFUSAL_PATIENCE) if self._goal is _REFUSAL else patience
+
+    def expire(self, now: float) -> None:
+        if self._goal is _REFUSAL and self.exchange is not None and self._flow is not None:
+            self._go_on(self._flow.send, _refusal(self.exchange, self))
+        else:
+            super().expire(now)
 
     def _leave_exchange(self) -> None:
         exchange = self.exchange

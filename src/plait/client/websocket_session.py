@@ -38,10 +38,21 @@ class ClientSession(Session):
     Attributes:
         blocked: Whether so much waits for the server that whoever sends has to wait, too.
         on_change: Called when there is a message, an end, an answer to a ping, or room to write.
+        on_due: Called when ``due`` has become earlier without anybody's doing.
         pings: Pings that were not answered yet.
     """
 
-    __slots__ = ("_awaits_close", "_moved", "_numbers", "_own", "_seen", "blocked", "on_change", "pings")
+    __slots__ = (
+        "_awaits_close",
+        "_moved",
+        "_numbers",
+        "_own",
+        "_seen",
+        "blocked",
+        "on_change",
+        "on_due",
+        "pings",
+    )
 
     def __init__(
         self,
@@ -52,6 +63,7 @@ class ClientSession(Session):
         moved: Callable[[], Any],
     ) -> None:
         self.on_change: Callable[[], None] = _tell_nobody
+        self.on_due: Callable[[], None] = _tell_nobody
         self.blocked = False
         self.pings: dict[bytes, None] = {}
         self._numbers = count(1)
@@ -239,6 +251,10 @@ class ClientSession(Session):
                 del self.pings[earlier]
                 if earlier == payload:
                     break
+
+    def _answered(self) -> None:
+        super()._answered()
+        self.on_due()
 
     def _ping(self, now: float) -> None:
         self._seen = self._progress()

@@ -24,7 +24,7 @@ class Watched(Protocol):
 class Alarm:
     """Looks at something when it is due.
 
-    Whoever makes that earlier, or never, calls :meth:`set`; that it has become later shows by itself.
+    Whoever makes that earlier, or never, calls :meth:`set`; that it is later shows by itself.
 
     Args:
         loop: The loop.

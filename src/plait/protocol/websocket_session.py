@@ -229,10 +229,10 @@ class Session:
                 for frame in protocol.events_received():
                     if self.ended is None and isinstance(frame, Frame):
                         self._take(frame)
-                self._write()
                 if protocol.parser_exc is not None:
                     # No Close frame: whoever is told of the end learns what was wrong.
                     self._end(protocol.close_sent or Close(CloseCode.ABNORMAL_CLOSURE, ""))
+                self._write()
                 if not data:
                     break
         except ExchangeError:

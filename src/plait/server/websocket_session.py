@@ -83,6 +83,10 @@ class Session(AnySession):
         super()._end(how)
         self._alarm.set()
 
+    def _answered(self) -> None:
+        super()._answered()
+        self._alarm.set()
+
     def _ping(self, now: float) -> None:
         if self._exchange.queued:
             # The client is busy reading, which has a deadline of its own.
