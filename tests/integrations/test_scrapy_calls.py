@@ -202,6 +202,8 @@ def done(site: Site) -> tuple[dict[str, Crawled], dict[str, list[str]]]:
             "ended": crawl(PLAIT, ended),
             "wrong": crawl(PLAIT, page, PLAIT_OPTIONS={"max_conections": 3}),
             "options": crawl(PLAIT, page, PLAIT_OPTIONS={"http": "1"}),
+            "ftp": crawl(PLAIT, {"a file": {"url": "ftp://localhost/a"}}, DOWNLOAD_HANDLERS={"ftp": PLAIT}),
+            "told": crawl(PLAIT, page, DOWNLOADER_CLIENT_TLS_VERBOSE_LOGGING=True),
             "verified": crawl(PLAIT, page, DOWNLOAD_VERIFY_CERTIFICATES=True),
             "bound": crawl(PLAIT, at_address, DOWNLOAD_BIND_ADDRESS="127.0.0.7"),
             "addresses": crawl(PLAIT, addresses),
@@ -278,6 +280,14 @@ def test_a_crawl_that_is_ended_gives_up_its_downloads(crawled: dict[str, Crawled
 
 def test_without_a_good_option_there_is_no_handler(crawled: dict[str, Crawled]) -> None:
     assert crawled["wrong"]["a page"]["error"] == "NotSupported"
+
+
+def test_another_scheme_is_none_of_its_affair(crawled: dict[str, Crawled]) -> None:
+    assert crawled["ftp"]["a file"]["error"] == "UnsupportedURLSchemeError"
+
+
+def test_a_crawl_that_tells_of_tls_is_a_crawl_like_any_other(crawled: dict[str, Crawled]) -> None:
+    assert crawled["told"]["a page"] == crawled["plait"]["a page"]
 
 
 def test_options_go_before_what_scrapy_says(crawled: dict[str, Crawled]) -> None:
