@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+import plait
 from tests.support.deployment import Site, caddy, envoy, haproxy, nginx, passthrough
 from tests.support.servers import Certificate
 from tests.support.tools import require_tool
@@ -94,6 +95,23 @@ def test_a_websocket_goes_through(site: Site) -> None:
         for message in ("héllo", "x" * 300_000, bytes(100_000)):
             client.send(message)
             assert client.recv() == message
+
+
+def test_a_websocket_of_plaits_own_client_goes_through(site: Site) -> None:
+    """Over HTTP/2 where the proxy opens tunnels there, beside it over HTTP/1.1 where it does not."""
+    options: dict[str, Any] = {"verify": site.certificate.ca, "local_address": "127.0.0.2"}
+    with plait.Client(site.proxy.url(), **options) as client:
+        assert client.get("/ignored").http_version == "HTTP/2"
+        with client.websocket("/chat") as websocket:
+            how = json.loads(websocket.recv())
+            assert (how["scheme"], how["client"][0]) == ("wss", "127.0.0.2")
+            for message in ("héllo", "x" * 300_000, bytes(100_000)):
+                websocket.send(message)
+                assert websocket.recv() == message
+            assert websocket.ping() < 60
+        one = websocket.http_version == "HTTP/2"
+        assert client.statistics.connections_opened == (1 if one else 2)
+        assert client.get("/ignored").status == 200
 
 
 class Front:
