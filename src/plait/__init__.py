@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from plait.client.interim import Interim
     from plait.client.messages import Headers, Request, Response
     from plait.client.progress import Progress
+    from plait.client.pushed import Pushed
     from plait.client.retries import Retries
     from plait.client.server_sent_events import ServerSentEvent
     from plait.client.statistics import ConnectionStatistics, Statistics, Timing
@@ -53,6 +54,7 @@ __all__ = [
     "Pending",
     "Priority",
     "Progress",
+    "Pushed",
     "Request",
     "Response",
     "Retries",
@@ -89,6 +91,7 @@ _HOMES = {
     "Pending": "plait.client.sync_client",
     "Priority": "plait.protocol.priorities",
     "Progress": "plait.client.progress",
+    "Pushed": "plait.client.pushed",
     "Request": "plait.client.messages",
     "Response": "plait.client.messages",
     "Retries": "plait.client.retries",

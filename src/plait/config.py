@@ -141,6 +141,12 @@ class ClientConfig:
     header_table_size: int = option(
         4096, "Bytes of HPACK's dynamic table in either direction of an HTTP/2 connection; 0 for none."
     )
+    push: bool = option(False, "Let HTTP/2 servers push responses to requests that were not sent yet.")
+    max_pushed_size: int = option(
+        16777216,
+        "Bytes of pushed responses that nobody has taken, on one connection; beyond that the oldest are "
+        "dropped.",
+    )
     count_fields: bool = option(
         False, "Count the bytes of field sections, as HTTP/1.1 writes them and on the wire."
     )
@@ -172,7 +178,7 @@ class ClientConfig:
         others = {
             "http", "header_table_size", "count_fields", "measure", "trace", "record", "follow_redirects",
             "keep_cookies", "decode", "proxy", "trust_env", "local_address", "connect_to", "cert",
-            "check_certificate", "retries", "coalesce",
+            "check_certificate", "retries", "coalesce", "push",
         }  # fmt: skip
         for name, one in self.__dataclass_fields__.items():
             if name not in others and not (one.default is None and getattr(self, name) is None):

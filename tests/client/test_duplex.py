@@ -381,15 +381,16 @@ def test_a_response_is_read_while_an_iterator_is_still_sent(
     assert "sent" in order[order.index("read") :]
 
 
-def test_an_error_of_the_iterator_is_what_the_reader_gets(make_client: Make) -> None:
+def test_an_error_of_the_iterator_is_what_the_reader_gets(
+    make_client: Make, plait_server: RunningServer, certificate: Certificate
+) -> None:
     def breaking() -> Iterator[bytes]:
         yield b"one"
         raise RuntimeError("the source broke")
 
     with (
-        raw_server(echo) as server,
-        make_client(server.url, http="2") as client,
+        make_client(plait_server.url(), verify=certificate.ca) as client,
         pytest.raises(RuntimeError, match="the source broke"),
-        client.stream("POST", "/", content=breaking()) as response,
+        client.stream("POST", "/echo", content=breaking()) as response,
     ):
         response.read()

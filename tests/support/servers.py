@@ -207,12 +207,15 @@ def serve_bookstore(*options: str | Path, certificate: Certificate | None) -> It
 
 
 @contextmanager
-def serve_nghttpd(nghttpd: str, documents: Path, *, certificate: Certificate) -> Iterator[RunningServer]:
+def serve_nghttpd(
+    nghttpd: str, documents: Path, *options: str, certificate: Certificate
+) -> Iterator[RunningServer]:
     """Run ``nghttpd`` over a folder of files.
 
     Args:
         nghttpd: Path of the program.
         documents: The folder it serves.
+        options: Further options.
         certificate: What it serves TLS with.
     """
     port = free_port()
@@ -220,6 +223,7 @@ def serve_nghttpd(nghttpd: str, documents: Path, *, certificate: Certificate) ->
         nghttpd,
         "--address=127.0.0.1",
         f"--htdocs={documents}",
+        *options,
         str(port),
         certificate.key,
         certificate.chain,

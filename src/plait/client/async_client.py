@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Mapping
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -156,6 +157,7 @@ class AsyncClient(ManyAtOnce):
         self._core.needs_content = self._needs_content
         self._core.needs_owner = self._needs_owner
         self._core.needs_pause = self._needs_pause
+        self._core.new_call = partial(AsyncPending, self, goal=WHOLE)
         survive_forks(self)
         self._drivers: set[LinkDriver] = set()
         self._tasks: set[asyncio.Task[None]] = set()

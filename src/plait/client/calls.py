@@ -175,6 +175,10 @@ class Call:
             self.reporter.begin()
         has_content = request.content != b""
         try:
+            pushes = link.endpoint.pushes
+            if pushes is not None and not has_content and (pushed := pushes.answer_to(request.fields)):
+                self.adopt(pushed, link)
+                return
             exchange = link.endpoint.open_exchange(request.fields, end_stream=not has_content)
             self.exchange = exchange
             exchange.on_progress = self._progress
@@ -190,6 +194,16 @@ class Call:
                     self._follow(Upload(exchange, request))
         except Exception as error:
             self._finish(None, error)
+
+    def adopt(self, exchange: Exchange, link: Link) -> None:
+        """Go for the goal with an exchange that the server began."""
+        self.link = link
+        self.touched = self._sent = self._core.clock()
+        self.exchange = exchange
+        exchange.on_progress = self._progress
+        if self._goal.whole:
+            exchange.collect()
+        self._progress()
 
     def _follow(self, upload: Upload) -> None:
         """See to the rest of an upload that has begun."""
@@ -455,7 +469,7 @@ class Call:
         counts = None
         if link.meter is not None and self.exchange is not None:
             counts = link.meter.counts(self.exchange)
-            uploaded = counts.uploaded
+            uploaded = uploaded if counts is None else counts.uploaded
         return Circumstances(link.opening, self.queued_since, uploaded or self._sent, counts)
 
     def reprioritize(self, priority: Priority | str) -> None:

@@ -6,10 +6,12 @@ import dataclasses
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from plait.client.calls import Call
+from plait.client.goals import WHOLE
 from plait.client.journal import Journal
 from plait.client.making import RequestMaker, RequestOptions
 from plait.client.pool import Link, Pool
@@ -44,6 +46,8 @@ R = TypeVar("R")
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
+#: Pushed responses of one connection that nobody has taken.
+_MAX_PUSHES = 100
 #: HTTP/2 in ALPN (RFC 9113 §3.2); negotiation.py, which has it too, imports the server's side.
 _ALPN_H2 = "h2"
 #: What a server does not speak that takes none of what is offered.
@@ -202,6 +206,8 @@ class ClientCore:
         needs_connection: Called with an origin that may want another connection.
         needs_content: Called with a call whose request's content comes from an iterable.
         needs_owner: Called with a call that has a chore.
+        new_call: Makes a call for a whole response.
+        lock: What covers calls and connections.
         needs_pause: Called with a call that is to ``wake`` later; whoever waits for one sees to that, too.
         closed: Whether the client was closed.
 
@@ -255,6 +261,8 @@ class ClientCore:
         self.needs_content: Callable[[Call, Upload], None] = lambda call, upload: None
         self.needs_owner: Callable[[Call], None] = lambda call: None
         self.needs_pause: Callable[[Call], None] = lambda call: None
+        self.new_call: Callable[[Request], Call] = lambda request: Call(self, request, WHOLE)
+        self.lock: AbstractContextManager[Any] = nullcontext()
         self._count_fields: Callable[[], FieldCount] | None = None
         # Imports take milliseconds: before there is a connection, so that no exchange waits for them.
         if config.count_fields or config.measure:
@@ -267,7 +275,9 @@ class ClientCore:
 
             self._observation = Observation(config, clock)
         if config.http is HttpVersions.HTTP_1:
-            import plait.protocol.h1_client  # noqa: F401
+            import plait.protocol.h1_client
+        if config.push:
+            import plait.client.pushed  # noqa: F401
         self._next_look = 0.0
         self._verify = verify
         # A file of authorities is read at once, so that a wrong path is known before any request;
@@ -364,7 +374,7 @@ class ClientCore:
         if protocol != _ALPN_H2 and http is HttpVersions.HTTP_2 and origin.scheme == "https":
             raise NoCommonProtocol(f"{origin} does not speak HTTP/2")
         if protocol == _ALPN_H2 or http is HttpVersions.HTTP_2:
-            return self._own(
+            endpoint = self._own(
                 H2Connection(
                     Role.CLIENT,
                     max_concurrent_streams=config.max_in_flight,
@@ -374,8 +384,14 @@ class ClientCore:
                     connection_window=config.connection_window,
                     header_table_size=config.header_table_size,
                     field_count=field_count,
+                    max_pushes=_MAX_PUSHES if config.push else 0,
                 )
             )
+            if config.push:
+                from plait.client.pushed import expect_pushes
+
+                endpoint.pushes = expect_pushes(origin, _MAX_PUSHES, config.max_pushed_size)
+            return endpoint
         from plait.protocol.h1_client import H1Client
 
         proxy = self.proxy_for(origin)
@@ -430,6 +446,10 @@ class ClientCore:
             from plait.client.coalescing import prove
 
             link.authority = prove(tls, address)
+        if link.endpoint.pushes is not None:
+            from plait.client.pushed import Home
+
+            link.endpoint.pushes.home = Home(self, link)
         self.journal.begin(link)
         if self._observation is not None:
             self._observation.opened(link, tls)

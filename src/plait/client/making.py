@@ -12,7 +12,7 @@ from plait._version import __version__
 from plait.client.messages import MutableHeaders, Request
 from plait.errors import ConfigError, LocalProtocolError
 from plait.fields import Field, FieldSection, outbound_fields
-from plait.urls import Params
+from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
@@ -348,6 +348,11 @@ class RequestMaker:
         if self._cookies is None and not self._news and (request.plan is None or not request.plan.cookies):
             return None
         return self.cookies.field_for(request, (request.plan and request.plan.cookies) or {})
+
+    def promised(self, origin: Origin, fields: FieldSection) -> Request:
+        """Return the request that a pushed response answers."""
+        plan = self._plan.but(retries=None)  # it is the server's, and not to be sent
+        return Request(origin, fields, b"", None, True, None, plan)
 
     # -- one request -----------------------------------------------------------------------------
 

@@ -174,9 +174,9 @@ class Meter:
     def closed(self, link: Link) -> None:
         """Take note that it is gone."""
 
-    def counts(self, exchange: Exchange) -> Counts:
-        """Return what is counted of an exchange."""
-        counts: Counts = exchange.counts
+    def counts(self, exchange: Exchange) -> Counts | None:
+        """Return what is counted of an exchange; None of one that the server began."""
+        counts: Counts | None = getattr(exchange, "counts", None)
         return counts
 
     @property

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plait.client.making import Plan
     from plait.client.measuring import Counts
     from plait.client.pool import Opening
+    from plait.client.pushed import Pushed
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.client.timeouts import Timeouts
     from plait.protocol.aside import Aside
@@ -286,6 +287,19 @@ class ResponseHead:
         from plait.client.interim import Interim
 
         return tuple(map(Interim, aside.interim))
+
+    @property
+    def pushed(self) -> tuple[Pushed, ...]:
+        """What the server pushed beside this response (RFC 9113 §8.4), where the client has ``push=True``.
+
+        Of a streamed response, what was promised so far.
+        """
+        aside = self._aside
+        if aside is None or not aside.promises:
+            return ()
+        from plait.client.pushed import Pushed
+
+        return tuple(map(Pushed, aside.promises))
 
     @property
     def headers(self) -> Headers:

@@ -417,7 +417,7 @@ class Pool:
             return False
         if link.pinged is not None and endpoint.pings_answered:
             self._answered(link, now)
-        if endpoint.exchanges:
+        if endpoint.exchanges and not (endpoint.pushes and endpoint.pushes.are_all(endpoint.exchanges)):
             link.idle_since = None
             return False
         if link.idle_since is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from math import inf
 from time import monotonic
 from types import TracebackType
@@ -168,6 +169,8 @@ class Client(ManyAtOnce):
         self._driver = self._driver_type(self._on_change, self._on_closed, core.config.local_address)
         self._opener = Opener(core, self._driver)
         core.needs_connection = self._opener.look_at
+        core.new_call = partial(Pending, self, goal=WHOLE)
+        core.lock = self._driver.lock
 
     # -- requests --------------------------------------------------------------------------------
 

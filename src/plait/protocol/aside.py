@@ -8,6 +8,7 @@ from plait.fields import FieldSection
 
 if TYPE_CHECKING:
     from plait.protocol.events import Fields
+    from plait.protocol.pushed import Promise
 
 __all__ = ["Aside"]
 
@@ -19,14 +20,16 @@ class Aside:
         trailers: The trailer section (RFC 9110 §6.5), or None.
         interim: The interim responses (RFC 9110 §15.2), ``:status`` first; client only.
         interim_size: Bytes of their field sections.
+        promises: The responses that are pushed beside this one (RFC 9113 §8.4); client only.
     """
 
-    __slots__ = ("interim", "interim_size", "trailers")
+    __slots__ = ("interim", "interim_size", "promises", "trailers")
 
     def __init__(self) -> None:
         self.trailers: FieldSection | None = None
         self.interim: list[Fields] = []
         self.interim_size = 0
+        self.promises: list[Promise] = []
 
     def add_interim(self, fields: Fields) -> None:
         """Keep an interim response."""

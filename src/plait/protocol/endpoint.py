@@ -9,7 +9,7 @@ transport when ``closed`` is True and everything is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from plait.errors import ConnectionLost, ExchangeReset
 from plait.fields import Field
@@ -18,6 +18,9 @@ from plait.protocol.connection import Connection
 from plait.protocol.events import ErrorCode, Fields, error_name
 from plait.protocol.exchange import Exchange, Half
 from plait.protocol.h2 import PIECE
+
+if TYPE_CHECKING:
+    from plait.protocol.pushed import Pushes
 
 __all__ = ["COMMON_HANDLERS", "PIECE", "ClientEndpoint", "Endpoint", "ignore_output"]
 
@@ -166,9 +169,10 @@ class ClientEndpoint(Endpoint):
         origins: The origins that the server says it speaks for (RFC 8336), None when it has not said.
         pings_answered: How many of :meth:`Connection.measure` were answered.
         undecided: Called once the server has said what it does and what not, or will say no more.
+        pushes: What takes pushed responses, None where nobody wants them.
     """
 
-    __slots__ = ("origins", "pings_answered", "undecided")
+    __slots__ = ("origins", "pings_answered", "pushes", "undecided")
 
     #: Interim responses one exchange may get before it is reset (a storm of 1xx).
     max_interim_responses = 100
@@ -180,6 +184,7 @@ class ClientEndpoint(Endpoint):
         self.origins: frozenset[bytes] | None = None
         self.pings_answered = 0
         self.undecided: list[Callable[[], None]] = []
+        self.pushes: Pushes | None = None
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the transport."""
@@ -243,6 +248,17 @@ class ClientEndpoint(Endpoint):
     def _on_ping_acknowledged(self, event: ev.PingAcknowledged) -> None:
         self.pings_answered += 1
 
+    def _on_pushed_stream(self, event: ev.PushedStreamReceived) -> None:
+        parent = self.exchanges.get(event.stream_id)
+        if self.pushes is None or parent is None or parent.closed:
+            # Promised before the server knew that nobody wants the rest.
+            self.connection.reset_stream(event.promised_stream_id, ErrorCode.CANCEL)
+        else:
+            self.pushes.receive(self, parent, event.promised_stream_id, event.headers)
+            if parent.on_progress is not None:
+                parent.on_progress()
+        self.on_output()
+
     def _on_origins(self, event: ev.OriginReceived) -> None:
         # RFC 8336 §2.3: every frame adds to the set.
         self.origins = frozenset(self.origins or ()) | frozenset(event.origins)
@@ -264,6 +280,7 @@ class ClientEndpoint(Endpoint):
         ev.SettingsReceived: _on_settings,
         ev.PingAcknowledged: _on_ping_acknowledged,
         ev.OriginReceived: _on_origins,
+        ev.PushedStreamReceived: _on_pushed_stream,
         ev.ResponseReceived: _on_response,
         ev.InformationalResponseReceived: _on_informational_response,
         ev.StreamClosed: Endpoint._on_stream_closed,

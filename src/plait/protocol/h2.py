@@ -90,6 +90,7 @@ class H2Connection:
             the request that is stream 1 is HEAD.
         alt_svc: The value of Alt-Svc in every response (RFC 7838), or ``b""``.
         origins: What a server says that it speaks for as well (RFC 8336).
+        max_pushes: Streams that a server may push at once, as the client says; 0 for none.
 
     Attributes:
         resets_sent: Streams reset from this end.
@@ -148,6 +149,7 @@ class H2Connection:
         upgrade: tuple[bytes, bool] | None = None,
         alt_svc: bytes = b"",
         origins: Sequence[bytes] = (),
+        max_pushes: int = 0,
     ) -> None:
         engine = Engine(
             role,
@@ -187,7 +189,9 @@ class H2Connection:
             if origins:
                 engine.send_origins(origins)
         else:
-            settings[Setting.ENABLE_PUSH] = 0
+            settings[Setting.ENABLE_PUSH] = int(max_pushes > 0)
+            if max_pushes:
+                settings[Setting.MAX_CONCURRENT_STREAMS] = max_pushes
             engine.initiate_connection(settings)
             first = engine.data_to_send()
         engine.set_local_window_size(connection_window)
@@ -310,7 +314,7 @@ class H2Connection:
         """Keep the books that the engine does not keep for us."""
         match event:
             case StreamClosed():
-                self._open -= 1
+                self._open -= event.stream_id & 1  # those that the server began do not count
             case StreamReset():
                 self.resets_received += 1
             case ResponseReceived() | InformationalResponseReceived() if self._field_count is not None:
