@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import plait
@@ -41,6 +41,17 @@ class AsyncFace:
 
         return _Pending(self, self.run(submit()))
 
+    def map(self, requests: Any, **options: Any) -> _Results:
+        return _Results(self, self.client.map(requests, **options))
+
+    def gather(self, *requests: Any, **options: Any) -> list[Any]:
+        mine = [one._pending if isinstance(one, _Pending) else one for one in requests]
+
+        async def gather() -> list[Any]:
+            return await self.client.gather(*mine, **options)
+
+        return self.run(gather())
+
     def stream(self, method: str, url: str, **options: Any) -> _Stream:
         return _Stream(self, self.client.stream(method, url, **options))
 
@@ -70,6 +81,9 @@ class AsyncFace:
     def statistics(self) -> plait.Statistics:
         return self.client.statistics
 
+    def close(self) -> None:
+        self.run(self.client.aclose())
+
     def __enter__(self) -> AsyncFace:
         return self
 
@@ -92,6 +106,27 @@ class _Pending:
 
     def result(self, timeout: float | None = None) -> plait.Response:
         return self._face.run(self._pending.result(timeout))
+
+
+class _Results:
+    def __init__(self, face: AsyncFace, results: AsyncGenerator[Any, None]) -> None:
+        self._face = face
+        self._results = results
+
+    def __iter__(self) -> _Results:
+        return self
+
+    def __next__(self) -> Any:
+        async def next_result() -> Any:
+            return await anext(self._results)
+
+        try:
+            return self._face.run(next_result())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._face.run(self._results.aclose())
 
 
 class _Stream:
