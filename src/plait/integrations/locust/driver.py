@@ -73,11 +73,16 @@ class GreenletDriver(BlockingDriver):
         timer = self._loop.timer(min(max(0.0, deadline - monotonic()), TIMEOUT_MAX))
         timer.start(sleeper.wake)
         watched.watch(sleeper.wake)
-        self.lock.release()
         try:
-            get_hub().switch()
+            try:
+                self.lock.release()
+                get_hub().switch()
+            finally:
+                self.lock.acquire()
+        except BaseException:  # the greenlet is killed, as users are when they stop
+            self.at_rest = True
+            raise
         finally:
-            self.lock.acquire()
             timer.close()
             watched.unwatch(sleeper.wake)
             sleeper.forget()
