@@ -324,8 +324,9 @@ class Call:
             self._leave_exchange()
             self._goal = self._wanted
             self._answered = 0.0
-            now = self.touched = self._core.clock()
-            self._apart = now, 0.0
+            self.touched = self._core.clock()
+            if self._again:
+                self._apart = self.touched, 0.0
             self.request = step
             self.start()
             if self.watchers:
