@@ -55,5 +55,5 @@ def test_a_short_soak_loses_nothing_and_leaves_nothing_behind() -> None:
 
     assert done.stderr == "", done.stdout
     # Whether memory is flat a million exchanges tell, and not these.
-    assert done.stdout.count("0 wrong") == 2, done.stdout
+    assert done.stdout.count("; 0 wrong\n") == 2, done.stdout
     assert "left behind" not in done.stdout
