@@ -175,6 +175,29 @@ def test_an_exchange_tells_its_bytes_before_and_after_hpack(make_client: Make) -
     assert (one.measures.content_sent, one.measures.content_received, one.measures.interim) == (10, 24, 2)
 
 
+def test_what_was_pushed_tells_its_bytes_too(make_client: Make) -> None:
+    def pushing(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        authority = "{}:{}".format(*peer.socket.getsockname())
+        request = [(":method", "GET"), (":scheme", "http"), (":authority", authority), (":path", "/style")]
+        peer.engine.push_stream(stream, 2, request)
+        peer.respond(stream)
+        peer.respond(2, content=b"pushed")
+        peer.drain()
+
+    options = {"http": "2", "measure": True, "push": True}
+    with raw_server(pushing) as server, make_client(server.url, **options) as client:
+        client.get("/")
+        counted = client.get("/style").statistics
+    assert counted is not None
+    assert (counted.content_sent, counted.content_received) == (0, 6)
+    assert counted.fields.request == len(b"GET /style HTTP/1.1\r\nhost: \r\n\r\n") + len(server.url) - 7
+    assert 9 < counted.fields.request_wire < counted.fields.request
+    assert counted.fields.response == len(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert counted.fields.response_wire == 9 + 1
+
+
 def test_over_http_1_fields_take_what_they_are(make_client: Make) -> None:
     def answer(sock: socket.socket) -> None:
         read_until(sock, b"hello")

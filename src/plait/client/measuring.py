@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from plait.client.statistics import ConnectionMeasures, ExchangeStatistics, WindowStalls
 from plait.protocol.connection import Connection
-from plait.protocol.endpoint import PIECE
+from plait.protocol.endpoint import PIECE, ClientEndpoint
 from plait.protocol.events import (
     DataReceived,
     Event,
     Fields,
     InformationalResponseReceived,
+    PushedStreamReceived,
     ResponseReceived,
     SettingsReceived,
     StreamClosed,
@@ -28,7 +29,7 @@ from plait.protocol.events import (
 from plait.protocol.exchange import Exchange, Half
 from plait.protocol.field_bytes import FieldCount
 from plait.protocol.frame_details import setting_name
-from plait.protocol.frames import Flag, Frame, FrameReader, FrameType
+from plait.protocol.frames import Flag, Frame, FrameReader, FrameType, promised_stream
 from plait.protocol.h2 import PREFACE
 from plait.protocol.h2_frames import FRAME_HEADER
 
@@ -153,7 +154,8 @@ class Meter:
         self._connection = connection
         self._clock = clock
         self._framed = connection.http_version == "2"
-        self._open: dict[int, tuple[Exchange, Counts]] = {}
+        self._endpoint: ClientEndpoint | None = None
+        self._open: dict[int, Counts] = {}
         #: Those whose content has not left to its end.
         self._uploading: dict[int, tuple[Exchange, Counts]] = {}
         self._max_in_flight = 0
@@ -170,6 +172,7 @@ class Meter:
     def opened(self, link: Link, tls: ssl.SSLObject | None) -> None:
         """Take note that the connection came to be."""
         link.meter = self
+        self._endpoint = link.endpoint
 
     def closed(self, link: Link) -> None:
         """Take note that it is gone."""
@@ -185,7 +188,7 @@ class Meter:
         now = self._clock()
         sent, received, interim = self._gone
         stalls = self._gone_stalls
-        for _, counts in self._open.values():
+        for counts in self._open.values():
             sent += counts.content_sent
             received += counts.content_received
             interim += counts.interim
@@ -210,7 +213,7 @@ class Meter:
         """Take note of a request that was handed to the connection."""
         counts = exchange.counts = Counts(self._clock, self._framed)
         counts.fields.add_request(fields)
-        self._open[exchange.stream_id] = exchange, counts
+        self._open[exchange.stream_id] = counts
         self._uploading[exchange.stream_id] = exchange, counts
         self._max_in_flight = max(self._max_in_flight, len(self._open))
 
@@ -219,10 +222,17 @@ class Meter:
         if isinstance(event, SettingsReceived):
             self._settings.update((setting_name(number), value) for number, value in event.settings.items())
             return
-        found = self._open.get(getattr(event, "stream_id", 0))
-        if found is None:
+        if isinstance(event, PushedStreamReceived):
+            self._promised(event.promised_stream_id).fields.add_request(event.headers)
             return
-        exchange, counts = found
+        stream_id: int = getattr(event, "stream_id", 0)
+        counts = self._open.get(stream_id)
+        if counts is None:
+            return
+        if not stream_id & 1 and self._endpoint is not None:  # RFC 9113 §5.1.1: it was pushed
+            pushed = self._endpoint.exchanges.get(stream_id)
+            if pushed is not None:
+                pushed.counts = counts
         match event:
             case DataReceived():
                 counts.content_received += len(event.data)
@@ -234,7 +244,14 @@ class Meter:
             case TrailersReceived():
                 counts.fields.add_trailers(event.headers)
             case StreamClosed():
-                self._end(exchange.stream_id, counts)
+                self._end(stream_id, counts)
+
+    def _promised(self, stream_id: int) -> Counts:
+        """Return what is counted of an exchange that the server began."""
+        counts = self._open.get(stream_id)
+        if counts is None:
+            counts = self._open[stream_id] = Counts(self._clock, self._framed)
+        return counts
 
     def _end(self, stream_id: int, counts: Counts) -> None:
         del self._open[stream_id]
@@ -297,12 +314,15 @@ class Meter:
         """Take note of a frame: 0 sent, 1 received."""
         kind, payload = frame.type, frame.payload
         if kind in _FIELD_FRAMES:
-            found = self._open.get(frame.stream_id)
-            if found is not None:
+            counts = self._open.get(frame.stream_id)
+            if counts is not None:
                 if direction:
-                    found[1].response_wire += FRAME_HEADER + frame.length
+                    counts.response_wire += FRAME_HEADER + frame.length
                 else:
-                    found[1].request_wire += FRAME_HEADER + frame.length
+                    counts.request_wire += FRAME_HEADER + frame.length
+        elif kind == FrameType.PUSH_PROMISE:
+            # The request that it is the response to came the other way.
+            self._promised(promised_stream(frame)).request_wire += FRAME_HEADER + frame.length
         elif kind == FrameType.RST_STREAM and len(payload) == 4:
             self._resets[direction][error_name(*unpack(">I", payload))] += 1
         elif kind == FrameType.GOAWAY and len(payload) >= 8:

@@ -14,7 +14,7 @@ from hpack import Decoder, HPACKError
 from ngh2 import Setting
 
 from plait.protocol.events import Fields, error_name
-from plait.protocol.frames import Flag, Frame, FrameType
+from plait.protocol.frames import Flag, Frame, FrameType, promised_stream
 
 __all__ = ["Narrator", "flag_names", "setting_name", "type_name"]
 
@@ -98,7 +98,7 @@ class Narrator:
                 block = block[1 : len(block) - padding]
                 words = f", {padding} bytes of padding"
             if frame.type == FrameType.PUSH_PROMISE:
-                words += f", stream {numbers('>I', block[:4])[0] & _STREAM_BITS} promised"
+                words += f", stream {promised_stream(frame)} promised"
                 block = block[4:]
             elif frame.flags & Flag.PRIORITY:
                 words += f", {_dependency(block)}"

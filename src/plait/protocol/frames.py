@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from plait.protocol.h2_frames import FRAME_HEADER
 
-__all__ = ["Flag", "Frame", "FrameReader", "FrameType"]
+__all__ = ["Flag", "Frame", "FrameReader", "FrameType", "promised_stream"]
 
 #: Length and type in one word, flags, stream (RFC 9113 §4.1).
 _HEADER = Struct(">IBI").unpack_from
@@ -63,6 +63,12 @@ class Frame(NamedTuple):
     stream_id: int
     length: int
     payload: bytes
+
+
+def promised_stream(frame: Frame) -> int:
+    """Return the stream that a PUSH_PROMISE promises, 0 where it is broken off (RFC 9113 §6.6)."""
+    at = 1 if frame.flags & Flag.PADDED else 0
+    return int.from_bytes(frame.payload[at : at + 4]) & _STREAM_BITS
 
 
 class FrameReader:
