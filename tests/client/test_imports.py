@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 HEAVY = [
-    "asyncio", "concurrent.futures", "email", "http.client", "httptools", "json", "plait.drivers.server_tls", "plait.server",
-    "plait.server_config", "urllib.request", "uvloop",
+    "asyncio", "concurrent.futures", "email", "http.client", "httptools", "json",
+    "plait.drivers.server_tls", "plait.server", "plait.server_config", "urllib.request", "uvloop",
 ]  # fmt: skip
 
 
