@@ -18,7 +18,7 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plait.protocol.frame_details import Narrator, flag_names, type_name
@@ -189,6 +189,7 @@ def test_no_bytes_are_more_than_can_be_told(data: bytes) -> None:
 
 
 @given(st.integers(0, 20), st.integers(0, 255), st.binary(max_size=60))
+@example(0x0C, 0, b"\0\1\x1b")
 def test_no_payload_is_more_than_can_be_told(kind: int, flags: int, payload: bytes) -> None:
     (line,) = told(framed(kind, payload, flags=flags, stream_id=1))
     assert line.isprintable()

@@ -169,6 +169,6 @@ def _origins(payload: bytes) -> list[str]:
     while position < len(payload):
         (size,) = numbers(">H", payload[position : position + 2])
         position += 2
-        origins.append(payload[position : position + size].decode("ascii", "backslashreplace"))
+        origins.append(_quoted(payload[position : position + size]).strip("'"))
         position += size
     return origins
