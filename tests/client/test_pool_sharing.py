@@ -28,6 +28,7 @@ from tests.support.servers import Certificate, serve_app
 
 Make = Callable[..., Face]
 
+REFUSED_STREAM = 7
 ORIGIN_FRAME = 0x0C  # RFC 8336 §2
 ORIGIN = Origin("https", "example.com", 443)
 OTHER = Origin("https", "www.example.com", 443)
@@ -131,6 +132,28 @@ def test_a_further_connection_that_cannot_be_opened_is_not_tried_again_while_the
     first.endpoint.connection_lost("gone")
     pool.settle(first, 1.0)
     assert begin(pool) == 1
+
+
+def test_a_burst_at_a_server_that_allows_few_streams_is_refused_once_and_not_on_every_connection(
+    make_client: Make,
+) -> None:
+    def strict(peer: Peer) -> None:
+        peer.engine.initiate_connection()
+        peer.engine.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 3})  # once they are acknowledged
+        peer.flush()
+        while peer.receive():
+            streams = [one.stream_id for one in peer.events if isinstance(one, h2.events.RequestReceived)]
+            peer.events.clear()
+            for stream in streams[3:]:
+                peer.engine.reset_stream(stream, REFUSED_STREAM)
+            peer.respond(*streams[:3])
+
+    with raw_server(strict) as server, make_client(server.url, http="2") as client:
+        pending = [client.submit("POST", "/", content=b"x") for _ in range(60)]
+        assert [one.result().status for one in pending] == [200] * 60
+        connections = client.statistics.connections
+        assert len(connections) == 2
+        assert connections[1].resets_received == 0
 
 
 def test_requests_beyond_the_peers_limit_go_over_another_connection(make_client: Make) -> None:

@@ -115,7 +115,9 @@ class Authority(Protocol):
 class _Site:
     """One origin: its connections, and the requests that wait for one."""
 
-    __slots__ = ("limit", "links", "most", "multiplexed", "opening", "queue", "returned", "unshared")
+    __slots__ = (
+        "limit", "links", "most", "multiplexed", "opening", "queue", "returned", "stream_limit", "unshared"
+    )  # fmt: skip
 
     def __init__(self, limit: int, most: int, multiplexed: bool | None) -> None:
         self.links: list[Link] = []
@@ -125,6 +127,7 @@ class _Site:
         self.multiplexed = multiplexed  # None until the first connection tells
         self.limit = limit
         self.most = most  # where the peer's limit of streams is reached
+        self.stream_limit: int | None = None  # of the connection before
         self.unshared = False  # somebody else's connection was tried, and was wrong
 
     @property
@@ -326,6 +329,14 @@ class Pool:
         site.multiplexed = link.endpoint.connection.http_version == "2"
         site.limit = self._limit(site.multiplexed)
         site.most = self._most(site.multiplexed)
+        if site.multiplexed:
+            # A server has one limit for all. Until this connection's SETTINGS are here, no more requests go
+            # over it than went over the one before: those beyond would be refused.
+            connection = link.endpoint.connection
+            if site.links:
+                site.stream_limit = site.links[0].endpoint.connection.stream_limit
+            if site.stream_limit is not None:
+                connection.stream_limit = min(site.stream_limit, connection.stream_limit)
         site.links.append(link)
 
     def sharable(self, origin: Origin, addresses: Collection[str] | None) -> Link | None:
@@ -433,6 +444,7 @@ class Pool:
         site = self._sites.get(origin)
         if site is not None and link in site.links:
             site.links.remove(link)
+            site.stream_limit = link.endpoint.connection.stream_limit
             site.limit = self._limit(site.multiplexed)
             site.most = self._most(site.multiplexed)
             if not (site.links or site.opening or site.queue or site.returned or site.unshared):

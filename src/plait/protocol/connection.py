@@ -41,12 +41,15 @@ class Connection(Protocol):
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset.
         goaway_code: The error code with which the peer ends the connection, 0 when it has not said any.
+        stream_limit: Streams that the peer lets this side have open, as it said, or as this side presumes
+            until then.
         opens_tunnels: Whether a client may ask for a tunnel to another protocol (RFC 8441 §3, RFC 9110
             §7.8); None while the server has yet to say so.
     """
 
     http_version: str
     ends_early: bool
+    stream_limit: int
 
     @property
     def resets_sent(self) -> int: ...

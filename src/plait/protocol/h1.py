@@ -137,6 +137,7 @@ class H1Connection:
     resets_sent = resets_received = goaway_code = 0
     #: It is HTTP/1.1 itself that has room for one exchange.
     limited_by_peer = False
+    stream_limit = 1
     #: Whoever is asked to switch may say no.
     opens_tunnels = True
 

@@ -60,6 +60,8 @@ _NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed, StreamReset}
 _COUNTED = frozenset({ResponseReceived, InformationalResponseReceived, TrailersReceived})
 #: RFC 9113 §6.5.2: what both ends have until SETTINGS say otherwise.
 _HEADER_TABLE_SIZE = 4096
+#: More streams than there can be on one connection (RFC 9113 §5.1.1).
+_UNLIMITED = 2**31
 
 
 def _adding(alt_svc: bytes, engine: Engine) -> Callable[..., None]:
@@ -113,7 +115,6 @@ class H2Connection:
         "_noted",
         "_open",
         "_output",
-        "_peer_max_streams",
         "_push_enabled",
         "_sent_frames",
         "_server",
@@ -128,6 +129,7 @@ class H2Connection:
         "send_informational_response",
         "send_response",
         "send_trailers",
+        "stream_limit",
     )
 
     #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
@@ -203,7 +205,7 @@ class H2Connection:
         self._max_concurrent_streams = max_concurrent_streams
         self.limited_by_peer = False
         self.opens_tunnels: bool | None = None
-        self._peer_max_streams = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
+        self.stream_limit = 100  # until SETTINGS say more; RFC 9113 §6.5.2 recommends no less
         self._push_enabled = True  # until SETTINGS say otherwise
         self._open = 0
         self._goaway_received = False
@@ -256,7 +258,7 @@ class H2Connection:
     def capacity(self) -> int:
         if self.closing or not self._engine.can_send_request:
             return 0
-        return min(self._max_concurrent_streams, self._peer_max_streams) - self._open
+        return min(self._max_concurrent_streams, self.stream_limit) - self._open
 
     def left_behind(self, stream_id: int) -> bool:
         return self.goaway_code == ErrorCode.NO_ERROR and 0 < self._last_taken < stream_id
@@ -267,7 +269,7 @@ class H2Connection:
 
     @property
     def push_limit(self) -> int:
-        return self._peer_max_streams if self._push_enabled and self._server and not self.closing else 0
+        return self.stream_limit if self._push_enabled and self._server and not self.closing else 0
 
     @property
     def receiving_head(self) -> bool:
@@ -322,8 +324,10 @@ class H2Connection:
             case TrailersReceived() if self._field_count is not None:
                 self._field_count.add_trailers(event.headers)
             case SettingsReceived(settings):
-                self._peer_max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, self._peer_max_streams)
-                self.limited_by_peer = self._peer_max_streams < self._max_concurrent_streams
+                # RFC 9113 §6.5.2: a peer that says nothing in its first SETTINGS sets no limit.
+                unsaid = _UNLIMITED if self.opens_tunnels is None else self.stream_limit
+                self.stream_limit = settings.get(Setting.MAX_CONCURRENT_STREAMS, unsaid)
+                self.limited_by_peer = self.stream_limit < self._max_concurrent_streams
                 self._push_enabled = settings.get(Setting.ENABLE_PUSH, self._push_enabled) == 1
                 self.opens_tunnels = settings.get(Setting.ENABLE_CONNECT_PROTOCOL, self.opens_tunnels) == 1
             case GoAwayReceived():
