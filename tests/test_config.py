@@ -51,15 +51,7 @@ def test_a_limit_must_be_positive_or_zero_where_that_means_none(
     [
         one.name
         for one in dataclasses.fields(ClientConfig)
-        if one.name
-        not in {
-            "http",
-            "header_table_size",
-            "proxy",
-            "local_address",
-            "cert",
-            "retries",
-        }  # fmt: skip
+        if one.name not in {"http", "header_table_size", "proxy", "local_address", "cert", "retries"}
         and not isinstance(one.default, bool)
         and "Callable" not in str(one.type)
     ],
