@@ -506,3 +506,24 @@ def test_an_early_status_of_400_or_above_ends_the_sending(make_client: Make) -> 
         response = client.post("/", content=endless())
         assert (response.status, response.content) == (403, b"no")
         assert client.get("/").status == 200
+
+
+def test_over_http1_an_early_refusal_ends_the_sending_and_the_connection(make_client: Make) -> None:
+    def refusing(sock: socket.socket) -> None:
+        read_until(sock, b"\r\n")
+        sock.sendall(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno")
+        while sock.recv(65536):
+            pass
+
+    def second(sock: socket.socket) -> None:
+        request(sock)
+        sock.sendall(OK)
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1000)
+
+    with h1_server(refusing, second) as url, make_client(url) as client:
+        response = client.post("/", content=endless())
+        assert (response.status, response.content) == (403, b"no")
+        assert client.get("/").content == b"ok"

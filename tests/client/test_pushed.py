@@ -81,6 +81,21 @@ def test_no_client_is_pushed_to_that_did_not_ask_for_it(make_client: Make) -> No
     assert seen == [0]
 
 
+def test_the_server_is_told_how_many_streams_it_may_push(make_client: Make) -> None:
+    seen = []
+
+    def looking(peer: Peer) -> None:
+        peer.start()
+        peer.respond(*peer.requests())
+        settings = peer.engine.remote_settings
+        seen.append((settings[SettingCodes.ENABLE_PUSH], settings[SettingCodes.MAX_CONCURRENT_STREAMS]))
+        peer.drain()
+
+    with raw_server(looking) as server, make_client(server.url, http="2", push=True) as client:
+        client.get("/")
+    assert seen == [(1, 100)]
+
+
 def test_what_is_pushed_is_offered_with_the_response(make_client: Make) -> None:
     with raw_server(pushing) as server, make_client(server.url, http="2", push=True) as client:
         response = client.get("/page")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Mapping
 from functools import partial
+from math import inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -333,6 +334,8 @@ class AsyncClient(ManyAtOnce):
 
     def _needs_pause(self, call: Call) -> None:
         # Also when nobody awaits it, as everything else goes on.
+        if call.resumes == inf:
+            return
         asyncio.get_running_loop().call_later(max(0.0, call.resumes - monotonic()), call.wake, call.resumes)
 
     def _needs_owner(self, call: Call) -> None:

@@ -193,9 +193,13 @@ class H2Connection:
         else:
             settings[Setting.ENABLE_PUSH] = int(max_pushes > 0)
             if max_pushes:
-                settings[Setting.MAX_CONCURRENT_STREAMS] = max_pushes
+                settings[Setting.MAX_CONCURRENT_STREAMS] = max_pushes + _SLACK
             engine.initiate_connection(settings)
             first = engine.data_to_send()
+            if max_pushes:
+                # As above; who takes the pushes drops those that are too many.
+                settings[Setting.MAX_CONCURRENT_STREAMS] = max_pushes
+                first = first[: len(PREFACE) + FRAME_HEADER] + pack_settings_payload(settings)
         engine.set_local_window_size(connection_window)
 
         self.http_version = "2"
