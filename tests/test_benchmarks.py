@@ -21,6 +21,7 @@ from tests.support.tools import require_tool
         (["twisted_crawl", "--rounds", "1", "--books", "300"], 2, []),
         (["integrations", "--rounds", "1", "--books", "100"], 6, []),
         (["locust_users", "--rounds", "1", "--users", "4", "--requests", "40"], 2, []),
+        (["websocket_clients", "--rounds", "1", "--messages", "200"], 8, []),
     ],
     ids=[
         "server_cpu",
@@ -30,6 +31,7 @@ from tests.support.tools import require_tool
         "twisted_crawl",
         "integrations",
         "locust_users",
+        "websocket_clients",
     ],
 )
 def test_a_benchmark_prints_its_ratios(arguments: list[str], figures: int, tools: list[str]) -> None:

@@ -205,15 +205,21 @@ class AsyncWebSocket(AnyWebSocket):
 
     async def _wait(self, arrived: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait; say whether it arrived in time."""
+        if timeout is None:
+            await self._until(arrived)
+            return True
         try:
             async with asyncio.timeout(timeout):
-                while not arrived():
-                    waiter = self._loop.create_future()
-                    self._waiters.append(waiter)
-                    await waiter
+                await self._until(arrived)
         except TimeoutError:
             return arrived()
         return True
+
+    async def _until(self, arrived: Callable[[], bool]) -> None:
+        while not arrived():
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def _changed(self) -> None:
         waiters, self._waiters = self._waiters, []
