@@ -40,7 +40,7 @@ _DEFLATE = ClientPerMessageDeflateFactory(
 _WRITE_BUFFER = 65_536
 _INT_MAX = 2**31 - 1
 #: What other requests may be told.
-_ABOUT_CONTENT = frozenset({"content", "json", "data", "files", "progress"})
+_ABOUT_CONTENT = frozenset({"content", "json", "data", "files", "progress", "trailers"})
 
 
 class WebSocketOptions(TypedDict, total=False):
