@@ -169,6 +169,10 @@ class ClientConfig:
     decode: bool = option(
         True, "Ask for the content codings that can be undone, and undo those of responses."
     )
+    max_content_size: int = option(
+        1073741824,
+        "Bytes of content that a response may have where it is gathered; what is streamed has no limit.",
+    )
     max_decoded_size: int = option(
         268435456,
         "Bytes that coded content may have once decoded, where it is gathered: a response, a line, an event.",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from plait.errors import ConnectionLost, ExchangeError
+from plait.errors import ConnectionLost, ContentTooLarge, ExchangeError
 from tests.support.faces import Face
 from tests.support.h1_peer import OK, h1_server, request
 
@@ -49,6 +49,22 @@ def test_a_get_on_a_new_connection_that_closes_is_not_sent_again(make_client: Ma
         with pytest.raises(ConnectionLost):
             client.get("/")
         assert client.statistics.exchanges == 1
+
+
+def test_a_response_without_an_end_has_one_at_the_limit_over_http_1(make_client: Make) -> None:
+    def endless(sock: socket.socket) -> None:
+        request(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                sock.sendall(bytes(65536))
+        except OSError:
+            pass
+
+    with h1_server(endless, answer) as url, make_client(url, max_content_size=1 << 20) as client:
+        with pytest.raises(ContentTooLarge, match="the content is more than 1048576 bytes"):
+            client.get("/")
+        assert client.get("/").content == b"ok"
 
 
 def test_a_connection_that_is_to_be_closed_is_used_no_more(make_client: Make) -> None:

@@ -24,7 +24,7 @@ import pytest
 from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
 
-from plait.errors import ConnectionLost, ContentDecodingError, ExchangeError
+from plait.errors import ConnectionLost, ContentDecodingError, ContentTooLarge, ExchangeError
 from tests.support.faces import Face
 from tests.support.peer_app import SMALL
 from tests.support.peers import nginx
@@ -181,6 +181,33 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
 }  # fmt: skip
 #: Names of codings in the order in which they are applied; each makes 12 MiB of zeros of 13 KB or less.
 BOMBS = [["gzip"], ["deflate"], ["br"], ["zstd"], ["gzip", "gzip"], ["zstd", "gzip", "br"]]
+
+
+def test_a_response_without_an_end_has_one_at_the_limit(make_client: Make) -> None:
+    """And its siblings notice nothing."""
+
+    def endless(peer: Peer) -> None:
+        peer.start()
+        for _ in range(2):
+            (stream,) = peer.requests()
+            peer.engine.send_headers(stream, [(":status", "200")])
+            while not any(isinstance(event, h2.events.StreamReset) for event in peer.events):
+                if size := min(peer.engine.local_flow_control_window(stream), 16384):
+                    peer.engine.send_data(stream, bytes(size))
+                    peer.flush()
+                elif not peer.receive():
+                    return
+            peer.wait_for(h2.events.StreamReset)
+        peer.serve()
+
+    options = {"max_content_size": 4 * MEBIBYTE}
+    with raw_server(endless) as server, make_client(server.url, http="2", **options) as client:
+        with pytest.raises(ContentTooLarge, match="the content is more than 4194304 bytes"):
+            client.get("/")
+        with pytest.raises(ContentTooLarge), client.stream("GET", "/") as response:
+            response.read()
+        assert client.get("/").content == b"ok"
+        assert client.statistics.connections[0].resets_sent == 2
 
 
 @contextmanager

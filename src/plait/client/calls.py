@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from plait.client.flow import MISDIRECTED, Flow, Pause, Step, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Circumstances, Request
-from plait.client.pool import Link, Opening
+from plait.client.pool import Link
 from plait.client.uploads import Upload
 from plait.errors import (
     ClientClosed,
@@ -183,7 +183,7 @@ class Call:
             self.exchange = exchange
             exchange.on_progress = self._progress
             if self._goal.whole:
-                exchange.collect()
+                exchange.collect(core.config.max_content_size)
             if has_content:
                 plan = request.plan
                 if plan is not None and plan.expects_continue:
@@ -202,7 +202,7 @@ class Call:
         self.exchange = exchange
         exchange.on_progress = self._progress
         if self._goal.whole:
-            exchange.collect()
+            exchange.collect(self._core.config.max_content_size)
         self._progress()
 
     def _follow(self, upload: Upload) -> None:
@@ -335,7 +335,7 @@ class Call:
             assert exchange is not None
             self._goal = step
             if step.whole:
-                exchange.collect()
+                exchange.collect(self._core.config.max_content_size)
             if step.reached(exchange):
                 self._arrive(exchange)
         elif isinstance(step, Pause):
@@ -460,10 +460,9 @@ class Call:
     def times(self) -> Times:
         """What a response keeps of how it came about, once the exchange has ended properly."""
         link = self.link
-        how: Opening | Circumstances = link.opening
-        if self._apart is not None or link.meter is not None:
-            how = self._circumstances(link)
-        return (self._submitted, self._sent, self._answered, self.touched, how)
+        if self._apart is None and link.meter is None:
+            return (self._submitted, self._sent, self._answered, self.touched, link.opening)
+        return (self._submitted, self._sent, self._answered, self.touched, self._circumstances(link))
 
     def _circumstances(self, link: Link) -> Circumstances:
         uploaded = 0.0 if self._apart is None else self._apart[1]

@@ -154,16 +154,17 @@ class Plan:
         cookies: Cookies of the request's caller, for its own origin.
         has_cookie_field: Whether the caller wrote the ``cookie`` field.
         noted: Names of fields in a response that something follows from.
-        max_decoded_size: Bytes that content may have once decoded.
+        max_content_size: Bytes that content may have where it is gathered.
+        max_decoded_size: The same of content that was coded, once decoded.
     """
 
     __slots__ = (
-        "auth", "cookies", "expects_continue", "follow", "has_cookie_field", "max_decoded_size", "noted",
-        "on_interim", "progress", "record",
+        "auth", "cookies", "expects_continue", "follow", "has_cookie_field", "max_content_size",
+        "max_decoded_size", "noted", "on_interim", "progress", "record",
         "request_hooks", "response_hooks", "retries", "run",
     )  # fmt: skip
 
-    def __init__(self, max_decoded_size: int, noted: frozenset[bytes]) -> None:
+    def __init__(self, config: ClientConfig, noted: frozenset[bytes]) -> None:
         self.run: Callable[[Request, Call], Flow] | None = None
         self.auth: Any = None
         self.follow = 0
@@ -177,7 +178,8 @@ class Plan:
         self.cookies: Mapping[str, str] | None = None
         self.has_cookie_field = False
         self.noted = noted
-        self.max_decoded_size = max_decoded_size
+        self.max_content_size = config.max_content_size
+        self.max_decoded_size = config.max_decoded_size
 
     def but(self, **changes: Any) -> Plan:
         """Return another that differs in this."""
@@ -247,11 +249,11 @@ class RequestMaker:
 
             noted.add(b"content-encoding")
             self._fields.append((b"accept-encoding", accept_encoding()))
-        self._plan = Plan(config.max_decoded_size, frozenset(noted))
+        self._plan = Plan(config, frozenset(noted))
         self._plan.follow = config.max_redirects if config.follow_redirects else 0
         if config.retries:
             self._plan.retries = _retries(config.retries)
-        self.exact_plan = Plan(config.max_decoded_size, frozenset())
+        self.exact_plan = Plan(config, frozenset())
         self.exact_plan.retries = self._plan.retries
         if config.record is not None:
             from plait.client.telling import Teller

@@ -9,12 +9,19 @@ from plait.client.goals import head_of
 from plait.client.making import RequestOptions
 from plait.client.messages import Headers, Request, Response, ResponseHead
 from plait.drivers.addresses import NOBODY
-from plait.errors import ContentDecodingError, LocalProtocolError, RemoteProtocolError
+from plait.errors import (
+    ContentDecodingError,
+    ContentTooLarge,
+    ExchangeError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from plait.protocol.exchange import Exchange
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
     from plait.client.decoding import Decoder
+    from plait.client.making import Plan
     from plait.client.server_sent_events import Events
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.protocol.aside import Aside
@@ -110,13 +117,23 @@ class StreamedResponse(ResponseHead):
 
     def _gather(self) -> Gathered:
         """Return what gathers the content, or what is left of it."""
-        return Gathered(None if self._decoder is None else self._limit)
+        if self._decoder is not None:
+            limit = self._limit
+            return Gathered(
+                limit, ContentDecodingError(f"the content is more than {limit} bytes once decoded")
+            )
+        limit = self._plan.max_content_size
+        return Gathered(limit, ContentTooLarge(f"the content is more than {limit} bytes"))
+
+    @property
+    def _plan(self) -> Plan:
+        plan = self.request.plan
+        assert plan is not None
+        return plan
 
     @property
     def _limit(self) -> int:
-        plan = self.request.plan
-        assert plan is not None
-        return plan.max_decoded_size
+        return self._plan.max_decoded_size
 
     def _events(self) -> Events:
         """Return what makes events of the content."""
@@ -155,11 +172,13 @@ class Gathered:
     """Content in one piece, made of many.
 
     Args:
-        limit: Bytes that it may have, None for any number.
+        limit: Bytes that it may have.
+        error: What is wrong with more.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int, error: ExchangeError) -> None:
         self._limit = limit
+        self._error = error
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -167,12 +186,12 @@ class Gathered:
         """Take the next piece.
 
         Raises:
-            ContentDecodingError: It is one too many.
+            ExchangeError: It is one too many.
         """
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._limit is not None and self._size > self._limit:
-            raise ContentDecodingError(f"the content is more than {self._limit} bytes once decoded")
+        if self._size > self._limit:
+            raise self._error
 
     @property
     def content(self) -> bytes:

@@ -19,7 +19,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from plait.errors import ExchangeReset, LocalProtocolError, PlaitError
+from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
 from plait.protocol.aside import Aside
 from plait.protocol.events import EngineError, ErrorCode, error_name
@@ -74,10 +74,10 @@ class Exchange:
 
     # Slots: the attributes of an instance are read three times as fast as defaults on its class.
     __slots__ = (
+        "_gathers",
         "_head_only",
         "_held",
         "_left",
-        "_whole",
         "aside",
         "begun",
         "closed",
@@ -120,7 +120,8 @@ class Exchange:
         self.content: bytes | BytesIO = b""
         self.received_bytes = 0
         self.credited_bytes = 0
-        self._whole = False
+        #: Bytes of content that may be gathered, credited as they arrive; None where reading credits them.
+        self._gathers: int | None = None
         self._head_only = False
         self._held: Callable[[], None] | None = None
         self._left: int | None = None
@@ -140,7 +141,7 @@ class Exchange:
         if content:
             self.content = b""
             data = content if isinstance(content, bytes) else content.getvalue()
-            if not self._whole:
+            if self._gathers is None:
                 self._credit(len(data))
                 self.endpoint.on_output()
             return data
@@ -150,9 +151,13 @@ class Exchange:
             raise self.error
         return None
 
-    def collect(self) -> None:
-        """Gather the whole content here, crediting it as it arrives."""
-        self._whole = True
+    def collect(self, limit: int) -> None:
+        """Gather the whole content here, crediting it as it arrives.
+
+        Args:
+            limit: Bytes of it that there may be; with more, the exchange ends in ``ContentTooLarge``.
+        """
+        self._gathers = limit
         if self.content:
             self._credit(self.unread)
             self.endpoint.on_output()
@@ -171,8 +176,12 @@ class Exchange:
                     buffer.write(content)
                     content = buffer
                 content.write(data)
-            if self._whole:
+            if self._gathers is not None:
                 self._credit(len(data))  # whoever feeds the connection looks for output anyway
+                if self.unread > self._gathers:
+                    self.abandon()
+                    self.error = ContentTooLarge(f"the content is more than {self._gathers} bytes")
+                    return
         if end_stream:
             self.end_received()
 
@@ -476,7 +485,7 @@ class Exchange:
     def release(self) -> None:
         """Return the credit for content that nobody will read."""
         if self.content:
-            if not self._whole:
+            if self._gathers is None:
                 self._credit(self.unread)
                 self.endpoint.on_output()
             self.content = b""

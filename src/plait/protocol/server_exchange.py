@@ -54,7 +54,7 @@ class ServerExchange(Exchange):
 
     def adopt(self, content: bytes, trailers: Fields) -> None:
         """Take a whole message that came before the connection was what it is (RFC 7540 §3.2)."""
-        self._whole = True  # what flow control never saw needs no credit
+        self._gathers = len(content)  # what flow control never saw needs no credit
         self.content = content
         if trailers:
             self.beside().trailers = list(trailers)
