@@ -17,6 +17,8 @@ __all__ = ["ClientConfig", "HttpVersions", "option", "require_positive"]
 
 #: What HTTP/2 has room for in a window or a stream identifier (RFC 9113 §6.9.1, §5.1.1).
 _INT_MAX = 2**31 - 1
+#: What is no number of HTTP/2's.
+_BEYOND_HTTP = frozenset({"max_content_size", "max_decoded_size"})
 
 
 def option(default: Any, help: str, **extra: Any) -> Any:
@@ -51,7 +53,7 @@ def require_positive(config: object, *names: str) -> None:
         value = getattr(config, name)
         if not value > 0:  # which NaN is not either
             raise ConfigError(f"{name} must be greater than zero, not {value!r}")
-        if type(value) is int and value > _INT_MAX:
+        if type(value) is int and value > _INT_MAX and name not in _BEYOND_HTTP:
             raise ConfigError(f"{name} must be at most {_INT_MAX}, not {value}")
 
 
