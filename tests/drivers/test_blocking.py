@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h2.events
 import pytest
@@ -91,11 +92,12 @@ def test_one_that_leads_hands_over_when_it_has_its_own() -> None:
 
 
 def test_two_threads_may_wait_for_the_same_request() -> None:
-    waiting = threading.Barrier(3)
+    arrived, waiting = threading.Event(), threading.Barrier(3)
 
     def answers_late(peer: Peer) -> None:
         peer.start()
         (stream,) = peer.requests()
+        arrived.set()
         waiting.wait(20)
         peer.respond(stream)
         peer.drain()
@@ -105,8 +107,9 @@ def test_two_threads_may_wait_for_the_same_request() -> None:
         statuses: list[int] = []
 
         def wait() -> None:
-            with pytest.raises(TimeoutError):
-                pending.result(timeout=0.01)  # the request has gone out by now
+            while not arrived.is_set():
+                with pytest.raises(TimeoutError):
+                    pending.result(timeout=0.01)
             waiting.wait(20)
             statuses.append(pending.result().status)
 
@@ -266,3 +269,63 @@ def test_a_request_cancelled_by_another_thread_ends_the_wait_of_the_one_that_lea
         with pytest.raises(ClientClosed):
             pending.result()
         cancelling.join(20)
+
+
+def test_nobody_waits_for_bytes_that_another_thread_reads() -> None:
+    answered, read = threading.Event(), threading.Event()
+    first_thread: list[int] = []
+
+    def one_by_one(peer: Peer) -> None:
+        peer.start()
+        for _ in range(3):
+            peer.respond(*peer.requests())
+        answered.set()
+        peer.drain()
+
+    class LateLock:
+        """The driver's lock; the first thread gets it back only when both responses are there."""
+
+        def __init__(self, lock: threading.Lock) -> None:
+            self.release, self._lock = lock.release, lock
+
+        def acquire(self, *arguments: int) -> bool:
+            if threading.get_ident() in first_thread:
+                answered.wait(20)
+            return self._lock.acquire(*arguments)
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
+    class LatePoll:
+        """The driver's poll; any other thread polls only when the first has read them."""
+
+        def __init__(self, poll: Any) -> None:
+            self.register, self.unregister, self._poll = poll.register, poll.unregister, poll
+
+        def poll(self, milliseconds: float) -> Any:
+            if threading.get_ident() not in first_thread:
+                read.wait(20)
+                return self._poll.poll(milliseconds)
+            ready = self._poll.poll(milliseconds)
+            second.start()
+            return ready
+
+    with raw_server(one_by_one) as server, plait.Client(server.url, http="2") as client:
+        assert client.get("/").status == 200
+        driver: Any = client._driver
+        driver.lock, driver._poll = LateLock(driver.lock), LatePoll(driver._poll)
+        second = threading.Thread(target=client.get, args=("/",), daemon=True)
+
+        def lead() -> None:
+            first_thread.append(threading.get_ident())
+            client.get("/")
+            read.set()
+
+        first = threading.Thread(target=lead)
+        first.start()
+        first.join(20)
+        second.join(5)
+        assert not second.is_alive()

@@ -198,8 +198,11 @@ class BlockingDriver:
                 self.lock.release()
                 ready = self._poll.poll(milliseconds)
             finally:
-                self._leading = False  # before: a KeyboardInterrupt may come with the lock
-                self.lock.acquire()
+                try:
+                    self.lock.acquire()
+                finally:  # a KeyboardInterrupt may come with the lock
+                    # Not before: there would be two leaders, and one would read what the other waits for.
+                    self._leading = False
         except BaseException:
             self.at_rest = True
             raise
