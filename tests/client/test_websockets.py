@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -551,3 +553,91 @@ def test_outside_its_block_a_websocket_is_not_open() -> None:
         assert repr(websocket) == "<WebSocket http://localhost:1/chat, not open>"
         with pytest.raises(LocalProtocolError, match="inside its with block"):
             websocket.recv()
+
+
+# -- leaving in a hurry ----------------------------------------------------------------------------
+
+
+async def test_a_task_that_is_cancelled_in_the_block_does_not_wait_for_the_server() -> None:
+    ended: list[int | None] = []
+
+    def listening(connection: ServerConnection) -> None:
+        for _ in connection:
+            pass
+        ended.append(connection.close_code)
+
+    with library_server(listening) as url:
+        async with plait.AsyncClient() as client:
+            opened = asyncio.Event()
+
+            async def waiting() -> None:
+                async with client.websocket(url, close_timeout=1000) as websocket:
+                    opened.set()
+                    await websocket.recv()
+
+            task = asyncio.create_task(waiting())
+            await opened.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with client.websocket(url) as another:
+                await another.send("goes on")
+    assert ended[0] in (1001, 1006)
+
+
+def test_an_interrupt_in_the_block_does_not_wait_for_the_server() -> None:
+    with (
+        library_server(echoing) as url,
+        plait.Client() as client,
+        pytest.raises(KeyboardInterrupt),
+        client.websocket(url, close_timeout=1000),
+    ):
+        raise KeyboardInterrupt
+
+
+async def test_a_handshake_that_is_cancelled_opens_nothing() -> None:
+    asked = threading.Event()
+    go = threading.Event()
+
+    def slow(connection: ServerConnection, request: Any) -> Any:
+        asked.set()
+        go.wait(20)
+        return None
+
+    with library_server(echoing, process_request=slow) as url:
+        async with plait.AsyncClient() as client:
+            opening = asyncio.create_task(client.websocket(url).__aenter__())
+            await asyncio.to_thread(asked.wait, 20)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            go.set()
+
+
+FORKING = """
+import os, sys
+import plait
+with plait.Client() as client, client.websocket(sys.argv[1]) as websocket:
+    child = os.fork()
+    if not child:
+        try:
+            websocket.recv()
+        except plait.WebSocketClosed as error:
+            good = error.code == 1006 and "forked" in str(error.__cause__)
+            with client.websocket(sys.argv[1]) as another:
+                another.send("child")
+                good = good and another.recv() == "child"
+            os._exit(0 if good else 4)
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    websocket.send("parent")
+    assert websocket.recv() == "parent"
+"""
+
+
+def test_after_a_fork_the_websocket_is_the_parents() -> None:
+    with library_server(echoing) as url:
+        done = subprocess.run(
+            [sys.executable, "-c", FORKING, url], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (0, "")

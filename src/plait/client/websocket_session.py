@@ -200,6 +200,7 @@ class ClientSession(Session):
         super()._progressed()
         if self.ended is not None and self.gone:
             self.due = inf
+            self._exchange.on_progress = None  # each holds the other
 
     def _look_at_queue(self) -> None:
         exchange = self._exchange
