@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any
 
 import plait
 from plait.client.async_client import AsyncPending
+from plait.client.async_completions import AsyncCompletions
 from plait.client.async_duplex import AsyncConversation
 from plait.client.async_streams import AsyncResponseStream
 from plait.client.async_websocket import AsyncWebSocket
@@ -43,6 +44,9 @@ class AsyncFace:
 
     def map(self, requests: Any, **options: Any) -> _Results:
         return _Results(self, self.client.map(requests, **options))
+
+    def as_completed(self, pendings: Any = (), timeout: float | None = None) -> _Completions:
+        return _Completions(self, pendings, timeout)
 
     def gather(self, *requests: Any, **options: Any) -> list[Any]:
         mine = [one._pending if isinstance(one, _Pending) else one for one in requests]
@@ -101,6 +105,12 @@ class _Pending:
     def error(self) -> Exception | None:
         return self._pending.error
 
+    def cancel(self) -> None:
+        async def cancel() -> None:
+            self._pending.cancel()
+
+        self._face.run(cancel())
+
     def reprioritize(self, priority: plait.Priority | str) -> None:
         self._pending.reprioritize(priority)
 
@@ -127,6 +137,29 @@ class _Results:
 
     def close(self) -> None:
         self._face.run(self._results.aclose())
+
+
+class _Completions:
+    def __init__(self, face: AsyncFace, pendings: Iterable[_Pending], timeout: float | None) -> None:
+        self._face = face
+        self._faces = {one._pending: one for one in pendings}
+
+        async def begin() -> AsyncCompletions:
+            return face.client.as_completed(self._faces, timeout)
+
+        self._completions = face.run(begin())
+
+    def __iter__(self) -> _Completions:
+        return self
+
+    def __next__(self) -> _Pending:
+        async def next_one() -> AsyncPending:
+            return await anext(self._completions)
+
+        try:
+            return self._faces[self._face.run(next_one())]
+        except StopAsyncIteration:
+            raise StopIteration from None
 
 
 class _Stream:

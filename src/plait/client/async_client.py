@@ -363,9 +363,17 @@ class AsyncClient(ManyAtOnce):
     async def _feed(self, call: Call, upload: Upload) -> None:
         """Pull a request's content from its iterable, as fast as the server takes it."""
         changed = asyncio.Event()
-        call.watch(changed.set)
+        feeder = asyncio.current_task()
         source = upload.source
+        assert feeder is not None
         assert source is not None
+
+        def look() -> None:
+            changed.set()
+            if call.upload is not upload and asyncio.current_task() is not feeder:
+                feeder.cancel()  # nobody wants the rest, whatever its source waits for
+
+        call.watch(look)
         try:
             async for piece in source if isinstance(source, AsyncIterable) else _as_async(source):
                 while call.upload is upload and not upload.wants_piece:
@@ -380,7 +388,7 @@ class AsyncClient(ManyAtOnce):
         except Exception as error:
             call.give_up(error)
         finally:
-            call.unwatch(changed.set)
+            call.unwatch(look)
 
     # -- connections -----------------------------------------------------------------------------
 

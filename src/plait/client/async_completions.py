@@ -123,9 +123,13 @@ class AsyncCompletions:
             if now >= self._until:
                 raise Timeout(f"{len(self._members)} requests were not done in time")
 
-    def expect_more(self, more: bool) -> None:
-        """Say whether to wait although none is left."""
-        self._expects_more = more
+    def expect_more_from(self, task: asyncio.Task[None]) -> None:
+        """Wait until a task is done, too, although none may be left."""
+        self._expects_more = True
+        task.add_done_callback(self._expect_no_more)
+
+    def _expect_no_more(self, task: asyncio.Task[None]) -> None:
+        self._expects_more = False
         self._changed.set()
 
     def give_up(self) -> None:
@@ -165,8 +169,8 @@ async def results(
     source = None if isinstance(requests, AsyncIterable) else iter(requests)
     try:
         if isinstance(requests, AsyncIterable):
-            completions.expect_more(True)
-            pump = client._spawn(_pump(requests, feed, completions, has_room))
+            pump = client._spawn(_pump(requests, feed, has_room))
+            completions.expect_more_from(pump)
         while True:
             if source is not None:
                 feed.fill(source)
@@ -176,6 +180,8 @@ async def results(
             yield await _outcome_of(pending) if return_exceptions else await pending.result()
             feed.room += 1
             has_room.set()
+        if pump is not None and pump.cancelled():
+            raise ClientClosed("the client was closed")
         feed.end()
     finally:
         completions.give_up()
@@ -185,10 +191,7 @@ async def results(
 
 
 async def _pump(
-    source: AsyncIterable[str | Request],
-    feed: Feed[AsyncPending],
-    completions: AsyncCompletions,
-    has_room: asyncio.Event,
+    source: AsyncIterable[str | Request], feed: Feed[AsyncPending], has_room: asyncio.Event
 ) -> None:
     """Take requests from an asynchronous iterable while others are waited for."""
     try:
@@ -199,11 +202,6 @@ async def _pump(
                 await has_room.wait()
     except Exception as error:
         feed.failure = error
-    except asyncio.CancelledError:
-        feed.failure = ClientClosed("the client was closed")
-        raise
-    finally:
-        completions.expect_more(False)
 
 
 async def gather(

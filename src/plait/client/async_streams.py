@@ -36,7 +36,11 @@ class AsyncResponseStream(StreamedResponse):
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._client._start(self._call)
-        self._begin(await self._client._finish(self._call), self._call)
+        try:
+            self._begin(await self._client._finish(self._call), self._call)
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(

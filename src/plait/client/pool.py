@@ -22,7 +22,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,8 +121,9 @@ class _Site:
 
     def __init__(self, limit: int, most: int, multiplexed: bool | None) -> None:
         self.links: list[Link] = []
-        self.returned: deque[Ticket] = deque()
-        self.queue: deque[Ticket] = deque()
+        # Ordered sets: thousands may wait, and any of them be withdrawn.
+        self.returned: OrderedDict[Ticket, None] = OrderedDict()
+        self.queue: OrderedDict[Ticket, None] = OrderedDict()
         self.opening = 0
         self.multiplexed = multiplexed  # None until the first connection tells
         self.limit = limit
@@ -222,7 +223,7 @@ class Pool:
                     if link.endpoint.capacity > 0 and link.pinged is None:
                         link.idle_since = None
                         return link
-        (site.returned if again else site.queue).append(ticket)
+        (site.returned if again else site.queue)[ticket] = None
         return None
 
     def idle_links(self, origin: Origin) -> Sequence[Link]:
@@ -239,8 +240,7 @@ class Pool:
         site = self._sites.get(origin)
         if site is not None:
             for queue in (site.returned, site.queue):
-                if ticket in queue:
-                    queue.remove(ticket)
+                queue.pop(ticket, None)
 
     def waiting(self, origin: Origin) -> int:
         """Return how many requests wait for a connection to an origin."""
@@ -276,7 +276,7 @@ class Pool:
                 room = min(room, site.share() - len(link.endpoint.exchanges))
             while room > 0 and (queue := site.returned or site.queue):
                 link.idle_since = None
-                tickets.append(queue.popleft())
+                tickets.append(queue.popitem(last=False)[0])
                 room -= 1
         return tickets
 

@@ -91,7 +91,7 @@ class Pending(Call):
         with self._client._driver.lock:
             if not self.done:
                 self.give_up(ClientClosed("the request was cancelled"))
-                self._client._driver.flush()
+                self._client._driver.write()
                 self._client._driver.rouse()
 
 

@@ -43,7 +43,10 @@ class ResponseStream(StreamedResponse):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is GeneratorExit:
+            self.abandon()  # the block may be a generator's, and its end that of a finalizer
+        else:
+            self.close()
 
     def iter_raw(self) -> Iterator[bytes]:
         """Yield the content in pieces, as it arrives, no content coding undone.

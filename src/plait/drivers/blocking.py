@@ -212,7 +212,10 @@ class BlockingDriver:
             if (found := transports.get(fd)) is not None:
                 found.handle(events)
             elif fd == self._wake_out.fileno():
-                self._wake_out.recv(4096)
+                try:
+                    self._wake_out.recv(4096)
+                except BlockingIOError:
+                    pass  # another thread that led just before read it
         if self._connecting:
             for transport in list(self._connecting):
                 transport.expire(self.now)
@@ -255,6 +258,16 @@ class BlockingDriver:
         except BaseException:
             self.interrupted()
             raise
+
+    def write(self) -> None:
+        """Write what there is to write, and leave to the next flush what follows from it.
+
+        What makes room lets another request go, which may be about to be cancelled as well.
+        """
+        dirty = {*self.dirty}
+        self.dirty = [*dirty]
+        for transport in dirty:
+            transport.flush()
 
     def interrupted(self) -> None:
         """Put things right after something like KeyboardInterrupt was raised under the lock.
