@@ -538,7 +538,7 @@ def test_timing_draws_what_the_time_went_into(fetch: Fetch, server: RunningServe
 
 @pytest.mark.parametrize("columns", [20, 40, 300])
 def test_timing_has_room_in_any_terminal(fetch: Fetch, server: RunningServer, columns: int) -> None:
-    line = ["env", f"COLUMNS={columns}", *fetch.line("-s", "--timing", "-o", "x", server.url("/status/200"))]
+    line = ["env", f"COLUMNS={columns}", *fetch.line("-s", "--timing", "-o", "/dev/null", server.url("/status/200"))]
     status, shown = on_terminal(line)
     rows = re.sub("\x1b\\[[0-9;]*m", "", shown).splitlines()
     assert status == 0

@@ -366,7 +366,7 @@ def test_a_collected_response_is_credited_as_it_arrives() -> None:
     pair = ClientPair(stream_window=65_535, connection_window=65_535)
     for _ in range(10):
         exchange = pair.open()
-        exchange.collect()
+        exchange.collect(1 << 30)
         pair.peer.send_headers(exchange.stream_id, [(b":status", b"200")])
         for _ in range(20):
             pair.peer.send_data(exchange.stream_id, bytes(16_384))

@@ -99,7 +99,7 @@ def test_the_window_stays_for_a_client_that_is_slow() -> None:
 
 def test_a_collected_request_counts_as_read() -> None:
     upload = Unread(ServerPair(stream_window=FIRST, max_stream_window=1_000_000))
-    upload.exchange.collect()
+    upload.exchange.collect(1 << 30)
 
     sizes = [upload.round_trip() for _ in range(12)]
 
