@@ -7,26 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from plait.client.flow import MISDIRECTED, Flow, Pause, Step, fetch
 from plait.client.goals import Goal
-from plait.client.messages import Circumstances, Request
+from plait.client.messages import Request
 from plait.client.pool import Link
+from plait.client.timekeeping import Timed
 from plait.client.uploads import Upload
 from plait.errors import (
     ClientClosed,
-    ConnectTimeout,
     ExchangeError,
     PlaitError,
-    PoolTimeout,
-    ReadTimeout,
-    Timeout,
-    TotalTimeout,
-    WriteTimeout,
 )
 from plait.fields import Field
 from plait.protocol.exchange import Exchange, Half
 
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
-    from plait.client.messages import Response, Times
+    from plait.client.messages import Response
     from plait.client.progress import Reporter
     from plait.protocol.priorities import Priority
 
@@ -35,7 +30,7 @@ __all__ = ["Call"]
 _NOTHING = Half.HEAD
 
 
-class Call:
+class Call(Timed):
     """One request's journey: to a connection, perhaps to a second one, and to its goal.
 
     A call never waits: deadlines belong to whoever waits for its result.
@@ -46,57 +41,27 @@ class Call:
         goal: What is wanted of it first; :meth:`start` begins.
 
     Attributes:
-        request: The request.
-        done: Whether the goal has been reached, or never will be.
         value: What came of it.
         error: Why it never will be, or None.
-        queued: Whether the request waits for a connection.
-        exchange: Its exchange, while there is something to do with it.
-        upload: What sends the request's content, if there is any.
         chore: What is to be done before the call can go on, and may take its time; whoever owns the call
             takes it with :meth:`take_chore`, and gives what came of it to :meth:`carry_on`.
         reporter: What tells the caller how far it is, or None.
         history: The responses that led to the latest one by redirects.
-        link: The connection that it went over last, once it went.
         used_before: Whether the exchange's connection had carried another request before it.
-        touched: When something happened last, on the core's clock.
-        resumes: When a pause between two attempts is over, or content goes out that waited for a 100
-            (Continue); 0 when there is neither.
-        limits: How long it may take.
-        retries: How it is tried again, None for not at all.
-        deadline: When the request is given up, whatever happens.
         watchers: Called when the call is done, when it wants something of its owner, and when ``expires``
             may have come nearer.
     """
 
     __slots__ = (
         "_again",
-        "_answered",
-        "_apart",
-        "_core",
         "_first",
         "_flow",
         "_goal",
-        "_queued",
-        "_sent",
-        "_submitted",
-        "_then",
         "_wanted",
         "chore",
-        "deadline",
-        "done",
         "error",
-        "exchange",
         "history",
-        "limits",
-        "link",
-        "queued",
         "reporter",
-        "request",
-        "resumes",
-        "retries",
-        "touched",
-        "upload",
         "used_before",
         "value",
         "watchers",
@@ -382,10 +347,6 @@ class Call:
             else:
                 self.carry_on(None, None)
 
-    def has_time_for(self, seconds: float) -> bool:
-        """Whether the request may go on after so many seconds (for the flow)."""
-        return self._core.clock() + seconds < self.deadline
-
     def was_misdirected(self, request: Request, answer: Response | Exchange) -> bool:
         """Whether a response says that the request should go over another connection, and it can.
 
@@ -441,36 +402,6 @@ class Call:
             self.give_up(error)
         else:
             self._progress()
-
-    def _note_upload(self, now: float) -> None:
-        """Take note that content was handed to the connection."""
-        self._apart = self.queued_since, now
-
-    @property
-    def queued_since(self) -> float:
-        """When the attempt began to wait for a connection."""
-        return self._submitted if self._apart is None else self._apart[0]
-
-    @property
-    def submitted(self) -> float:
-        """When the request was given to the client."""
-        return self._submitted
-
-    @property
-    def times(self) -> Times:
-        """What a response keeps of how it came about, once the exchange has ended properly."""
-        link = self.link
-        if self._apart is None and link.meter is None:
-            return (self._submitted, self._sent, self._answered, self.touched, link.opening)
-        return (self._submitted, self._sent, self._answered, self.touched, self._circumstances(link))
-
-    def _circumstances(self, link: Link) -> Circumstances:
-        uploaded = 0.0 if self._apart is None else self._apart[1]
-        counts = None
-        if link.meter is not None and self.exchange is not None:
-            counts = link.meter.counts(self.exchange)
-            uploaded = uploaded if counts is None else counts.uploaded
-        return Circumstances(link.opening, self.queued_since, uploaded or self._sent, counts)
 
     def reprioritize(self, priority: Priority | str) -> None:
         """Ask for the response by another priority than so far (RFC 9218 §7).
@@ -534,17 +465,21 @@ class Call:
 
     def _fail(self, error: PlaitError) -> None:
         """End the attempt; whether the call ends is for the flow to say, where there are retries."""
+        self._leave_queue()
         if self.retries is None:
             self._finish(None, error)
             return
         flow = self._flow or self._begin_flow()
         self._go_on(flow.throw, error)
 
-    def give_up(self, error: Exception) -> None:
-        """End the call, and its exchange, from this side."""
+    def _leave_queue(self) -> None:
         if self.queued:
             self._core.pool.withdraw(self.request.origin, self)
             self.queued = False
+
+    def give_up(self, error: Exception) -> None:
+        """End the call, and its exchange, from this side."""
+        self._leave_queue()
         if self.exchange is not None:
             self.exchange.on_progress = None
             self.exchange.abandon()
@@ -575,72 +510,3 @@ class Call:
                 exchange.abandon()
         if self.watchers:
             self._changed()
-
-    # -- time ------------------------------------------------------------------------------------
-
-    def expires(self, began: float) -> float:
-        """Return when to give the call up, if nothing happens until then.
-
-        Args:
-            began: When somebody began to wait for it: time in which nobody did does not count.
-        """
-        if self.resumes:
-            return min(self.resumes, self.deadline)
-        if self._then is not None or (self.upload is not None and self.upload.wants_piece):
-            self.touched = self._core.clock()  # it is not the server that keeps us waiting
-        return min(max(self.touched, began) + self._patience(), self.deadline)
-
-    def _patience(self) -> float:
-        """Return how long nothing may happen."""
-        limits = self.limits
-        if self.queued:
-            return limits.connect if self._is_connecting() else limits.pool
-        if limits.write != limits.read and self._is_sending():
-            return limits.write
-        return limits.read
-
-    def _is_connecting(self) -> bool:
-        """Whether it waits for a connection, and longer or shorter than its client would."""
-        core = self._core
-        return self.limits is not core.limits and not core.pool.connected(self.request.origin)
-
-    def _is_sending(self) -> bool:
-        """Whether there is content that the server has yet to take."""
-        exchange, upload = self.exchange, self.upload
-        if exchange is None:
-            return False
-        # Who writes content has not been waited for by the server.
-        more = exchange.sent is not Half.ENDED and (upload is None or not upload.written)
-        return more or exchange.queued > 0
-
-    def expire(self, now: float) -> None:
-        """Give the call up, or the attempt: its time is over."""
-        if self.resumes and now < self.deadline:
-            self.wake(self.resumes)
-            return
-        limits, origin = self.limits, self.request.origin
-        error: Timeout
-        if now >= self.deadline:
-            error = TotalTimeout(f"no complete response within {limits.total:g} seconds")
-            error.unprocessed = self.queued
-        elif self.queued:
-            if self._is_connecting():
-                error = ConnectTimeout(f"no connection to {origin} within {limits.connect:g} seconds")
-            else:
-                error = PoolTimeout(f"no connection to {origin} had room in time")
-        elif self._is_sending():
-            left = 0 if self.exchange is None else self.exchange.queued
-            if left < self._queued:  # nobody was told, but the server took some
-                self._queued = left
-                self.touched = now
-                return
-            error = WriteTimeout(f"the server took nothing for {limits.write:g} seconds")
-        else:
-            error = ReadTimeout(f"the server sent nothing for {limits.read:g} seconds")
-        if self.retries is None or self.done or now >= self.deadline:
-            self.give_up(error)
-            return
-        if self.queued:
-            self._core.pool.withdraw(self.request.origin, self)
-            self.queued = False
-        self._fail(error)
