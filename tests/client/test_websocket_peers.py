@@ -375,7 +375,7 @@ def test_a_refusal_whose_content_does_not_end_resets_its_stream_and_harms_no_oth
 
     with raw_server(refusing) as server, make_client(server.url, http="2") as client:
         with pytest.raises(WebSocketRefused, match="404 Not Found") as caught:
-            client.websocket("/", timeout=plait.Timeouts(read=0.3)).__enter__()
+            client.websocket("/", timeout=plait.Timeouts(read=1)).__enter__()
         assert caught.value.response.content == b"not here"
         assert client.get("/").content == b"ok"
 

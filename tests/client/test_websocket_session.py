@@ -33,7 +33,7 @@ CUTS = st.lists(st.integers(0, 400), max_size=6)
 PINGS = st.lists(st.binary(max_size=10), max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(text=st.text(max_size=200), cuts=CUTS, pings=PINGS, segment=st.integers(1, 60))
 def test_a_message_is_the_same_however_it_is_cut(
     text: str, cuts: list[int], pings: list[bytes], segment: int
@@ -87,7 +87,7 @@ PARTS = st.lists(
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(parts=PARTS, cut=st.integers(1, 50), takes=st.booleans(), eof=st.booleans(), sends=st.booleans())
 def test_whatever_comes_the_session_goes_on_or_ends(
     compressed: bool, parts: list[bytes], cut: int, takes: bool, eof: bool, sends: bool
