@@ -211,7 +211,8 @@ class Completions:
             self._to_do.popleft()
 
     def _has_arrived(self) -> bool:
-        return bool(self._ready or self._to_do)
+        # The last: what was written may have told that a connection is gone, and another is wanted.
+        return bool(self._ready or self._to_do or self._client._opener.waiting)
 
     def _look(self, now: float, began: float) -> None:
         """Give up the requests whose time is over."""
