@@ -288,7 +288,7 @@ def test_nobody_waits_for_bytes_that_another_thread_reads() -> None:
         def __init__(self, lock: threading.Lock) -> None:
             self.release, self._lock = lock.release, lock
 
-        def acquire(self, *arguments: int) -> bool:
+        def acquire(self, *arguments: Any) -> bool:
             if threading.get_ident() in first_thread:
                 answered.wait(20)
             return self._lock.acquire(*arguments)

@@ -390,6 +390,16 @@ def test_a_connection_that_is_reset_while_content_leaves_is_a_write_error(librar
         client.post(server.url, content=endless())
 
 
+def test_reading_on_when_the_transport_was_closed_is_a_read_error(
+    libraries: Libraries, site: RunningServer, certificate: Certificate
+) -> None:
+    library, plait = libraries
+    with library.Client(transport=plait.Transport(verify=certificate.ca)) as client:
+        response = client.send(library.Request("GET", site.url("/bytes?n=9000000")), stream=True)
+    with pytest.raises(library.ReadError, match="was closed"):
+        response.read()
+
+
 def test_no_way_through_a_proxy_is_a_proxy_error(libraries: Libraries) -> None:
     library, plait = libraries
     proxy = f"http://127.0.0.1:{free_port()}"
@@ -449,6 +459,24 @@ def test_a_transport_is_mounted_where_it_is_wanted(
         assert client.get(site.url("/upload")).http_version == "HTTP/2"
 
 
+def test_a_transport_goes_on_after_it_was_closed(
+    libraries: Libraries, site: RunningServer, certificate: Certificate
+) -> None:
+    library, plait = libraries
+    transport = plait.Transport(verify=certificate.ca)
+    for _ in range(2):
+        with library.Client(transport=transport) as client:
+            assert client.get(site.url("/upload")).http_version == "HTTP/2"
+    asynchronous = plait.AsyncTransport(verify=certificate.ca)
+
+    async def get() -> str:
+        async with library.AsyncClient(transport=asynchronous) as client:
+            version: str = (await client.get(site.url("/upload"))).http_version
+            return version
+
+    assert [asyncio.run(get()) for _ in range(2)] == ["HTTP/2"] * 2
+
+
 def test_requests_that_fail_are_tried_again_when_plait_is_told_to(libraries: Libraries) -> None:
     def closing(peer: Peer) -> None:
         peer.start()
@@ -467,6 +495,15 @@ def test_a_wrong_option_is_refused(libraries: Libraries, options: dict[str, Any]
     for kind in (libraries[1].Transport, libraries[1].AsyncTransport):
         with pytest.raises(ConfigError):
             kind(**options)
+
+
+def test_options_that_would_have_no_effect_are_refused(libraries: Libraries) -> None:
+    library, plait = libraries
+    for options in ({"timeout": 3}, {"headers": {"x-a": "1"}}, {"base_url": "https://localhost"}):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(options))}'"):
+            plait.Transport(**options)
+    with pytest.raises(ConfigError, match="no headers"):
+        plait.Transport(proxy=library.Proxy("http://localhost:3128", headers={"x-a": "1"}))
 
 
 class Assistant:

@@ -57,4 +57,5 @@ def outcome(session: requests.Session, url: str, name: str) -> Any:
             return CALLS[name](session, url), [str(one.message) for one in warned]
         except Exception as error:
             request = getattr(error, "request", None)
-            return type(error), request and (request.method, request.url.partition(":")[0])
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            return type(error), type(reason), request and (request.method, request.url.partition(":")[0])

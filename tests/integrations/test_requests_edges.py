@@ -184,6 +184,19 @@ def test_a_response_can_be_read_when_its_session_is_closed(
     assert len(response.content) == 3_000_000
 
 
+def test_closing_a_session_spares_who_is_about_to_send(site: RunningServer, certificate: Certificate) -> None:
+    with mounted(verify=certificate.ca) as session:
+        session.get(site.url("/upload"))
+        pools = session.get_adapter(site.url("")).poolmanager.pools
+        pool = pools[next(iter(pools.keys()))]
+        connection = pool._get_conn()
+        session.close()
+        connection.request("GET", "/bytes?n=3")
+        assert connection.getresponse().data == bytes(3)
+        assert pool.request("GET", "/bytes?n=3").data == bytes(3)
+        assert session.get(site.url("/upload")).ok
+
+
 # -- retries ---------------------------------------------------------------------------------------
 
 
@@ -379,6 +392,23 @@ def test_an_adapter_can_be_pickled(site: RunningServer, certificate: Certificate
         assert session.get(site.url("/upload")).ok
         with pickle.loads(pickle.dumps(session)) as copy:
             assert copy.get(site.url("/upload")).raw.version_string == "HTTP/1.1"
+
+
+def test_messages_name_pools_and_connections_as_ever() -> None:
+    port = free_port()
+    with mounted() as session, pytest.raises(requests.ConnectionError) as caught:
+        session.get(f"http://127.0.0.1:{port}/a")
+    said = str(caught.value)
+    assert said.startswith(
+        f"HTTPConnectionPool(host='127.0.0.1', port={port}): Max retries exceeded with url: /a"
+    )
+    assert f"HTTPConnection(host='127.0.0.1', port={port}): Failed to establish a new connection: " in said
+
+
+def test_options_that_requests_gives_with_each_request_are_refused() -> None:
+    for options in ({"verify": False}, {"timeout": 3}, {"headers": {"x-a": "1"}}):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(options))}'"):
+            Adapter(**options)
 
 
 def test_a_wrong_option_is_refused_at_once() -> None:

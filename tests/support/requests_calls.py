@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
-from io import BytesIO, StringIO
+from io import BytesIO, StringIO, TextIOWrapper
+from time import sleep
 from typing import Any
 
 import requests
@@ -105,6 +108,50 @@ def _read_twice(session: requests.Session, url: str) -> Any:
     return list(response.iter_content(1000))
 
 
+class _Form:
+    """Content that tells how much is left of it, as a streamed form of requests-toolbelt does."""
+
+    def __init__(self) -> None:
+        self.len = 300_000
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self.len)
+        self.len -= size
+        return bytes(size)
+
+
+def _slow() -> Iterator[bytes]:
+    for _ in range(3):
+        sleep(0.1)
+        yield b"abc"
+
+
+def _copied(response: requests.Response) -> int:
+    copy = BytesIO()
+    shutil.copyfileobj(response.raw, copy)
+    return copy.tell()
+
+
+def _decoded_file(response: requests.Response) -> list[Any]:
+    response.raw.decode_content = True
+    return [response.raw.read(100), response.raw.tell() > 0, response.raw.read()]
+
+
+def _after_close(session: requests.Session, url: str) -> Any:
+    session.get(f"{url}/upload")
+    session.close()
+    return session.get(f"{url}/upload").status_code
+
+
+def _path(session: requests.Session, url: str) -> Any:
+    seen = session.get(f"{url}/%7Ea%2fb/../c d/ü?q=%zz&a=[1]|{{}}#part").json()
+    return seen["path"], seen["query"]
+
+
+def _with_a_name(session: requests.Session, url: str) -> Any:
+    return session.get(url.replace("//", "//us%40er:pa:ss@") + "/upload").json()
+
+
 def _refused(session: requests.Session, url: str) -> Any:
     return session.get(f"http://127.0.0.1:{free_port()}/")
 
@@ -156,6 +203,17 @@ CALLS: dict[str, Call] = {
     "nothing to POST": _sent(),
     "a generator": _sent(method="PUT", data=_numbers),
     "a generator that fails": _sent(method="PUT", data=_broken),
+    "an empty file": _sent(data=BytesIO),
+    "an empty generator": _sent(data=lambda: iter([])),
+    "empty pieces": _sent(data=lambda: iter([b"", b"a", b"", b"b"])),
+    "a bytearray": _sent(data=bytearray(b"abc")),
+    "a streamed form": _sent(data=_Form),
+    "slow content": _sent(data=_slow, timeout=(20, 0.2)),  # which is not the server's
+    "content expected": _sent(data=b"abc", headers={"expect": "100-continue"}),
+    "a method of one's own": _sent(method="PURGE"),
+    "a name in the URL": _with_a_name,
+    "a path in need of encoding": _path,
+    "after close": _after_close,
     "cookies": _cookies,
     "hooks": _hooks,
     "a prepared request": _prepared,
@@ -164,6 +222,12 @@ CALLS: dict[str, Call] = {
     "raw, in part": _streamed(
         "/bytes?n=100000", lambda response: [len(response.raw.read(n)) for n in (1, 70_000, 70_000, 1)]
     ),
+    "raw, as a file": _streamed("/bytes?n=300000", _copied),
+    "raw, as JSON": _streamed("/upload", lambda response: json.load(response.raw)["path"]),
+    "raw, as text": _streamed("/lines", lambda response: list(TextIOWrapper(response.raw, "utf-8"))),
+    "raw, line by line": _streamed("/lines", lambda response: [*response.raw]),
+    "raw, decoded in part": _streamed("/coded?as=gzip", _decoded_file),
+    "byte by byte": _streamed("/bytes?n=500", lambda response: [*response.iter_content(1)]),
     "content": _streamed("/coded?as=br", lambda response: b"".join(response.iter_content(1000))),
     "chunks": _streamed("/bytes?n=100000", lambda response: [*map(len, response.iter_content(8192))]),
     "all at once": _streamed("/bytes?n=100000", lambda response: [*map(len, response.iter_content(None))]),

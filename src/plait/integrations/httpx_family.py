@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from math import inf
+from threading import Lock
 from types import ModuleType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from plait.client.async_client import AsyncClient
 from plait.client.async_streams import AsyncResponseStream
@@ -17,9 +19,10 @@ from plait.client.messages import Headers, Request
 from plait.client.sync_client import Client
 from plait.client.sync_streams import ResponseStream
 from plait.client.timeouts import Timeouts
-from plait.config import HttpVersions
+from plait.config import ClientConfig, HttpVersions
 from plait.drivers.addresses import Peer
 from plait.errors import (
+    ClientClosed,
     ConfigError,
     ConnectFailed,
     ConnectionLost,
@@ -35,6 +38,8 @@ from plait.fields import Field
 from plait.urls import DEFAULT_PORTS, Origin, Url
 
 __all__ = ["AsyncTransportBase", "Library", "NetworkStream", "TransportBase"]
+
+C = TypeVar("C", Client, AsyncClient)
 
 #: Connections to one origin over HTTP/1.1: the library's own limit, though that is one for all origins.
 _MAX_CONNECTIONS = 100
@@ -103,6 +108,8 @@ class Library:
             kind = module.ProxyError if isinstance(error, ProxyFailed) else module.ConnectError
         elif isinstance(error, LocalProtocolError):
             kind = module.LocalProtocolError
+        elif isinstance(error, ClientClosed):
+            kind = module.ReadError
         elif isinstance(error, ConnectionLost) and error.error_code is None:
             kind = module.WriteError if sending else module.ReadError
         else:
@@ -222,10 +229,47 @@ class _AsyncContent:
             self._stream.abandon()
 
 
-class _Settings:
-    """What both kinds of transport are told."""
+class _Transport(Generic[C]):
+    """What both kinds of transport are told, and what they send by.
+
+    Attributes:
+        client: The client; after the transport was closed, and used again, another one.
+    """
 
     library: ClassVar[Library]
+    client_type: ClassVar[Any]
+    client: C
+
+    def __init__(
+        self,
+        *,
+        verify: Any = True,
+        http1: bool = True,
+        http2: bool = True,
+        limits: Any = None,
+        proxy: Any = None,
+        **options: Any,
+    ) -> None:
+        config = ClientConfig(**self._options(http1, http2, limits, proxy, options))
+        self._new_client: Callable[[], C] = partial(self.client_type, verify=verify, config=config)
+        self._lock = Lock()
+        self._is_open = True
+        self.client = self._new_client()
+
+    def _open(self) -> C:
+        """Return the client; the libraries' own transports can be used after they were closed, too."""
+        if not self._is_open:
+            with self._lock:
+                if not self._is_open:
+                    self.client = self._new_client()
+                    self._is_open = True
+        return self.client
+
+    def _end(self) -> C:
+        """Return the client that is to be closed."""
+        with self._lock:
+            self._is_open = False
+            return self.client
 
     @staticmethod
     def _options(
@@ -234,7 +278,7 @@ class _Settings:
         """Return a client's options.
 
         Raises:
-            ConfigError: They leave nothing to speak.
+            ConfigError: They leave nothing to speak, or say too much to the proxy.
         """
         if not (http1 or http2):
             raise ConfigError("http1 and http2 cannot both be off")
@@ -276,16 +320,22 @@ def _seconds(limit: float | None) -> float:
 
 
 def _proxy_url(proxy: Any) -> str:
-    """Return a proxy's URL; the library's own object keeps name and password apart from it."""
+    """Return a proxy's URL; the library's own object keeps name and password apart from it.
+
+    Raises:
+        ConfigError: It is to be sent more than these.
+    """
     if not hasattr(proxy, "raw_auth"):
         return str(proxy)
+    if proxy.headers:
+        raise ConfigError("a proxy is sent no headers but its name and password, over plait")
     url = proxy.url
     if proxy.auth is not None:
         url = url.copy_with(username=proxy.auth[0], password=proxy.auth[1])
     return f"{url.scheme}://{url.userinfo.decode()}{'@' * bool(url.userinfo)}{url.netloc.decode()}"
 
 
-class TransportBase(_Settings):
+class TransportBase(_Transport[Client]):
     """What ``Transport`` is, but for its library's base class.
 
     Args:
@@ -300,47 +350,28 @@ class TransportBase(_Settings):
         ConfigError: An option is wrong.
     """
 
-    def __init__(
-        self,
-        *,
-        verify: Any = True,
-        http1: bool = True,
-        http2: bool = True,
-        limits: Any = None,
-        proxy: Any = None,
-        **options: Any,
-    ) -> None:
-        self.client = Client(verify=verify, **self._options(http1, http2, limits, proxy, options))
+    client_type = Client
 
     def handle_request(self, request: Any) -> Any:
         """Send a request, and return the response as soon as its head is there."""
         library = self.library
-        made = self._request(self.client, request)
+        client = self._open()
+        made = self._request(client, request)
         try:
-            stream = self.client.stream_request(made).__enter__()
+            stream = client.stream_request(made).__enter__()
         except PlaitError as error:
             library.fail(error, sending=getattr(made.content, "left", False))
         return library.response_to(stream, library.content(library, stream))
 
     def close(self) -> None:
         """Close every connection."""
-        self.client.close()
+        self._end().close()
 
 
-class AsyncTransportBase(_Settings):
+class AsyncTransportBase(_Transport[AsyncClient]):
     """What ``AsyncTransport`` is, but for its library's base class; see :class:`TransportBase`."""
 
-    def __init__(
-        self,
-        *,
-        verify: Any = True,
-        http1: bool = True,
-        http2: bool = True,
-        limits: Any = None,
-        proxy: Any = None,
-        **options: Any,
-    ) -> None:
-        self.client = AsyncClient(verify=verify, **self._options(http1, http2, limits, proxy, options))
+    client_type = AsyncClient
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, and return the response as soon as its head is there."""
@@ -350,13 +381,14 @@ class AsyncTransportBase(_Settings):
         except RuntimeError:
             name = library.module.__name__
             raise ConfigError(f"plait runs on asyncio; under trio, use {name}.AsyncHTTPTransport") from None
-        made = self._request(self.client, request)
+        client = self._open()
+        made = self._request(client, request)
         try:
-            stream = await self.client.stream_request(made).__aenter__()
+            stream = await client.stream_request(made).__aenter__()
         except PlaitError as error:
             library.fail(error, sending=getattr(made.content, "left", False))
         return library.response_to(stream, library.async_content(library, stream))
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.client.aclose()
+        await self._end().aclose()

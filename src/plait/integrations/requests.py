@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plait.client.sync_client import Client
+from plait.config import ClientConfig
 from plait.drivers.proxies import parse_proxy
 from plait.errors import ConfigError
 
@@ -48,7 +49,7 @@ class Adapter(HTTPAdapter):
         pool_block: bool = DEFAULT_POOLBLOCK,
         **options: Any,
     ) -> None:
-        Client(**options).close()  # what is wrong with them is wrong now
+        Client(config=ClientConfig(**options)).close()  # what is wrong with them is wrong now
         self._options = options
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
 
@@ -83,5 +84,5 @@ class Adapter(HTTPAdapter):
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated over
                 if (pool := manager.pools.get(key)) is not None:
-                    pool.close()
+                    pool.let_go()
         super().close()

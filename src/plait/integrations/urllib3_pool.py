@@ -20,6 +20,7 @@ from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
     InvalidHeader,
+    NameResolutionError,
     NewConnectionError,
     ProxyError,
     SSLError,
@@ -37,6 +38,7 @@ from plait.errors import (
     ConnectFailed,
     ConnectTimeout,
     LocalProtocolError,
+    NameNotResolved,
     NoCommonProtocol,
     PlaitError,
     PoolTimeout,
@@ -62,7 +64,6 @@ class Connection:
 
     Args:
         pool: Where it belongs.
-        carrier: The pool's client.
         is_verified: Whether the server's certificate is checked.
     """
 
@@ -73,20 +74,26 @@ class Connection:
     is_closed = False
     is_connected = True
 
-    def __init__(self, pool: HTTPConnectionPool, carrier: Carrier, is_verified: bool) -> None:
+    def __init__(self, pool: HTTPConnectionPool, is_verified: bool) -> None:
         self.host = pool.host
         self.port = pool.port or DEFAULT_PORTS[pool.scheme]
         self.is_verified = is_verified
         #: Seconds: until the request is made, those to connect; from then on, those to read.
         self.timeout: float | None = None
         self._scheme = pool.scheme
-        self._carrier = carrier
+        self._carrier: Carrier
         self._connect_timeout: float | None = None
         self._request: Request | None = None
         self._options: dict[str, Any] = {}
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}(host={self.host!r}, port={self.port!r})"
+        # In messages it has the name that everybody knows.
+        return f"{self._scheme.upper()}Connection(host={self.host!r}, port={self.port!r})"
+
+    def join(self, carrier: Carrier) -> None:
+        """Use a client, until there is a response or the connection is closed."""
+        self._carrier = carrier
+        carrier.users.add(self)
 
     def request(
         self,
@@ -159,7 +166,6 @@ class Connection:
         connect = inf if self._connect_timeout is None else self._connect_timeout
         request.timeout = Timeouts(connect=connect, pool=inf, write=read, read=read)
         carrier = self._carrier
-        carrier.users.add(self)
         try:
             stream = carrier.client.stream_request(request).__enter__()
             content: Any = Content(stream, carrier)
@@ -198,14 +204,18 @@ class Connection:
             raise error  # a TimeoutError, which urllib3 knows
         if isinstance(error, ProxyFailed):
             raise ProxyError(said, NewConnectionError(self, said)) from error  # type: ignore[arg-type]
+        if isinstance(error, NameNotResolved):
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
         if isinstance(error, TlsFailed | NoCommonProtocol):
             raise SSLError(said) from error
         if isinstance(error, ConnectFailed):
+            said = f"Failed to establish a new connection: {said}"
             raise NewConnectionError(self, said) from error  # type: ignore[arg-type]
         raise RemoteDisconnected(said) from error
 
     def close(self) -> None:
-        """Do nothing: the connection is the client's, and an exchange ends with its response."""
+        """Leave the client; the connection is its own, and an exchange ends with its response."""
+        self._carrier.leave(self)
 
 
 class _Pool(HTTPConnectionPool):
@@ -224,19 +234,23 @@ class _Pool(HTTPConnectionPool):
         self._carrier: Carrier | None = None
         self._lock = Lock()
 
+    def __str__(self) -> str:
+        return f"{self.scheme.upper()}ConnectionPool(host={self.host!r}, port={self.port!r})"
+
     def _new_conn(self) -> Any:
-        with self._lock:  # many threads begin at once, and are to share one
-            if self._carrier is None:
-                self._carrier = Carrier(self._make_client())
-                # Whoever is inside the client has the pool, too, and so this never waits for its lock.
-                finalize(self, self._carrier.client.close)
         self.num_connections += 1
-        return Connection(self, self._carrier, self._is_verified())
+        return Connection(self, self._is_verified())
+
+    def let_go(self) -> None:
+        """Close the client when nobody uses it any more; who comes after this has another."""
+        with self._lock:
+            carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.close()
 
     def close(self) -> None:
         super().close()
-        if self._carrier is not None:
-            self._carrier.close()
+        self.let_go()
 
     def _make_client(self) -> Client:
         defaults: dict[str, Any] = {"max_connections": _MAX_CONNECTIONS, "pool_timeout": inf}
@@ -250,11 +264,20 @@ class _Pool(HTTPConnectionPool):
         return False
 
     def _get_conn(self, timeout: float | None = None) -> Any:
+        connection: Any
         if self.block:
-            return super()._get_conn(timeout)
-        if self.pool is None:
+            connection = super()._get_conn(timeout)
+        elif self.pool is None:
             raise ClosedPoolError(self, "Pool is closed.")
-        return self._new_conn()
+        else:
+            connection = self._new_conn()
+        with self._lock:  # many threads begin at once, and are to share one
+            if self._carrier is None:
+                self._carrier = Carrier(self._make_client())
+                # Whoever is inside the client has the pool, too, and so this never waits for its lock.
+                finalize(self, self._carrier.client.close)
+            connection.join(self._carrier)
+        return connection
 
     def _put_conn(self, conn: Any) -> None:
         # Unless their number is what counts, nothing is worth keeping of them.
