@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import h2.events
 import h2.exceptions
@@ -153,6 +154,19 @@ def test_an_endless_iterable_is_taken_from_as_there_is_room(make_client: Make, o
         assert taken == 55
 
 
+def test_thousands_go_to_hundreds_of_origins_over_as_many_connections_as_they_may(make_client: Make) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    urls = [f"http://shop-{number % 200}.example/{number}" for number in range(2000)]
+    with make_client(transport=plait.AppTransport(app, http="1"), max_connections=1) as client:
+        texts = [one.text for one in client.map(urls, window=400)]
+        assert texts == [f"/{number}" for number in range(2000)]
+        assert client.statistics.connections_opened == 200
+
+
 def test_a_window_of_one_sends_one_after_the_other(make_client: Make) -> None:
     with raw_server(echo) as server, make_client(server.url, http="2") as client:
         assert len(list(client.map(["/"] * 5, window=1))) == 5
@@ -291,6 +305,83 @@ def test_requests_that_still_wait_for_a_connection_are_given_up_too(make_client:
         assert client.get("/").text == "GET /"
         assert client.statistics.exchanges < 20
         assert client.statistics.connections_opened == 1
+
+
+# -- map: streamed -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_streamed_responses_are_read_one_after_the_other(make_client: Make, ordered: bool) -> None:
+    with raw_server(echo) as server, make_client(server.url, http="2") as client:
+        responses = client.map((f"/{number}" for number in range(30)), stream=True, ordered=ordered)
+        texts = ["".join(response.iter_text()) for response in responses]
+        assert sorted(texts) == sorted(f"GET /{number}" for number in range(30))
+        assert not ordered or texts == [f"GET /{number}" for number in range(30)]
+
+
+def test_servers_are_held_to_a_window_of_each_response_that_is_streamed(make_client: Make) -> None:
+    """Three responses of 64 times what each window takes, and never more than the windows have arrived."""
+    window, size = 65_536, 64 * 65_536
+    sent = 0
+
+    def generous(peer: Peer) -> None:
+        nonlocal sent
+        peer.start()
+        left = dict.fromkeys(peer.requests(3), size)
+        for stream in left:
+            peer.engine.send_headers(stream, [(":status", "200")])
+        while any(left.values()):
+            moved = 0
+            for stream in left:
+                while left[stream]:
+                    room = min(left[stream], peer.engine.local_flow_control_window(stream), 16384)
+                    if not room:
+                        break
+                    left[stream] -= room
+                    peer.engine.send_data(stream, bytes(room), end_stream=not left[stream])
+                    moved += room
+            sent += moved
+            peer.flush()
+            if not moved:
+                assert peer.receive()
+        peer.drain()
+
+    with raw_server(generous) as server, make_client(server.url, http="2", stream_window=window) as client:
+        read = 0
+        for response in client.map(["/"] * 3, stream=True):
+            for piece in response.iter_bytes():
+                read += len(piece)
+                assert sent <= read + 3 * window
+        assert read == sent == 3 * size
+
+
+def test_a_streamed_response_is_closed_when_the_next_is_asked_for(make_client: Make) -> None:
+    def endless(peer: Peer) -> None:
+        peer.start()
+        for stream in peer.requests(3):
+            peer.engine.send_headers(stream, [(":status", "200")])
+            peer.engine.send_data(stream, bytes(1000))
+        peer.flush()
+        peer.wait_for(h2.events.StreamReset, 3)
+        peer.serve()
+
+    with raw_server(endless) as server, make_client(server.url, http="2") as client:
+        responses = client.map(["/"] * 3, stream=True)
+        first, second = next(responses), next(responses)
+        with pytest.raises(LocalProtocolError, match="inside its with block"):
+            first.read()
+        with second:
+            assert next(iter(second.iter_bytes())) == bytes(1000)
+        responses.close()  # with the third, which nobody has taken
+        assert client.get("/").status == 200
+        assert client.statistics.connections_opened == 1
+
+
+def test_errors_are_given_among_streamed_responses(make_client: Make) -> None:
+    with raw_server(broken) as server, make_client(server.url, http="2") as client:
+        results = client.map(["/1", "/broken", "ftp://a/", "/2"], stream=True, return_exceptions=True)
+        outcomes = [type(one) if isinstance(one, Exception) else one.read() for one in results]
+        assert outcomes == [b"/1", ExchangeReset, LocalProtocolError, b"/2"]
 
 
 # -- gather --------------------------------------------------------------------------------------

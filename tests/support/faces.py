@@ -131,7 +131,8 @@ class _Results:
             return await anext(self._results)
 
         try:
-            return self._face.run(next_result())
+            result = self._face.run(next_result())
+            return _Stream(self._face, result) if isinstance(result, AsyncResponseStream) else result
         except StopAsyncIteration:
             raise StopIteration from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -14,8 +14,9 @@ from plait.errors import ClientClosed, ConfigError, Timeout
 
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient, AsyncPending
+    from plait.client.async_streams import AsyncStreams
     from plait.client.many import Starter
-    from plait.client.messages import Request
+    from plait.client.messages import Request, Response
 
 __all__ = ["AsyncCompletions", "gather", "results"]
 
@@ -160,8 +161,20 @@ async def results(
     *,
     ordered: bool,
     return_exceptions: bool,
+    streams: AsyncStreams | None = None,
 ) -> AsyncGenerator[Any, None]:
-    """Yield what comes of requests, of which so many are on their way; see ``AsyncClient.map``."""
+    """Yield what comes of requests, of which so many are on their way; see ``AsyncClient.map``.
+
+    Args:
+        client: The client.
+        requests: URLs and requests.
+        starter: Starts them.
+        window: How many may be on their way.
+        ordered: Whether their order counts.
+        return_exceptions: Whether errors are yielded.
+        streams: What the starter starts them with where responses are streamed.
+    """
+    take = result_of if streams is None else streams.take
     completions = AsyncCompletions(client, ordered=ordered)
     feed = Feed(starter, completions.enter, window)
     has_room = asyncio.Event()
@@ -177,7 +190,9 @@ async def results(
             pending = await completions.wait()
             if pending is None:
                 break
-            yield await _outcome_of(pending) if return_exceptions else await pending.result()
+            yield await outcome_of(pending, take) if return_exceptions else await take(pending)
+            if streams is not None:
+                await streams.leave(pending)
             feed.room += 1
             has_room.set()
         if pump is not None and pump.cancelled():
@@ -185,6 +200,8 @@ async def results(
         feed.end()
     finally:
         completions.give_up()
+        if streams is not None:
+            await streams.aclose()
         if pump is not None:
             pump.cancel()
             await asyncio.wait([pump])
@@ -220,16 +237,23 @@ async def gather(
         async for done in completions:
             if not return_exceptions:
                 await done.result()
-        return [await _outcome_of(one) if return_exceptions else await one.result() for one in members]
+        return [
+            await outcome_of(one, result_of) if return_exceptions else await one.result() for one in members
+        ]
     finally:
         completions.give_up()
 
 
-async def _outcome_of(pending: AsyncPending | Unsent) -> Any:
-    """Return the response of a request that is done, or the error that it came to."""
+async def result_of(pending: AsyncPending) -> Response:
+    """Return the response of a request that is done."""
+    return await pending.result()
+
+
+async def outcome_of(pending: AsyncPending | Unsent, take: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Return what a request that is done gives, or the error that it came to."""
     if pending.error is not None:
         return pending.error
     try:
-        return await pending.result()
+        return await take(pending)
     except Exception as error:
         return error

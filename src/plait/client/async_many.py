@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from plait.client.core import Methods
@@ -11,6 +11,7 @@ from plait.client.messages import Request, Response
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient, AsyncPending
     from plait.client.async_completions import AsyncCompletions
+    from plait.client.async_streams import AsyncResponseStream
     from plait.client.making import RequestOptions
     from plait.client.many import Starter
 
@@ -29,6 +30,7 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: Literal[False] = False,
+        stream: Literal[False] = False,
         **options: Unpack[RequestOptions],
     ) -> AsyncGenerator[Response, None]: ...
 
@@ -41,8 +43,35 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: bool,
+        stream: Literal[False] = False,
         **options: Unpack[RequestOptions],
     ) -> AsyncGenerator[Response | Exception, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request] | AsyncIterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        stream: Literal[True],
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[AsyncResponseStream, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request] | AsyncIterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: bool,
+        stream: Literal[True],
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[AsyncResponseStream | Exception, None]: ...
 
     def map(
         self,
@@ -52,6 +81,7 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: bool = False,
+        stream: bool = False,
         **options: Unpack[RequestOptions],
     ) -> AsyncGenerator[Any, None]:
         """Send many requests, and yield their responses.
@@ -67,6 +97,8 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
             ordered: Whether responses come in the order of their requests, or as they come.
             return_exceptions: Whether a request that fails yields its error, and the others go on; each
                 ``plait.errors.PlaitError`` names its ``request``. Otherwise it is raised in its place.
+            stream: Whether responses are given when their heads are there, to be read piece by piece, as
+                :meth:`stream` gives them; each is closed when the next is asked for.
             options: What the requests that are given as URLs have in common; see :meth:`request`.
 
         Raises:
@@ -79,13 +111,20 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
 
         check_window(window)
         check_requests(requests, Iterable | AsyncIterable)
+        client = cast("AsyncClient", self)
+        streams = None
+        if stream:
+            from plait.client.async_streams import AsyncStreams
+
+            streams = AsyncStreams(client)
         return results(
-            cast("AsyncClient", self),
+            client,
             requests,
-            self._starter(method, options),
+            self._starter(method, options, client._submit if streams is None else streams.start),
             window,
             ordered=ordered,
             return_exceptions=return_exceptions,
+            streams=streams,
         )
 
     @overload
@@ -117,8 +156,9 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
         """
         from plait.client.async_completions import gather
 
+        client = cast("AsyncClient", self)
         return await gather(
-            cast("AsyncClient", self), requests, self._starter("GET", {}), return_exceptions=return_exceptions
+            client, requests, self._starter("GET", {}, client._submit), return_exceptions=return_exceptions
         )
 
     def as_completed(
@@ -158,8 +198,9 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
                 completions.forget()
         return [one for one in waited_for if one.done]
 
-    def _starter(self, method: str, options: RequestOptions) -> Starter[AsyncPending]:
+    def _starter(
+        self, method: str, options: RequestOptions, start: Callable[[Request], AsyncPending]
+    ) -> Starter[AsyncPending]:
         from plait.client.many import Starter
 
-        client = cast("AsyncClient", self)
-        return Starter(self._core.maker.make, client._submit, method, options)
+        return Starter(self._core.maker.make, start, method, options)

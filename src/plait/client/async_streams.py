@@ -16,7 +16,7 @@ from plait.errors import ClientClosed
 if TYPE_CHECKING:
     from plait.client.server_sent_events import ServerSentEvent
 
-__all__ = ["AsyncConnection", "AsyncResponseStream"]
+__all__ = ["AsyncConnection", "AsyncResponseStream", "AsyncStreams"]
 
 
 class AsyncResponseStream(StreamedResponse):
@@ -34,14 +34,23 @@ class AsyncResponseStream(StreamedResponse):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
+        if not self._is_open:  # one of a map() is
+            self._start()
+            await self._open()
+        return self
+
+    def _start(self) -> None:
+        """Send the request."""
         self._loop = asyncio.get_running_loop()
         self._client._start(self._call)
+
+    async def _open(self) -> None:
+        """Wait for the response, once the request was sent."""
         try:
             self._begin(await self._client._finish(self._call), self._call)
         except BaseException:
             await self.aclose()
             raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -163,6 +172,46 @@ class AsyncResponseStream(StreamedResponse):
         if not piece:
             self._end(self._call)
         return piece
+
+
+class AsyncStreams:
+    """The responses of a ``map()`` that are streamed, those included that nobody has taken yet.
+
+    Args:
+        client: The client.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._streams: dict[AsyncPending, AsyncResponseStream] = {}
+
+    def start(self, request: Request) -> AsyncPending:
+        """Send a request; what is returned is done with the head of its response."""
+        stream = self._client.stream_request(request)
+        stream._start()
+        self._streams[stream._call] = stream
+        return stream._call
+
+    async def take(self, pending: AsyncPending) -> AsyncResponseStream:
+        """Return the response of a request that is done.
+
+        Raises:
+            PlaitError: There is none.
+        """
+        stream = self._streams[pending]
+        await stream._open()
+        return stream
+
+    async def leave(self, pending: AsyncPending) -> None:
+        """Close a response."""
+        stream = self._streams.pop(pending, None)
+        if stream is not None:
+            await stream.aclose()
+
+    async def aclose(self) -> None:
+        """Close all."""
+        while self._streams:
+            await self._streams.popitem()[1].aclose()
 
 
 class AsyncConnection(Numbered[AsyncPending]):

@@ -13,8 +13,9 @@ from plait.errors import ClientClosed, ConfigError, Timeout
 
 if TYPE_CHECKING:
     from plait.client.many import Starter
-    from plait.client.messages import Request
+    from plait.client.messages import Request, Response
     from plait.client.sync_client import Client, Pending
+    from plait.client.sync_streams import Streams
 
 __all__ = ["Completions", "gather", "results"]
 
@@ -244,8 +245,20 @@ def results(
     *,
     ordered: bool,
     return_exceptions: bool,
+    streams: Streams | None = None,
 ) -> Generator[Any, None, None]:
-    """Yield what comes of requests, of which so many are on their way; see ``Client.map``."""
+    """Yield what comes of requests, of which so many are on their way; see ``Client.map``.
+
+    Args:
+        client: The client.
+        requests: URLs and requests.
+        starter: Starts them.
+        window: How many may be on their way.
+        ordered: Whether their order counts.
+        return_exceptions: Whether errors are yielded.
+        streams: What the starter starts them with where responses are streamed.
+    """
+    take = result_of if streams is None else streams.take
     completions = Completions(client, ordered=ordered)
     driver = client._driver
     ready = completions._ready
@@ -263,11 +276,15 @@ def results(
                 pending = ready.popleft()
             elif (pending := completions.wait()) is None:
                 break
-            yield outcome_of(pending) if return_exceptions else pending.result()
+            yield outcome_of(pending, take) if return_exceptions else take(pending)
+            if streams is not None:
+                streams.leave(pending)
             feed.room += 1
         feed.end()
     finally:
         completions.give_up()
+        if streams is not None:
+            streams.abandon()
 
 
 def gather(
@@ -286,16 +303,21 @@ def gather(
         for done in completions:
             if not return_exceptions:
                 done.result()
-        return [outcome_of(one) if return_exceptions else one.result() for one in members]
+        return [outcome_of(one, result_of) if return_exceptions else one.result() for one in members]
     finally:
         completions.give_up()
 
 
-def outcome_of(pending: Pending | Unsent) -> Any:
-    """Return the response of a request that is done, or the error that it came to."""
+def result_of(pending: Pending) -> Response:
+    """Return the response of a request that is done."""
+    return pending.result()
+
+
+def outcome_of(pending: Pending | Unsent, take: Callable[[Any], Any]) -> Any:
+    """Return what a request that is done gives, or the error that it came to."""
     if pending.error is not None:
         return pending.error
     try:
-        return pending.result()
+        return take(pending)
     except Exception as error:
         return error

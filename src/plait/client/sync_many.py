@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from plait.client.core import Methods
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from plait.client.making import RequestOptions
     from plait.client.many import Starter
     from plait.client.sync_client import Client, Pending
+    from plait.client.sync_streams import ResponseStream
 
 __all__ = ["ManyAtOnce"]
 
@@ -29,6 +30,7 @@ class ManyAtOnce(Methods[Response]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: Literal[False] = False,
+        stream: Literal[False] = False,
         **options: Unpack[RequestOptions],
     ) -> Generator[Response, None, None]: ...
 
@@ -41,8 +43,35 @@ class ManyAtOnce(Methods[Response]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: bool,
+        stream: Literal[False] = False,
         **options: Unpack[RequestOptions],
     ) -> Generator[Response | Exception, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        stream: Literal[True],
+        **options: Unpack[RequestOptions],
+    ) -> Generator[ResponseStream, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[str | Request],
+        *,
+        method: str = "GET",
+        window: int = 100,
+        ordered: bool = True,
+        return_exceptions: bool,
+        stream: Literal[True],
+        **options: Unpack[RequestOptions],
+    ) -> Generator[ResponseStream | Exception, None, None]: ...
 
     def map(
         self,
@@ -52,6 +81,7 @@ class ManyAtOnce(Methods[Response]):
         window: int = 100,
         ordered: bool = True,
         return_exceptions: bool = False,
+        stream: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Generator[Any, None, None]:
         """Send many requests, and yield their responses.
@@ -67,6 +97,8 @@ class ManyAtOnce(Methods[Response]):
             ordered: Whether responses come in the order of their requests, or as they come.
             return_exceptions: Whether a request that fails yields its error, and the others go on; each
                 ``plait.errors.PlaitError`` names its ``request``. Otherwise it is raised in its place.
+            stream: Whether responses are given when their heads are there, to be read piece by piece, as
+                :meth:`stream` gives them; each is closed when the next is asked for.
             options: What the requests that are given as URLs have in common; see :meth:`request`.
 
         Raises:
@@ -79,13 +111,20 @@ class ManyAtOnce(Methods[Response]):
 
         check_window(window)
         check_requests(requests, Iterable)
+        client = cast("Client", self)
+        streams = None
+        if stream:
+            from plait.client.sync_streams import Streams
+
+            streams = Streams(client)
         return results(
-            cast("Client", self),
+            client,
             requests,
-            self._starter(method, options),
+            self._starter(method, options, client._submit if streams is None else streams.start),
             window,
             ordered=ordered,
             return_exceptions=return_exceptions,
+            streams=streams,
         )
 
     @overload
@@ -115,8 +154,9 @@ class ManyAtOnce(Methods[Response]):
         """
         from plait.client.completions import gather
 
+        client = cast("Client", self)
         return gather(
-            cast("Client", self), requests, self._starter("GET", {}), return_exceptions=return_exceptions
+            client, requests, self._starter("GET", {}, client._submit), return_exceptions=return_exceptions
         )
 
     def as_completed(self, pendings: Iterable[Pending] = (), timeout: float | None = None) -> Completions:
@@ -152,8 +192,9 @@ class ManyAtOnce(Methods[Response]):
                 completions.forget()
         return [one for one in waited_for if one.done]
 
-    def _starter(self, method: str, options: RequestOptions) -> Starter[Pending]:
+    def _starter(
+        self, method: str, options: RequestOptions, start: Callable[[Request], Pending]
+    ) -> Starter[Pending]:
         from plait.client.many import Starter
 
-        client = cast("Client", self)
-        return Starter(self._core.maker.make, client._submit, method, options)
+        return Starter(self._core.maker.make, start, method, options)

@@ -15,7 +15,7 @@ from plait.errors import ClientClosed
 if TYPE_CHECKING:
     from plait.client.server_sent_events import ServerSentEvent
 
-__all__ = ["Connection", "ResponseStream"]
+__all__ = ["Connection", "ResponseStream", "Streams"]
 
 
 class ResponseStream(StreamedResponse):
@@ -32,13 +32,18 @@ class ResponseStream(StreamedResponse):
         self._call = Pending(client, request, HEAD)
 
     def __enter__(self) -> Self:
-        self._client._start(self._call)
+        if not self._is_open:  # one of a map() is
+            self._client._start(self._call)
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        """Wait for the response, once the request was sent."""
         try:
             self._begin(self._client._finish(self._call), self._call)
         except BaseException:
             self.close()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -160,6 +165,46 @@ class ResponseStream(StreamedResponse):
     def _end_call(self) -> None:
         self._leave(self._call)
         self._call.give_up(ClientClosed("the response was closed"))
+
+
+class Streams:
+    """The responses of a ``map()`` that are streamed, those included that nobody has taken yet.
+
+    Args:
+        client: The client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._streams: dict[Pending, ResponseStream] = {}
+
+    def start(self, request: Request) -> Pending:
+        """Send a request; what is returned is done with the head of its response."""
+        stream = self._client.stream_request(request)
+        self._client._start(stream._call)
+        self._streams[stream._call] = stream
+        return stream._call
+
+    def take(self, pending: Pending) -> ResponseStream:
+        """Return the response of a request that is done.
+
+        Raises:
+            PlaitError: There is none.
+        """
+        stream = self._streams[pending]
+        stream._open()
+        return stream
+
+    def leave(self, pending: Pending) -> None:
+        """Close a response."""
+        stream = self._streams.pop(pending, None)
+        if stream is not None:
+            stream.close()
+
+    def abandon(self) -> None:
+        """Close all, soon: a finalizer may call this."""
+        while self._streams:
+            self._streams.popitem()[1].abandon()
 
 
 class Connection(Numbered[Pending]):
