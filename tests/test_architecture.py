@@ -43,6 +43,7 @@ RESERVED = {
         "drivers",
         "client",
         "lab",
+        "integrations.httpx_family",
         "integrations.in_process",
         "integrations.locust",
         "integrations.urllib3_pool",
