@@ -142,6 +142,14 @@ def test_a_response_with_a_length() -> None:
     assert record.connection.capacity == 1  # type: ignore[attr-defined]
 
 
+def test_a_field_of_a_response_may_go_on_over_several_lines() -> None:
+    record = receive_every_way(
+        b"HTTP/1.1 200 OK\r\na: one\r\n two\r\n\tthree\r\nb:\r\n x\r\ncontent-length: 2\r\n\r\nok"
+    )
+    fields = ((b":status", b"200"), (b"a", b"one   two  \tthree"), (b"b", b"x"), (b"content-length", b"2"))
+    assert record.described == [("ResponseReceived", 1, fields, False), ("data", 1, b"ok", True), DONE]
+
+
 def test_a_response_in_chunks_with_trailers() -> None:
     record = receive_every_way(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
@@ -221,7 +229,6 @@ def test_the_connection_is_kept_as_the_server_says(head: bytes, closes: bool) ->
         b"ICY 200 OK\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX : a\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",

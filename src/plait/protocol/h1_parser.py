@@ -7,6 +7,7 @@ on input that is still incomplete too, and the rules for the fields that frame a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ EMPTY_LINE = b"\r\n\r\n"
 _SLICE = 16_384
 #: What a start line has beside its target: the longest method, spaces, version, the empty line.
 _START_LINE = 64
+#: The end of a line that the next one continues (obs-fold, RFC 9112 §5.2).
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
 _FRAMING_FIELDS = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
 )
@@ -66,6 +69,7 @@ class HeadReader:
         "_reusable",
         "_size",
         "_surely_fits",
+        "_unfolds",
         "chunked",
         "complete",
         "content_length",
@@ -96,6 +100,9 @@ class HeadReader:
         #: it would read on in a way of its own, is left to a new one.
         self._parser: Any = None
         self._reusable = True
+        # RFC 9112 §5.2: a user agent takes a field value over several lines, a server refuses it. The parser
+        # refuses it; a line's end is kept back until it is known what follows, and so a fold is always whole.
+        self._unfolds = parser_type is HttpResponseParser
         self.start()
 
     def start(self) -> None:
@@ -183,6 +190,8 @@ class HeadReader:
         return data
 
     def _feed(self, data: bytes) -> None:
+        if self._unfolds and (b"\r\n " in data or b"\r\n\t" in data):
+            data = _FOLD.sub(b"  ", data)
         parser = self._parser
         if parser is None:
             parser = self._parser = self._parser_type(self)
