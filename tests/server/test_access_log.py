@@ -125,7 +125,7 @@ async def test_a_response_that_never_began_is_logged_without_status(tmp_path: Pa
         ("%({x-own}i)s %({X-Own}i)s %({x-none}i)s", "mine mine -"),
         ("%({x-kind}o)s %({x-none}o)s", r"a\\x22b -"),
         ("%(u)s", "ada"),
-        ("%(p)s", f"<{os.getpid()}>"),
+        ("%(p)s", "<PID>"),
         ("%(T)s %(M)s %(D)s %(L)s", r"0 \d+ \d+ 0\.\d{6}"),
         ("100%% {of} 'it' \"all\" %(s)s \\n", r"100% \{of\} 'it' \"all\" 200 \\n"),
     ],
@@ -138,7 +138,7 @@ async def test_a_format_string_has_the_atoms_of_gunicorn(tmp_path: Path, form: s
         "authorization": b"Basic YWRhOnNlY3JldA==",
     }
     (found,) = await lines_of(tmp_path / "log", form, b"/a?b=c", **fields)
-    assert re.fullmatch(line, found), found
+    assert re.fullmatch(line.replace("PID", str(os.getpid())), found), found
 
 
 async def test_a_line_of_json_is_an_object(tmp_path: Path) -> None:
