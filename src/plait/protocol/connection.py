@@ -41,6 +41,8 @@ class Connection(Protocol):
         resets_sent: Streams reset from this end.
         resets_received: Streams that the peer reset.
         goaway_code: The error code with which the peer ends the connection, 0 when it has not said any.
+        failure: Why the one exchange that HTTP/1.1 has broke, and the connection with it; empty where that
+            is not so.
         stream_limit: Streams that the peer lets this side have open, as it said, or as this side presumes
             until then.
         opens_tunnels: Whether a client may ask for a tunnel to another protocol (RFC 8441 §3, RFC 9110
@@ -57,6 +59,8 @@ class Connection(Protocol):
     def resets_received(self) -> int: ...
     @property
     def goaway_code(self) -> int: ...
+    @property
+    def failure(self) -> bytes: ...
     @property
     def opens_tunnels(self) -> bool | None: ...
     @property

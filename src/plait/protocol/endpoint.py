@@ -15,7 +15,7 @@ from plait.errors import ConnectionLost, ExchangeReset
 from plait.fields import Field
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
-from plait.protocol.events import ErrorCode, Fields, error_name
+from plait.protocol.events import ErrorCode, Fields, error_name, sentence
 from plait.protocol.exchange import Exchange, Half
 from plait.protocol.h2 import PIECE
 
@@ -140,8 +140,9 @@ class Endpoint:
                 exchange.on_progress()
 
     def _on_connection_closed(self, event: ev.ConnectionClosed) -> None:
-        reason = event.debug_data.decode("utf-8", "replace") or "the connection closed"
-        if event.error_code != ErrorCode.NO_ERROR:
+        reason = sentence(event.debug_data) or "the connection closed"
+        # HTTP/1.1 has no such codes.
+        if event.error_code != ErrorCode.NO_ERROR and not self.connection.failure:
             reason = f"{reason} ({error_name(event.error_code)})"
         self._end(ConnectionLost(reason, error_code=event.error_code))
 

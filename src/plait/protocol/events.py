@@ -39,6 +39,7 @@ __all__ = [
     "EngineError",
     "Fields",
     "error_name",
+    "sentence",
     "Event",
     "RequestReceived",
     "ResponseReceived",
@@ -60,6 +61,12 @@ __all__ = [
 ]
 
 Fields = Sequence[tuple[bytes, bytes]]
+
+
+def sentence(reason: bytes) -> str:
+    """Return why something ended as the part of a sentence that a message takes."""
+    text = reason.decode("utf-8", "replace").removesuffix(".")
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
 def error_name(error_code: int) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
 from plait.protocol.aside import Aside
-from plait.protocol.events import EngineError, ErrorCode, error_name
+from plait.protocol.events import EngineError, ErrorCode, error_name, sentence
 
 if TYPE_CHECKING:
     from plait.protocol.endpoint import Endpoint
@@ -504,8 +504,9 @@ class Exchange:
         if error_code == ErrorCode.NO_ERROR and self.received is _ENDED:
             # RFC 9113 §8.1: RST_STREAM(NO_ERROR) after a complete response is no failure.
             return None
+        reason = sentence(self.endpoint.connection.failure)
         return ExchangeReset(
-            f"the stream was reset: {error_name(error_code)}",
+            reason or f"the stream was reset: {error_name(error_code)}",
             error_code=error_code,
             unprocessed=error_code == ErrorCode.REFUSED_STREAM,  # RFC 9113 §8.7
         )

@@ -125,6 +125,7 @@ class H1Connection:
         "_stream_id",
         "_stream_window",
         "_unacknowledged",
+        "failure",
         "http_version",
     )
 
@@ -166,6 +167,7 @@ class H1Connection:
         self._keep_alive = True
         self._shutting_down = False
         self._closed = False
+        self.failure = b""
 
     @property
     def closing(self) -> bool:
@@ -345,6 +347,8 @@ class H1Connection:
             self._reader = None
             self._buffer = b""
             self._head.stop()
+            if error_code:
+                self.failure = reason
             self._events.append(ConnectionClosed(error_code, reason))
 
     def _fail(self, error_code: int, reason: bytes) -> None:

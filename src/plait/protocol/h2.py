@@ -135,6 +135,8 @@ class H2Connection:
     #: Always: flow control slows the peer down stream by stream (RFC 9113 §5.2).
     wants_read = True
     ends_early = False
+    #: What breaks a connection of HTTP/2 ends its exchanges with it, and none of them by itself.
+    failure = b""
 
     def __init__(
         self,
