@@ -31,7 +31,7 @@ from plait.protocol.exchange import Exchange
 if TYPE_CHECKING:
     from plait.client.calls import Call
 
-__all__ = ["Retries", "persist", "retries_of"]
+__all__ = ["Retries", "persist", "retries_of", "retry_after"]
 
 #: What a server may say of a stream that another attempt may find otherwise (RFC 9113 §7).
 _PASSING = frozenset(
@@ -148,20 +148,24 @@ def _wait_after(request: Request, answer: Response | Exchange, retries: Retries)
         found = answer.headers.get_all("retry-after")
     if not found:
         return None
-    wait = _seconds(found[0])
+    wait = retry_after(found[0])
     return wait if wait is not None and wait <= retries.max_retry_after else None
 
 
-def _seconds(value: str) -> float | None:
-    """Read Retry-After (RFC 9110 §10.2.3)."""
-    if value.isdigit():
+def retry_after(value: str) -> float | None:
+    """Read Retry-After (RFC 9110 §10.2.3).
+
+    Returns:
+        Seconds, None when it does not say how many.
+    """
+    if value.isascii() and value.isdigit():
         return float(value)
     from email.utils import parsedate_to_datetime
     from time import time
 
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
+    except (ValueError, OverflowError):  # a date without a zone may be beyond what the system counts
         return None
 
 
