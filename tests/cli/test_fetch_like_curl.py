@@ -27,6 +27,8 @@ LINES = [
     ("-A", "me/1", "URL/echo"),
     ("-A", "", "URL/echo"),
     ("-e", "https://from.example/", "URL/echo"),
+    ("URL/one/../two/./three/..?x=/../",),
+    ("--path-as-is", "URL/one/../two"),
     # content
     ("-d", "a=1", "URL/echo"),
     ("-d", "a=1", "-d", "b=2&c=ä", "URL/echo"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from plait.cli.fetching.content import given_fields
 from plait.cli.fetching.output import safe_name
-from plait.cli.fetching.targets import complete, expand, remote_name
+from plait.cli.fetching.reports import printable
+from plait.cli.fetching.targets import complete, expand, remote_name, straight
 from plait.cli.fetching.waterfall import bar
 from plait.client.statistics import Timing
 from plait.errors import ConfigError
@@ -64,6 +65,25 @@ def test_a_name_that_a_server_says_leads_nowhere_else(disposition: str) -> None:
 )
 def test_a_file_is_named_as_its_url_ends(url: str, name: str) -> None:
     assert remote_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "without"),
+    [
+        ("http://x/a/../b", "http://x/b"),
+        ("http://x/../../b/./c", "http://x/b/c"),
+        ("http://x/a/..", "http://x/"),
+        ("http://x/a/.", "http://x/a/"),
+        ("http://x/.a/..b?c=/../d#/./", "http://x/.a/..b?c=/../d#/./"),
+        ("http://x?/../", "http://x?/../"),
+    ],
+)
+def test_dot_segments_are_removed(url: str, without: str) -> None:
+    assert straight(url) == without
+
+
+def test_what_a_server_says_moves_no_terminal() -> None:
+    assert printable("naïve \x1b[31m\r\u202e") == "naïve \\x1b[31m\\r\\u202e"
 
 
 def test_a_url_is_completed() -> None:

@@ -9,8 +9,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 __all__ = ["Done", "Forking"]
 
@@ -36,18 +37,26 @@ class Forking:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def __call__(self, *arguments: str | Path, cwd: Path, stdin: bytes = b"") -> Done:
+    def __call__(
+        self, *arguments: str | Path, cwd: Path, stdin: bytes = b"", closed: Sequence[str] = ()
+    ) -> Done:
         """Run ``plait`` with arguments in a directory.
 
         Args:
             arguments: What follows ``plait``.
             cwd: Where it runs.
             stdin: What it can read.
+            closed: Which of ``stdin``, ``stdout`` and ``stderr`` are closed.
         """
         around = cwd.with_name(f"{cwd.name}.io")
         around.mkdir(exist_ok=True)
         (around / "stdin").write_bytes(stdin)
-        job = {"arguments": [str(one) for one in arguments], "cwd": str(cwd), "io": str(around)}
+        job = {
+            "arguments": [str(one) for one in arguments],
+            "cwd": str(cwd),
+            "io": str(around),
+            "closed": closed,
+        }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -56,12 +65,15 @@ class Forking:
         return Done(status, (around / "stdout").read_bytes(), (around / "stderr").read_text())
 
 
-def _child(job: dict[str, str], arguments: list[str]) -> None:
+def _child(job: dict[str, Any], arguments: list[str]) -> None:
     os.chdir(job["cwd"])
     for number, (name, mode) in enumerate([("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb")]):
         with open(f"{job['io']}/{name}", mode) as file:
             os.dup2(file.fileno(), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 – the other has read ahead
+    for name in job["closed"]:  # as Python does when they are closed before it begins
+        os.close(("stdin", "stdout", "stderr").index(name))
+        setattr(sys, name, None)
     sys.argv = ["plait", *arguments]
     from plait.cli.main import main
 
@@ -70,8 +82,9 @@ def _child(job: dict[str, str], arguments: list[str]) -> None:
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(status)
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 from plait.cli.fetching.options import Given
 from plait.errors import ConfigError
 
-__all__ = ["Demand", "given_fields", "open_form", "open_upload", "read_file"]
+__all__ = ["Demand", "given_fields", "open_form", "open_upload", "read_file", "standard_input"]
 
 _DATA = ("data", "data_raw", "data_binary", "data_urlencode", "json")
 _FORM = ("form", "form_string")
@@ -135,9 +135,20 @@ def read_file(name: str) -> bytes:
         ConfigError: It cannot be read.
     """
     try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return standard_input().read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+
+
+def standard_input() -> IO[bytes]:
+    """Return standard input.
+
+    Raises:
+        ConfigError: It was closed before this process began.
+    """
+    if sys.stdin is None:
+        raise ConfigError("cannot read standard input: it is closed")
+    return sys.stdin.buffer
 
 
 def _open(name: str, opened: ExitStack) -> IO[bytes]:
@@ -220,14 +231,14 @@ def _parameters(text: str) -> tuple[str, dict[str, str]]:
 def open_upload(name: str, opened: ExitStack) -> Any:
     """Return a file as content that is read while it is sent."""
     if name in ("-", "."):
-        return _standard_input()
+        return _pieces(standard_input())
     return _open(name, opened)
 
 
-async def _standard_input() -> AsyncIterator[bytes]:
-    """Read standard input as it comes, without keeping others waiting."""
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """Read a file as it comes, without keeping others waiting."""
     import asyncio
 
-    read = getattr(sys.stdin.buffer, "read1", sys.stdin.buffer.read)
+    read = getattr(file, "read1", file.read)
     while piece := await asyncio.to_thread(read, _PIECE):
         yield piece

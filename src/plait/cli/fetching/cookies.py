@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from http.cookiejar import Cookie
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plait.cli.fetching.content import read_file
 from plait.errors import ConfigError, PlaitError
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ _TITLE = "# Netscape HTTP Cookie File\n"
 _HTTP_ONLY = "#HttpOnly_"
 #: What the standard library's jar adds to a host without a dot.
 _LOCAL = ".local"
+#: One byte is one letter, as in fields: what a cookie holds need not be UTF-8.
+_CODING = "latin-1"
+_is_number = re.compile(r"-?[0-9]+").fullmatch
+_has_control = re.compile(r"[\x00-\x1f\x7f]").search
 
 
 def cookie_pairs(given: tuple[str, ...]) -> dict[str, str]:
@@ -47,14 +52,12 @@ def load_cookies(cookies: Cookies, given: tuple[str, ...]) -> None:
         if "=" in name or not name:
             continue
         try:
-            text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"cannot read {name}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{name} holds no cookies: it is not text") from error
-        for line in text.splitlines():
+            text = read_file(name).decode(_CODING)
+        except ConfigError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                continue
+            raise
+        for line in text.replace("\r\n", "\n").split("\n"):
             if line.strip() and (not line.startswith("#") or line.startswith(_HTTP_ONLY)):
                 cookie = _read(line)
                 if cookie is None:
@@ -65,7 +68,7 @@ def load_cookies(cookies: Cookies, given: tuple[str, ...]) -> None:
 
 def _read(line: str) -> Cookie | None:
     parts = line.removeprefix(_HTTP_ONLY).split("\t")
-    if len(parts) != 7 or not parts[4].isdigit():
+    if len(parts) != 7 or not _is_number(parts[4]):
         return None
     domain, below, path, secure, expires, name, value = parts
     bare = domain.lstrip(".")
@@ -92,15 +95,15 @@ def _read(line: str) -> Cookie | None:
     )
 
 
-def _line(cookie: Cookie) -> str:
+def _parts(cookie: Cookie) -> list[str]:
     domain = cookie.domain
     bare = domain.lstrip(".")
     if bare.count(".") == 1 and bare.endswith(_LOCAL):
         domain = domain.removesuffix(_LOCAL)
     flags = ["TRUE" if one else "FALSE" for one in (cookie.domain_specified, cookie.secure)]
     http_only = _HTTP_ONLY if cookie.has_nonstandard_attr("HttpOnly") else ""
-    parts = [
-        domain,
+    return [
+        http_only + domain,
         flags[0],
         cookie.path,
         flags[1],
@@ -108,12 +111,13 @@ def _line(cookie: Cookie) -> str:
         cookie.name,
         cookie.value or "",
     ]
-    return http_only + "\t".join(parts) + "\n"
 
 
-def cookie_text(cookies: Cookies) -> str:
-    """Return all cookies, as such a file holds them."""
-    return _TITLE + "\n" + "".join(_line(one) for one in cookies.jar if not one.is_expired())
+def cookie_text(cookies: Cookies) -> bytes:
+    """Return all cookies, as such a file holds them: one with a tab in it has no place there."""
+    kept = (one for one in cookies.jar if not one.is_expired())
+    lines = ("\t".join(_parts(one)) for one in kept if not any(map(_has_control, _parts(one))))
+    return (_TITLE + "\n" + "".join(f"{line}\n" for line in lines)).encode(_CODING, "replace")
 
 
 def save_cookies(cookies: Cookies, name: str) -> None:
@@ -123,6 +127,6 @@ def save_cookies(cookies: Cookies, name: str) -> None:
         PlaitError: It cannot be written.
     """
     try:
-        Path(name).write_text(cookie_text(cookies), "utf-8")
+        Path(name).write_bytes(cookie_text(cookies))
     except OSError as error:
         raise PlaitError(f"cannot write {name}: {error.strerror}") from error

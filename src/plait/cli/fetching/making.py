@@ -107,7 +107,7 @@ def _where(given: Given) -> dict[str, Any]:
     if given.ipv4 + given.ipv6 + (given.interface is not None) > 1:
         raise ConfigError("choose one of -4, -6 and --interface")
     # Addresses that stand for any of their family.
-    local = "0.0.0.0" if given.ipv4 else "::" if given.ipv6 else given.interface
+    local = "0.0.0.0" if given.ipv4 else "::" if given.ipv6 else _address(given.interface)
     rules = [_resolve_rule(one) for one in given.resolve] + [_connect_rule(one) for one in given.connect_to]
 
     def place(host: str, port: int) -> tuple[str, int]:
@@ -117,6 +117,17 @@ def _where(given: Given) -> dict[str, Any]:
         return host, port
 
     return {"local_address": local, "connect_to": place if rules else None}
+
+
+def _address(text: str | None) -> str | None:
+    if text is None:
+        return None
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError as error:
+        raise ConfigError(f"--interface takes an address of this machine, not {text!r}") from error
 
 
 def _resolve_rule(text: str) -> Rule:

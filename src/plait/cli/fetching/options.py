@@ -158,6 +158,7 @@ class Given:
         "--paths", metavar="FILE",
         help="Fetch what each line of a file says, a URL or what continues URL; '-' stdin.",
     )  # fmt: skip
+    path_as_is: bool = _switch("--path-as-is", help="Leave /./ and /../ in URLs as they are.")
     globoff: bool = _switch("-g", "--globoff", help="Take {a,b} and [1-9] in URLs as they are.")
 
     connect_timeout: float = _flag(

@@ -33,10 +33,12 @@ class Stream:
 
     Args:
         file: The file.
+        name: What it is called where it cannot be written to.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
+        self._name = name
         self._number = file.fileno()
         mode = os.fstat(self._number).st_mode
         self._blocks = not stat.S_ISREG(mode)
@@ -61,8 +63,13 @@ class Stream:
         return bool(select.select([], [self._number], [], 0)[1])
 
     def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
 
 
 class Turn:

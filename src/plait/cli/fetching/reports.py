@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
     from plait.client.statistics import Statistics
 
-__all__ = ["Reports", "reports"]
+__all__ = ["Reports", "printable", "reports"]
 
 
 class Reports:
@@ -71,7 +72,7 @@ class Reports:
     def failed(self, outcome: Outcome) -> None:
         """Say what went wrong with one URL."""
         if not self._given.silent or self._given.show_error:
-            self.say(f"plait: {outcome.url}: {outcome.error}\n")
+            self.say(f"plait: {printable(f'{outcome.url}: {outcome.error}')}\n")
 
     def done(self, outcome: Outcome) -> None:
         """Take note that one URL is over."""
@@ -127,6 +128,11 @@ def _connections(statistics: Statistics) -> str:
     return "".join(lines)
 
 
+def printable(text: str) -> str:
+    """Return what a terminal can show: what servers say may hold controls of it."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def amount(size: float | None) -> str:
     """Return a number of bytes, for people."""
     if size is None:
@@ -143,7 +149,10 @@ def reports(given: Given, stdout: Stream) -> Iterator[Reports]:
     """Say what happens, while the block runs."""
     progress = None
     # On a terminal that content goes to as well, it would be in the way.
-    if sys.stderr.isatty() and not given.silent and not (stdout.is_terminal and _writes_to_it(given)):
+    is_free = not (stdout.is_terminal and _writes_to_it(given))
+    # One that cannot go back to the beginning of a line would keep all of them.
+    is_able = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    if is_able and is_free and not given.silent:
         from plait.cli.fetching.progress import Progress
 
         progress = Progress(count(given))
@@ -157,5 +166,7 @@ def reports(given: Given, stdout: Stream) -> Iterator[Reports]:
 
 
 def _writes_to_it(given: Given) -> bool:
-    is_file = given.output or given.remote_name or given.remote_name_all or given.output_dir is not None
-    return not is_file or "-" in given.output or given.write_out is not None
+    named = len(given.output) + given.remote_name
+    all_named = given.remote_name_all or (given.output_dir is not None and not named)
+    is_file = all_named or named >= max(1, len(given.urls))
+    return not is_file or "-" in (*given.output, given.dump_header) or given.write_out is not None

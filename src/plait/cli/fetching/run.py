@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from plait import urls
 from plait.cli.fetching.content import Demand
 from plait.cli.fetching.making import client_for, who_asks
 from plait.cli.fetching.options import Given
@@ -18,7 +20,10 @@ from plait.cli.fetching.reports import Reports, reports
 from plait.cli.fetching.targets import targets
 from plait.cli.fetching.transfer import Setting, Transfer
 from plait.cli.fetching.write_out import WriteOut
-from plait.errors import ConfigError, ConnectTimeout
+from plait.errors import ConfigError, ConnectTimeout, LocalProtocolError, PlaitError
+
+if TYPE_CHECKING:
+    from plait.client.recording import Record
 
 __all__ = ["run"]
 
@@ -27,12 +32,14 @@ def run(given: Given) -> int:
     """Fetch what was asked for.
 
     Returns:
-        The exit status: 0 when all came, 1 when something went wrong.
+        The exit status: 0 when all came, 1 when something went wrong, 2 when a URL is none.
 
     Raises:
         PlaitError: Something was wrong with the whole of it.
         OSError: Standard output cannot be written to.
     """
+    if sys.stderr is None:  # closed by who started this process, so that nobody wants to hear
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 – for as long as the process
     fetch = _Fetch(given)
     loop = asyncio.new_event_loop()
     task = loop.create_task(fetch.all())
@@ -81,6 +88,7 @@ class _Fetch:
     def __init__(self, given: Given) -> None:
         self._given = given
         self._failed = 0
+        self._wrong = 0
         self.is_late = False
         self._demand = Demand(given)
         self._write_out = None if given.write_out is None else WriteOut(given.write_out)
@@ -89,11 +97,11 @@ class _Fetch:
     async def all(self) -> int:
         """Fetch everything; return the exit status."""
         given = self._given
-        stdout = Stream(sys.stdout.buffer)
+        stdout = Stream(_standard_output(), "standard output")
         async with AsyncExitStack() as stack:
             head_file = None
             if given.dump_header not in (None, "-"):
-                head_file = Stream(stack.enter_context(_create(given.dump_header)))
+                head_file = stack.enter_context(_created(given.dump_header))
             report = stack.enter_context(reports(given, stdout))
             client = client_for(given, **self._watched(report, stack))
             report.watch(client)
@@ -115,15 +123,16 @@ class _Fetch:
                 head_file,
                 report.received,
             )
+            setting.check()
             await self._fetch(setting, report)
             if given.cookie_jar is not None:
                 from plait.cli.fetching.cookies import cookie_text, save_cookies
 
                 if given.cookie_jar == "-":
-                    await stdout.write(cookie_text(client.cookies).encode())
+                    await stdout.write(cookie_text(client.cookies))
                 else:
                     save_cookies(client.cookies, given.cookie_jar)
-        return 1 if self._failed else 0
+        return 2 if self._wrong else 1 if self._failed else 0
 
     def _watched(self, report: Reports, stack: AsyncExitStack) -> dict[str, Any]:
         """Return who looks on at the client, as options of its."""
@@ -134,9 +143,7 @@ class _Fetch:
 
             watched["trace"] = Telling(report.say, secrets=given.verbose > 1)
         if given.har is not None:
-            from plait.client.har import HarRecorder
-
-            watched["record"] = stack.enter_context(HarRecorder(given.har))
+            watched["record"] = stack.enter_context(_archive(given.har))
         return watched
 
     async def _fetch(self, setting: Setting, report: Reports) -> None:
@@ -146,6 +153,8 @@ class _Fetch:
         async with asyncio.TaskGroup() as group, aclosing(targets(self._given, self._demand.query)) as all_:
             async for target in all_:
                 await slots.acquire()
+                if self._given.paths is None and not _is_url(target.url):
+                    self._wrong += 1  # which its transfer finds, too, and says
                 # What goes into a file only waits for nobody.
                 ordered = speaks or setting.names.is_standard_output(target)
                 mine = Turn(turn if ordered else None)
@@ -168,8 +177,54 @@ class _Fetch:
         report.done(outcome)
 
 
-def _create(name: str) -> IO[bytes]:
+def _is_url(url: str) -> bool:
     try:
-        return Path(name).open("wb")
+        urls.parse(url)
+    except LocalProtocolError:
+        return False
+    return True
+
+
+def _standard_output() -> IO[bytes]:
+    """Return standard output: one that was closed matters only to who writes to it."""
+    if sys.stdout is None:
+        return os.fdopen(os.open(os.devnull, os.O_RDONLY), "wb", buffering=0)
+    return sys.stdout.buffer
+
+
+@contextmanager
+def _created(name: str) -> Iterator[Stream]:
+    try:
+        file = Path(name).open("wb")  # noqa: SIM115 – closed below
     except OSError as error:
         raise ConfigError(f"cannot write {name}: {error.strerror}") from error
+    try:
+        yield Stream(file, name)
+    finally:
+        with suppress(OSError):  # what it could not take, it said when that was written
+            file.close()
+
+
+@contextmanager
+def _archive(name: str) -> Iterator[Callable[[Record], None]]:
+    from plait.client.har import HarRecorder
+
+    recorder = HarRecorder(name)
+    problem: OSError | None = None
+
+    def record(exchange: Record) -> None:
+        nonlocal problem
+        try:
+            recorder(exchange)
+        except OSError as error:
+            problem = error
+
+    try:
+        yield record
+    finally:
+        try:
+            recorder.close()
+        except OSError as error:
+            problem = error
+        if problem is not None:
+            raise PlaitError(f"cannot write {name}: {problem.strerror}") from problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import product
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import IO, NamedTuple
 from urllib.parse import quote, unquote
 
 from plait import urls
+from plait.cli.fetching.content import standard_input
 from plait.cli.fetching.options import Given
 from plait.errors import ConfigError, LocalProtocolError
 
-__all__ = ["Target", "complete", "count", "expand", "remote_name", "targets", "with_name"]
+__all__ = ["Target", "complete", "count", "expand", "remote_name", "straight", "targets", "with_name"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#@]*)@")
+_PATH = re.compile(r"([^/?#]*//[^/?#]*)/([^?#]*)(.*)", re.DOTALL).fullmatch
 _GLOB = re.compile(r"\\(.)|\{([^{}]*)\}|\[([^\[\]]*)\]", re.DOTALL)
 _NUMBERS = re.compile(r"([0-9]+)-([0-9]+)(?::([0-9]+))?")
 _LETTERS = re.compile(r"([a-z])-([a-z])(?::([0-9]+))?|([A-Z])-([A-Z])(?::([0-9]+))?")
@@ -56,6 +58,24 @@ def complete(url: str) -> tuple[str, tuple[str, str] | None]:
         return url, None
     name, _, password = found[2].partition(":")
     return found[1] + url[found.end() :], (unquote(name), unquote(password))
+
+
+def straight(url: str) -> str:
+    """Remove the dot segments from a URL's path (RFC 3986 §5.2.4)."""
+    found = _PATH(url) if "/." in url else None
+    if found is None:
+        return url
+    before, path, after = found.groups()
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return f"{before}/{'/'.join(kept)}{after}"
 
 
 def expand(url: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -123,7 +143,7 @@ async def targets(given: Given, query: str) -> AsyncGenerator[Target, None]:
             for one, parts in [(url, ())] if given.globoff else expand(url):
                 number += 1
                 whole, user = complete(_with_query(one, query))
-                yield Target(number, whole, argument, parts, user)
+                yield Target(number, whole if given.path_as_is else straight(whole), argument, parts, user)
         return
     base, base_user = _base(given.urls[0]) if given.urls else (None, None)
     async for line in _lines(given.paths):
@@ -132,7 +152,8 @@ async def targets(given: Given, query: str) -> AsyncGenerator[Target, None]:
             url, user = complete(line)
         else:
             url, user = _joined(base, line), base_user
-        yield Target(number, _with_query(url, query), 0, (str(number),), user)
+        url = _with_query(url if given.path_as_is else straight(url), query)
+        yield Target(number, url, 0, (str(number),), user)
 
 
 def _base(url: str) -> tuple[urls.Url, tuple[str, str] | None]:
@@ -176,7 +197,7 @@ def _with_query(url: str, query: str) -> str:
 
 def _open(name: str) -> IO[bytes]:
     try:
-        return sys.stdin.buffer if name == "-" else open(name, "rb")
+        return standard_input() if name == "-" else open(name, "rb")
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
 
@@ -185,15 +206,20 @@ async def _lines(name: str) -> AsyncIterator[str]:
     file = _open(name)
     read = getattr(file, "read1", file.read)
     rest = b""
+    begins = True
     try:
         while piece := await asyncio.to_thread(read, _LINE_MAX):
             *lines, rest = (rest + piece).split(b"\n")
+            if begins and lines:
+                lines[0] = lines[0].removeprefix(BOM_UTF8)
+                begins = False
             for line in lines:
                 if text := _line(line):
                     yield text
             if len(rest) > _LINE_MAX:
-                raise ConfigError(f"a line of {name} is longer than {_LINE_MAX} bytes")
-        if text := _line(rest):
+                place = "standard input" if name == "-" else name
+                raise ConfigError(f"a line of {place} is longer than {_LINE_MAX} bytes")
+        if text := _line(rest.removeprefix(BOM_UTF8) if begins else rest):
             yield text
     finally:
         if name != "-":

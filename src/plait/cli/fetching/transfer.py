@@ -16,7 +16,14 @@ from plait.cli.fetching.options import Given
 from plait.cli.fetching.output import File, Names, Ordered, Stream, Turn
 from plait.cli.fetching.targets import Target, with_name
 from plait.client.auth import AuthInput
-from plait.errors import ConfigError, ConnectFailed, NameNotResolved, PlaitError, Timeout
+from plait.errors import (
+    ConfigError,
+    ConnectFailed,
+    LocalProtocolError,
+    NameNotResolved,
+    PlaitError,
+    Timeout,
+)
 
 if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient
@@ -94,6 +101,35 @@ class Setting:
         self.stdout = stdout
         self.head_file = head_file
         self.received = received
+
+    def check(self) -> None:
+        """See to it that what all requests have in common is what a request can have.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        try:
+            self.client.build_request(self.demand.method, "http://localhost/", **self.options(None))
+        except LocalProtocolError as error:
+            raise ConfigError(str(error)) from error
+
+    def options(self, user: AuthInput) -> dict[str, Any]:
+        """Return what every request is made with.
+
+        Args:
+            user: Who asks according to the URL, or None.
+        """
+        options: dict[str, Any] = {"headers": self.demand.headers}
+        if self.cookies:
+            options["cookies"] = self.cookies
+        auth = self.auth if user is None else user
+        if auth is not None and not any(name.lower() == "authorization" for name, _ in self.demand.headers):
+            options["auth"] = auth
+        if self.given.priority is not None:
+            options["priority"] = self.given.priority
+        if self.given.max_time:
+            options["timeout"] = self.given.max_time
+        return options
 
 
 class Transfer:
@@ -178,8 +214,10 @@ class Transfer:
         status = 0 if response is None else response.status
         if status in _TRANSIENT:
             assert response is not None
-            after = response.headers.get("retry-after", "")
-            return float(after) if after.isdigit() and not given.retry_delay else self._delay
+            from plait.client.retries import retry_after
+
+            after = None if given.retry_delay else retry_after(response.headers.get("retry-after", ""))
+            return self._delay if after is None else after
         if error is None:
             return None
         transient = isinstance(error, Timeout | NameNotResolved)
@@ -201,14 +239,13 @@ class Transfer:
 
     def _options(self, opened: ExitStack) -> dict[str, Any]:
         setting, given, demand = self._setting, self._given, self._setting.demand
-        headers = list(demand.headers)
+        options = setting.options(self._target.user)
         self._output = None
         if not given.remote_header_name:
             setting.names.path_for(self._target)  # which says so now if there is no name
         if given.continue_at is not None:
             self._offset = self._resumed_at(given.continue_at)
-            headers.append(("range", f"bytes={self._offset}-"))
-        options: dict[str, Any] = {"headers": headers}
+            options["headers"] = [*demand.headers, ("range", f"bytes={self._offset}-")]
         if self._upload is not None:
             options["content"] = open_upload(self._upload, opened)
         elif demand.content is not None:
@@ -217,15 +254,6 @@ class Transfer:
             form = open_form(given, opened)
             if form is not None:
                 options["files"] = form
-        if setting.cookies:
-            options["cookies"] = setting.cookies
-        auth = self._target.user if self._target.user is not None else setting.auth
-        if auth is not None and not any(name.lower() == "authorization" for name, _ in headers):
-            options["auth"] = auth
-        if given.priority is not None:
-            options["priority"] = given.priority
-        if given.max_time:
-            options["timeout"] = given.max_time
         return options
 
     def _resumed_at(self, offset: str) -> int:

@@ -44,13 +44,15 @@ class Waterfall:
         self._left_out = 0
 
     def add(self, outcome: Outcome) -> None:
-        """Take note of a response that has come to its end."""
+        """Take note of a response that has come to its end, and of the redirects before it."""
         response = outcome.response
-        if response is None or response.timing is None:
-            return
-        timing = response.timing
-        label = f"{response.status} {outcome.url}"
-        row = _Row(timing.done - timing.queued, outcome.target.number, label, timing)
+        for one in () if response is None else (*response.history, response):
+            timing: Timing | None = getattr(one, "timing", None)
+            if timing is not None:
+                self._add(outcome.target.number, f"{one.status} {one.url}", timing)
+
+    def _add(self, number: int, label: str, timing: Timing) -> None:
+        row = _Row(timing.done - timing.queued, number, label, timing)
         if len(self._rows) < _MOST:
             self._rows.append(row)
             if len(self._rows) == _MOST:
@@ -66,7 +68,7 @@ class Waterfall:
         if not self._rows:
             return
         colours = console.color_system is not None and console.encoding.startswith("utf")
-        rows = sorted(self._rows, key=lambda row: row.number)
+        rows = sorted(self._rows, key=lambda row: (row.number, row.timing.queued))
         first = min(row.timing.queued for row in rows)
         last = max(row.timing.done for row in rows)
         wide = console.width >= _NARROW

@@ -164,7 +164,8 @@ class WriteOut:
         from json import dumps
 
         if name == "json":
-            return dumps(dict(sorted(values.items())), separators=(",", ":"))
+            exact = {key: round(one, 6) if isinstance(one, float) else one for key, one in values.items()}
+            return dumps(dict(sorted(exact.items())), separators=(",", ":"))
         if name == "header_json":
             raw = [] if outcome.response is None else outcome.response.headers.raw()
             return dumps({key: [value for one, value in raw if one == key] for key, _ in raw})
