@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,19 +35,28 @@ def test_every_variable_is_named() -> None:
     assert [name for name in VARIABLES if f"`{name}`" not in text] == []
 
 
+def run(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=directory, capture_output=True, text=True, check=False
+    )
+
+
 def test_the_examples_run(tmp_path: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", DOCS.read_text(), re.DOTALL)
     certificate = make_certificate(tmp_path)
     with serve_bookstore("--no-access-log", certificate=certificate) as server:
-        script = "".join(blocks).replace("https://localhost:8443", server.url(""))
-        script = script.replace("plait fetch", shlex.join([sys.executable, "-m", "plait", "fetch"]))
-        done = subprocess.run(
-            ["sh", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 0, done.stderr
-    assert "Frankenstein" in done.stdout
+        fetch = shlex.join([sys.executable, "-m", "plait", "fetch"])
+        scripts = [
+            one.replace("https://localhost:8443", server.url("")).replace("plait fetch", fetch)
+            for one in blocks
+        ]
+        with ThreadPoolExecutor() as threads:
+            done = list(threads.map(partial(run, directory=tmp_path), scripts))
+    stderr = "".join(one.stderr for one in done)
+    assert [one.returncode for one in done] == [0] * len(blocks), stderr
+    assert "Frankenstein" in done[0].stdout
     assert (tmp_path / "books").read_bytes().count(b'"title"') == 300
     assert len(list((tmp_path / "books.d").iterdir())) == 300
-    assert "> HEADERS stream 1" in done.stderr
-    assert "w wait" in done.stderr
+    assert "> HEADERS stream 1" in stderr
+    assert "w wait" in stderr
     assert (tmp_path / "all.har").stat().st_size > 1000

@@ -203,12 +203,14 @@ def test_a_command_line_does_what_it_does_with_curl(
     ]
     here, there = prepare(tmp_path / "plait"), prepare(tmp_path / "curl")
 
-    theirs = subprocess.run(
-        [curl, "-q", *arguments], cwd=there, input=b"from\nstdin", capture_output=True, check=False
-    )
-    ours = plait("fetch", *arguments, cwd=here, stdin=b"from\nstdin")
+    with subprocess.Popen(
+        [curl, "-q", *arguments], cwd=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as theirs:  # fmt: skip
+        ours = plait("fetch", *arguments, cwd=here, stdin=b"from\nstdin")
+        stdout, stderr = theirs.communicate(b"from\nstdin")
 
-    assert same(ours.stdout) == same(theirs.stdout), (ours.stderr, theirs.stderr)
+    assert same(ours.stdout) == same(stdout), (ours.stderr, stderr)
     assert files(here) == files(there)
-    assert (ours.status == 0) == (theirs.returncode == 0), (ours.stderr, theirs.stderr)
+    assert (ours.status == 0) == (theirs.returncode == 0), (ours.stderr, stderr)
     assert "Traceback" not in ours.stderr

@@ -8,14 +8,16 @@ import re
 import select
 import stat
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
 from plait.cli.fetching.options import Given
 from plait.cli.fetching.targets import Target, remote_name
 from plait.errors import PlaitError
+
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
 
 __all__ = ["File", "Names", "Ordered", "Stream", "Turn", "safe_name"]
 
@@ -139,6 +141,8 @@ class Ordered:
             raise PlaitError("the content is binary, and not for a terminal: -o FILE keeps it, -o - shows it")
         if not self._turn.is_here:
             if self._kept is None:
+                from tempfile import SpooledTemporaryFile
+
                 self._kept = SpooledTemporaryFile(max_size=_KEPT)  # noqa: SIM115 – closed when its turn has come
             self._kept.write(data)
             # It may wait only for what needs no connection that this response holds.
