@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.digest import DigestAuth
     from plait.client.har import HarRecorder
+    from plait.client.headers import Headers
     from plait.client.interim import Interim
-    from plait.client.messages import Headers, Request, Response
+    from plait.client.messages import Request, Response
     from plait.client.progress import Progress
     from plait.client.pushed import Pushed
     from plait.client.retries import Retries
@@ -84,7 +85,7 @@ _HOMES = {
     "DigestAuth": "plait.client.digest",
     "FrameEvent": "plait.client.trace",
     "HarRecorder": "plait.client.har",
-    "Headers": "plait.client.messages",
+    "Headers": "plait.client.headers",
     "HttpVersions": "plait.config",
     "Interim": "plait.client.interim",
     "NetrcAuth": "plait.client.auth",

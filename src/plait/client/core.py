@@ -27,9 +27,10 @@ from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
+    from plait.client.headers import MutableHeaders
     from plait.client.in_process import InProcess, Mounts
     from plait.client.making import Content, SessionOptions
-    from plait.client.messages import MutableHeaders, Request
+    from plait.client.messages import Request
     from plait.client.observing import Observation
     from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from plait.client.headers import Headers
 from plait.client.links import parse_links
-from plait.client.messages import Headers
 from plait.protocol.events import Fields
 
 __all__ = ["Interim"]

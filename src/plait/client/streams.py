@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 
 from plait.client.goals import head_of
+from plait.client.headers import Headers
 from plait.client.making import RequestOptions
-from plait.client.messages import Headers, Request, Response, ResponseHead
+from plait.client.messages import Request, Response, ResponseHead
 from plait.drivers.addresses import NOBODY
 from plait.errors import (
     ContentDecodingError,

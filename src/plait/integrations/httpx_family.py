@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from plait.client.async_client import AsyncClient
 from plait.client.async_streams import AsyncResponseStream
-from plait.client.messages import Headers, Request
+from plait.client.headers import Headers
+from plait.client.messages import Request
 from plait.client.sync_client import Client
 from plait.client.sync_streams import ResponseStream
 from plait.client.timeouts import Timeouts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from locust.exception import CatchResponseError, LocustError, ResponseError
 
-from plait.client.messages import Headers
+from plait.client.headers import Headers
 from plait.errors import StatusError
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from plait.client.auth import AuthInput
     from plait.client.cookies import Cookies
+    from plait.client.headers import MutableHeaders
     from plait.client.making import HeaderInput, RequestOptions
-    from plait.client.messages import MutableHeaders, Request
+    from plait.client.messages import Request
     from plait.client.sync_client import Client
     from plait.integrations.locust.sharing import SharedClient
     from plait.urls import Params
