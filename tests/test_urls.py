@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from plait.errors import LocalProtocolError
@@ -35,11 +37,21 @@ def test_a_url_is_taken_apart(url: str, origin: Origin, authority: bytes, target
         "https://user:secret@example.com/", "https://exa mple.com/", "https://example.com:0/",
         "https://example.com:65536/", "https://example.com:http/", "https://[::1/", "https://a\r\nb/",
         "https://example.com/\r\nx: y", "https://example.com/\x00", "https://a:1:2/",
+        "https://h:" + "9" * 5000, "https://a..b/", "https://.a/", "https://.../", f"https://{'a' * 64}.com/",
+        f"https://{'a.' * 200}com/", "https://[1:2:3:4:5:6:7:8:9]/", "https://[....]/", "https://h/\udcff",
+        "https://\udcff.com/", "https://[fe80::1%25eth0]/",
     ],
 )  # fmt: skip
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(LocalProtocolError):
         parse(url)
+
+
+@pytest.mark.parametrize("url", ["x" * 1_000_000, f"https://{'a' * 1_000_000}/", f"{'a' * 1_000_000}://x/"])
+def test_what_refuses_a_long_url_is_a_short_sentence(url: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        parse(url)
+    assert len(str(caught.value)) < 600
 
 
 def test_a_refused_url_does_not_show_its_password() -> None:
@@ -66,3 +78,16 @@ def test_parameters_become_a_query(params: Params, expected: str) -> None:
 def test_a_parameter_that_is_no_text_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="'x'"):
         query({"x": object()})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "params", [5, "a=b", b"a", [1], [("a",)], [("a", "b", "c")], {None: "x"}, {"a": "\ud800"}]
+)
+def test_what_are_no_parameters_is_refused(params: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="parameter"):
+        query(params)
+
+
+def test_a_mapping_is_no_value_of_a_parameter() -> None:
+    with pytest.raises(LocalProtocolError, match="the parameter 'a' has the value"):
+        query({"a": {"b": "c"}})

@@ -17,13 +17,17 @@ ParamValue = str | bytes | int | float | None
 Params = Mapping[str, "ParamValue | Iterable[ParamValue]"] | Iterable[tuple[str, ParamValue]]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)", re.DOTALL).match
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::([0-9]*))?").fullmatch
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]").fullmatch
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::([0-9]{0,9}))?").fullmatch
+#: Labels and lengths are those of DNS (RFC 1035 §2.3.4), which are also those of what resolves names.
+_NAME = re.compile(r"(?=.{1,253}\.?$)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?").fullmatch
 _PLAIN_TARGET = re.compile(r"[!$-;=?-Z\[\]_a-z~]*").fullmatch
 # Seldom needed, so compiled when they are: every import counts at the start of a program.
 _UNSAFE = r"[^!$-;=?-Z\[\]_a-z~]"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+
+#: Characters of what was given that the sentence which refuses it shows.
+_SHOWN = 200
 
 #: Origins met before: a client asks the same few again and again.
 _origins: dict[tuple[str, str], tuple[Origin, bytes]] = {}
@@ -86,7 +90,7 @@ def parse(url: str) -> Url:
     """
     match = _URL(url)
     if match is None:
-        raise LocalProtocolError(f"{url!r} is not a URL such as https://example.com/path")
+        raise LocalProtocolError(f"{_shown(url)} is not a URL such as https://example.com/path")
     scheme, netloc, target = match.groups()
     known = _origins.get((scheme, netloc))
     if known is None:
@@ -126,7 +130,7 @@ def join(base: Url, url: str) -> Url:
             # Every request makes one: past the constructor in Python that a named tuple has.
             return tuple.__new__(Url, (base.origin, base.authority, base.target + url))
     elif url.startswith("//"):
-        raise LocalProtocolError(f"{url!r} names a host without a scheme")
+        raise LocalProtocolError(f"{_shown(url)} names a host without a scheme")
     elif _URL(url):
         return parse(url)
     elif url[:1] not in ("", "?"):
@@ -134,25 +138,33 @@ def join(base: Url, url: str) -> Url:
     return parse(f"{base}{url}")
 
 
+def _shown(text: str) -> str:
+    """Quote what was given, for a sentence that can be read however long that is."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
+
+
 def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        raise LocalProtocolError(f"{url!r} has the scheme {scheme}, and only http and https are spoken here")
+        raise LocalProtocolError(
+            f"{_shown(url)} has the scheme {scheme[:_SHOWN]}, and only http and https are spoken here"
+        )
     if "@" in netloc:
         # RFC 9110 §4.2.4: credentials in URLs are deprecated, and leak into logs.
-        host = netloc.rpartition("@")[2]
-        raise LocalProtocolError(f"the URL for {host!r} holds credentials; send them in a field instead")
+        host = _shown(netloc.rpartition("@")[2])
+        raise LocalProtocolError(f"the URL for {host} holds credentials; send them in a field instead")
     match = _AUTHORITY(netloc)
     if match is None:
-        raise LocalProtocolError(f"{netloc!r} is not a host and port" if netloc else f"{url!r} names no host")
+        problem = f"{_shown(netloc)} is not a host and port" if netloc else f"{_shown(url)} names no host"
+        raise LocalProtocolError(problem)
     host, port_text = match.groups()
     if not host.isascii():
         try:
             host = host.encode("idna").decode()
         except UnicodeError as error:
-            raise LocalProtocolError(f"{host!r} is not a host name: {error}") from error
-    if not _HOST(host):
-        raise LocalProtocolError(f"{host!r} is not a host name")
+            raise LocalProtocolError(f"{_shown(host)} is not a host name: {error}") from error
+    if not (_is_address(host) if host[0] == "[" else _NAME(host)):
+        raise LocalProtocolError(f"{_shown(host)} is not a host name")
     host = host.lower()
     port = int(port_text) if port_text else DEFAULT_PORTS[scheme]
     if not 1 <= port <= 65535:
@@ -161,12 +173,28 @@ def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
     return Origin(scheme, host.strip("[]"), port), authority.encode()
 
 
+def _is_address(host: str) -> bool:
+    """Whether this is an IPv6 address in brackets."""
+    from ipaddress import IPv6Address
+
+    try:
+        IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return True
+
+
 def _escape(target: str, url: str) -> str:
     if re.search(_CONTROL, target):
-        raise LocalProtocolError(f"the URL {url!r} holds a control character")
+        raise LocalProtocolError(f"the URL {_shown(url)} holds a control character")
     from urllib.parse import quote
 
-    return re.sub(_UNSAFE, lambda match: match[0] if match[0] == "%" else quote(match[0], safe=""), target)
+    try:
+        return re.sub(
+            _UNSAFE, lambda match: match[0] if match[0] == "%" else quote(match[0], safe=""), target
+        )
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"the URL {_shown(url)} holds half a character") from None
 
 
 def query(params: Params) -> str:
@@ -178,22 +206,34 @@ def query(params: Params) -> str:
             booleans in lower-case.
 
     Raises:
-        LocalProtocolError: A value is of another type.
+        LocalProtocolError: They are no pairs, or a value is of another type.
     """
     parts: list[str] = []
-    pairs = params.items() if isinstance(params, Mapping) else params
-    for name, value in pairs:
-        if type(value) is int:
-            parts.append(f"{_quote(name)}={value}")
-        elif isinstance(value, str | bytes | int | float) or value is None:
-            if value is not None:
-                parts.append(f"{_quote(name)}={_quote(value)}")
-        else:
-            try:
-                parts += (f"{_quote(name)}={_quote(item)}" for item in value if item is not None)
-            except TypeError:
-                raise LocalProtocolError(f"the parameter {name!r} has the value {value!r}") from None
+    try:
+        pairs = params.items() if isinstance(params, Mapping) else params
+        for name, value in pairs:
+            if type(value) is int:
+                parts.append(f"{_quote(name)}={value}")
+            elif isinstance(value, str | bytes | int | float) or value is None:
+                if value is not None:
+                    parts.append(f"{_quote(name)}={_quote(value)}")
+            else:
+                parts += _repeated(name, value)
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"the parameter {_shown(error.object)} holds half a character") from None
+    except (TypeError, ValueError) as error:
+        raise LocalProtocolError("parameters must be pairs of name and value, text or numbers") from error
     return "&".join(parts)
+
+
+def _repeated(name: str, values: Iterable[ParamValue]) -> list[str]:
+    """Encode one name with several values."""
+    try:
+        if isinstance(values, Mapping):
+            raise TypeError
+        return [f"{_quote(name)}={_quote(item)}" for item in values if item is not None]
+    except TypeError:
+        raise LocalProtocolError(f"the parameter {name!r} has the value {values!r}") from None
 
 
 def _quote(value: str | bytes | int | float) -> str:

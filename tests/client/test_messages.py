@@ -7,7 +7,8 @@ import io
 import pytest
 
 from plait.client.making import RequestMaker
-from plait.client.messages import Headers, Request, Response
+from plait.client.headers import Headers
+from plait.client.messages import Request, Response
 from plait.errors import LocalProtocolError
 
 
@@ -56,7 +57,7 @@ def test_pseudo_fields_come_first() -> None:
     assert not [name for name in names[4:] if name.startswith(b":")]
 
 
-@pytest.mark.parametrize("method", ["", "GE T", "GET\r\n", "CONNECT", "GÉT", 7])
+@pytest.mark.parametrize("method", ["", "GE T", "GET\r\n", "CONNECT", "connect", "GÉT", 7])
 def test_what_is_no_method_is_refused(method: str) -> None:
     with pytest.raises(LocalProtocolError):
         make(method)
@@ -118,6 +119,69 @@ def test_json_is_announced_and_excludes_content() -> None:
 def test_content_of_another_type_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="not int"):
         make("POST", content=7)
+
+
+@pytest.mark.parametrize(
+    "content", [{"a": "b"}, {}, ["a"], [b"a", None], (1,), "\ud800", io.StringIO("text"), type, True]
+)
+def test_content_that_is_none_is_refused_before_anything_is_sent(content: object) -> None:
+    with pytest.raises(LocalProtocolError):
+        make("POST", content=content)
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"x", float("nan"), {b"a": 1}, "\ud800"])
+def test_what_cannot_be_said_in_json_is_refused(value: object) -> None:
+    with pytest.raises(LocalProtocolError, match="JSON"):
+        make("POST", json=value)
+
+
+def test_a_list_that_holds_itself_is_refused_as_json() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(LocalProtocolError, match="JSON"):
+        make("POST", json=endless)
+
+
+@pytest.mark.parametrize("length", ["-1", "+5", "five", "0, 0", "1" * 5000])
+def test_a_content_length_that_is_no_number_is_refused(length: str) -> None:
+    with pytest.raises(LocalProtocolError, match="not a number of bytes"):
+        make("POST", headers={"content-length": length}, content=iter([b"x"]))
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "user@host", "é", "a#b"])
+def test_a_host_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(LocalProtocolError, match="host and port"):
+        make(headers={"host": host})
+
+
+def test_a_request_has_one_host() -> None:
+    with pytest.raises(LocalProtocolError, match="host and port"):
+        make(headers=[("host", "a"), ("host", "b")])
+
+
+@pytest.mark.parametrize("url", [None, 5, b"/a"])
+def test_a_url_that_is_no_text_is_refused(url: object) -> None:
+    with pytest.raises(LocalProtocolError, match="a URL is text"):
+        make(url=url)  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match="a URL is text"):
+        RequestMaker(None).make("GET", url)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cookies", [5, "a=b", [("a", "b")]])
+def test_cookies_of_a_request_are_a_mapping(cookies: object) -> None:
+    with pytest.raises(LocalProtocolError, match="mapping"):
+        make(cookies=cookies)
+
+
+def test_parameters_that_can_be_read_once_replace_those_of_the_client() -> None:
+    maker = RequestMaker("https://example.com", params={"a": "1", "b": "2"})
+    request = maker.make("GET", "/", params=(pair for pair in [("a", "3")]))
+    assert field(request, b":path") == b"/?b=2&a=3"
+
+
+def test_a_client_refuses_parameters_that_are_none() -> None:
+    with pytest.raises(LocalProtocolError, match="parameters"):
+        RequestMaker("https://example.com", params=5)  # type: ignore[arg-type]
 
 
 def test_content_at_hand_can_be_sent_again_and_an_iterator_cannot() -> None:

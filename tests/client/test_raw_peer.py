@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import h2.events
 import pytest
 from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
-from plait.errors import ClientClosed, ConnectionLost, ExchangeReset, PoolTimeout, ReadTimeout, WriteTimeout
+from plait.errors import (
+    ClientClosed,
+    ConfigError,
+    ConnectionLost,
+    ExchangeReset,
+    LocalProtocolError,
+    PoolTimeout,
+    ReadTimeout,
+    WriteTimeout,
+)
 from tests.support.faces import AsyncFace, Face
 from tests.support.raw_h2 import Peer, raw_server
 
@@ -368,6 +378,30 @@ def test_content_that_fails_half_way_resets_the_request(make_client: Make) -> No
         with pytest.raises(RuntimeError, match="the source broke"):
             client.post("/", content=pieces())
         assert client.get("/").status == 200
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 1])
+def test_a_piece_of_content_that_is_none_resets_the_request_and_is_not_its_end(
+    make_client: Make, wrong: Any
+) -> None:
+    def expecting(peer: Peer) -> None:
+        peer.start()
+        peer.requests()
+        peer.wait_for(h2.events.StreamReset)
+        peer.serve()
+
+    with raw_server(expecting) as server, make_client(server.url, http="2") as client:
+        with pytest.raises(LocalProtocolError, match="pieces of bytes"):
+            client.post("/", content=iter([b"some", wrong, b"more"]))
+        assert client.get("/").status == 200
+
+
+def test_what_is_no_request_is_not_sent(make_client: Make) -> None:
+    with make_client("http://127.0.0.1:9") as client:
+        wrong: Any
+        for wrong in ("/", None, b"/"):
+            with pytest.raises(ConfigError, match="build_request"):
+                client.send(wrong)
 
 
 def test_a_connection_that_died_while_idle_is_not_used_again(make_client: Make) -> None:

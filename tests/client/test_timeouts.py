@@ -221,6 +221,7 @@ def test_no_limit_is_a_limit_too(make_client: Make) -> None:
     with raw_server(ordinary) as server, make_client(server.url, http="2", **options) as client:
         assert client.get("/").status == 200
         assert client.get("/", timeout=plait.Timeouts(read=math.inf, total=20)).status == 200
+        assert client.get("/", timeout=10**400).status == 200
 
 
 @pytest.mark.parametrize(

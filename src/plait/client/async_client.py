@@ -17,9 +17,10 @@ from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
+from plait.client.many import check_request
 from plait.client.messages import Request, Response
 from plait.client.timeouts import finite
-from plait.client.uploads import Upload
+from plait.client.uploads import END, Upload
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
 from plait.drivers.addresses import connect_failure
@@ -174,7 +175,7 @@ class AsyncClient(ManyAtOnce):
         return response
 
     async def send(self, request: Request) -> Response:
-        response: Response = await self._finish(self._submit(request))
+        response: Response = await self._finish(self._submit(check_request(request)))
         return response
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncPending:
@@ -206,7 +207,7 @@ class AsyncClient(ManyAtOnce):
         """Return what :meth:`stream` does, for a request that is made already; see :meth:`send`."""
         from plait.client.async_streams import AsyncResponseStream
 
-        return AsyncResponseStream(self, request)
+        return AsyncResponseStream(self, check_request(request))
 
     def duplex(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncConversation:
         """Return a context manager that sends a request whose content is written while the response is read.
@@ -384,7 +385,7 @@ class AsyncClient(ManyAtOnce):
                 if call.upload is not upload:
                     return  # nobody wants the rest of it
                 call.give(piece)
-            call.give(None)
+            call.give(END)
         except Exception as error:
             call.give_up(error)
         finally:

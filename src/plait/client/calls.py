@@ -10,7 +10,7 @@ from plait.client.goals import Goal
 from plait.client.messages import Request
 from plait.client.pool import Link
 from plait.client.timekeeping import Timed
-from plait.client.uploads import Upload
+from plait.client.uploads import TrailerSection, Upload
 from plait.errors import (
     ClientClosed,
     ExchangeError,
@@ -440,8 +440,8 @@ class Call(Timed):
         assert self.watchers is not None
         self.watchers.remove(watcher)
 
-    def give(self, piece: bytes | None) -> None:
-        """Send the piece of content that the upload wanted, None at the end."""
+    def give(self, piece: bytes | TrailerSection) -> None:
+        """Send the piece of content that the upload wanted, ``END`` after the last."""
         self.touched = self._core.clock()
         self._note_upload(self.touched)
         if self.upload is not None:

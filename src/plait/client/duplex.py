@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
-from plait.client.uploads import PIECE, Outgoing
+from plait.client.uploads import END, PIECE, Outgoing
 from plait.errors import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from plait.client.making import RequestMaker, RequestOptions
     from plait.client.messages import Request
     from plait.client.streams import StreamedResponse
-    from plait.client.uploads import TrailerSection
     from plait.protocol.priorities import Priority
 
 __all__ = ["AnyConversation", "Until", "conversation_request"]
@@ -99,12 +98,12 @@ class AnyConversation(Generic[S]):
         view = memoryview(data).cast("B")
         return (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
 
-    def _ending(self, trailers: Any) -> TrailerSection | None:
+    def _ending(self, trailers: Any) -> Any:
         """Return what the content ends with."""
         if self._has_ended:
             raise LocalProtocolError("the content has ended")
         if trailers is None:
-            return None
+            return END
         from plait.client.trailers import trailer_section
 
         return trailer_section(trailers)

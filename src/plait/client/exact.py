@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from plait import urls
-from plait.client.making import Content, Plan, add_content, start_of
+from plait.client.contents import add_content
+from plait.client.making import Content, Plan, authority_of, start_of
 from plait.client.messages import Request
 from plait.errors import LocalProtocolError
 from plait.fields import Field, outbound_fields
@@ -47,7 +48,8 @@ def exact_request(
     if not _TARGET(where.target):
         raise LocalProtocolError(f"{where.target!r} is not a target that a request can carry")
     given = outbound_fields(fields)
-    authority = next((value for name, value in given if name == b"host"), where.authority)
+    hosts = [value for name, value in given if name == b"host"]
+    authority = authority_of(hosts) if hosts else where.authority
     start, idempotent = start_of(method, where.origin.scheme, authority)
     request = Request(where.origin, start, b"", None, idempotent, timeout, plan)
     add_content(request, given, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import TextIOBase
 from typing import Any
 
 from plait.errors import LocalProtocolError
@@ -31,7 +32,7 @@ class FileContent:
     __slots__ = ("_file", "_start", "length", "replayable")
 
     def __init__(self, file: Any) -> None:
-        if isinstance(getattr(file, "encoding", None), str):
+        if isinstance(file, TextIOBase) or isinstance(getattr(file, "encoding", None), str):
             raise LocalProtocolError("a file to send must be opened in binary mode")
         self._file = file
         self._start = 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from plait import urls
 from plait._version import __version__
-from plait.client.messages import MutableHeaders, Request
+from plait.client.headers import MutableHeaders
+from plait.client.messages import Request
 from plait.errors import ConfigError, LocalProtocolError
 from plait.fields import Field, FieldSection, outbound_fields
 from plait.urls import Origin, Params
@@ -38,7 +39,7 @@ __all__ = [
     "Plan",
     "RequestMaker",
     "RequestOptions",
-    "add_content",
+    "authority_of",
     "start_of",
 ]
 
@@ -311,6 +312,9 @@ class RequestMaker:
 
     @params.setter
     def params(self, params: Params) -> None:
+        if isinstance(params, Iterator):
+            params = list(params)
+        urls.query(params)  # refuses what is none
         # Each name's part of the query, encoded.
         pairs: Iterable[Any] = params.items() if isinstance(params, Mapping) else params
         self._params = [(name, part) for name, value in pairs if (part := urls.query([(name, value)]))]
@@ -373,7 +377,10 @@ class RequestMaker:
         Raises:
             LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
         """
-        where = urls.parse(url) if self._base is None else urls.join(self._base, url)
+        try:
+            where = urls.parse(url) if self._base is None else urls.join(self._base, url)
+        except TypeError:
+            raise LocalProtocolError(f"a URL is text, and {url!r} is none") from None
         target = where.target
         if self._params:
             target = self._with_params(target, params)
@@ -422,6 +429,8 @@ class RequestMaker:
 
     def _with_params(self, target: str, params: Params | None) -> str:
         """Return a target with the client's parameters and the request's."""
+        if isinstance(params, Iterator):
+            params = list(params)
         own = urls.query(params) if params is not None else ""
         names = set(params if isinstance(params, Mapping) else (pair[0] for pair in params or ()))
         parts = [part for name, part in self._params if name not in names]
@@ -453,6 +462,8 @@ class RequestMaker:
                 raise LocalProtocolError("a request has a form, content or json, and only one of them")
             content = _form(data, files, given)
         if trailers is None:
+            from plait.client.contents import add_content
+
             add_content(request, given, content, json)
         else:
             from plait.client.trailers import add_trailed_content
@@ -465,6 +476,8 @@ class RequestMaker:
         if follow_redirects is not None:
             changes["follow"] = self._config.max_redirects if follow_redirects else 0
         if cookies:
+            if not isinstance(cookies, Mapping):
+                raise LocalProtocolError(f"cookies of a request are a mapping, not {type(cookies).__name__}")
             changes["cookies"] = cookies
         if progress is not None:
             if not callable(progress):
@@ -491,7 +504,7 @@ class RequestMaker:
         host = [value for name, value in given if name == b"host"]
         if host:
             # RFC 9113 §8.3.1: one name for the server, in :authority.
-            request.fields[2] = (b":authority", host[0])
+            request.fields[2] = (b":authority", authority_of(host))
             given = [field for field in given if field[0] != b"host"]
         if b"range" in names:
             # RFC 9110 §14.2: a part of something coded cannot be undone.
@@ -511,10 +524,21 @@ def start_of(method: str, scheme: str, authority: bytes) -> tuple[FieldSection, 
     if not isinstance(method, str) or not _METHOD(method):
         raise LocalProtocolError(f"{method!r} is not a method")
     name = (method.upper() if method.upper() in _STANDARD_METHODS else method).encode()
-    if name == b"CONNECT":
+    if name.upper() == b"CONNECT":
         raise LocalProtocolError("CONNECT asks for a tunnel, and this client opens none")
     fields = [(b":method", name), (b":scheme", scheme.encode()), (b":authority", authority)]
     return fields, name in _IDEMPOTENT
+
+
+def authority_of(hosts: list[bytes]) -> bytes:
+    """Return what ``host`` fields say.
+
+    Raises:
+        LocalProtocolError: There are several, or it is no host and port (RFC 9110 §7.2).
+    """
+    if len(hosts) > 1 or not re.fullmatch(rb"[\w.~%!$&'()*+,;=:\[\]-]+", hosts[0]):
+        raise LocalProtocolError(f"host {b', '.join(hosts).decode('latin-1')!r} is not a host and port")
+    return hosts[0]
 
 
 def _prioritize(priority: Priority | str, given: FieldSection, names: set[bytes]) -> None:
@@ -569,36 +593,6 @@ def _form(data: FormInput | None, files: Any, given: FieldSection) -> Content:
     return form
 
 
-def add_content(request: Request, given: FieldSection, content: Content | None, json: Any = None) -> None:
-    """Give a request its content, and the fields about that.
-
-    Raises:
-        LocalProtocolError: It is no content, or not what its fields say.
-    """
-    names = {name for name, _ in given}
-    if json is not None:
-        if content is not None:
-            raise LocalProtocolError("a request has content or json, not both")
-        from json import dumps
-
-        content = dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        if b"content-type" not in names:
-            given.append((b"content-type", b"application/json"))
-    request.content, length = _body(content)
-    if b"content-length" in names:
-        announced = [value for name, value in given if name == b"content-length"]
-        if len(announced) > 1 or not announced[0].isdigit():
-            raise LocalProtocolError(f"content-length {b', '.join(announced).decode()!r} is not a number")
-        if content is None:
-            length = 0
-        if length is not None and length != int(announced[0]):
-            raise LocalProtocolError(f"the content has {length} bytes, not {announced[0].decode()}")
-        length = int(announced[0])
-    elif length is not None:
-        given.append((b"content-length", b"%d" % length))
-    request.length = length
-
-
 def _encode(headers: HeaderInput) -> tuple[FieldSection, set[bytes]]:
     """Return the fields that a caller gives, and the names of those to leave out."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
@@ -613,22 +607,3 @@ def _encode(headers: HeaderInput) -> tuple[FieldSection, set[bytes]]:
         raise LocalProtocolError("headers must be pairs of name and value, both str") from None
     left_out = {name.lower() for name, value in encoded if value is None}
     return outbound_fields([(name, value) for name, value in encoded if value is not None]), left_out
-
-
-def _body(content: Content | None) -> tuple[bytes | Iterable[bytes] | AsyncIterable[bytes], int | None]:
-    """Return content in one of the forms a request holds, and its length where that is known."""
-    if content is None:
-        return b"", None
-    if isinstance(content, str):
-        content = content.encode()
-    if isinstance(content, bytes | bytearray | memoryview):
-        content = bytes(content)
-        return content, len(content)
-    if hasattr(content, "read"):
-        from plait.client.file_content import FileContent
-
-        file = FileContent(content)
-        return file, file.length
-    if isinstance(content, Iterable | AsyncIterable):
-        return cast("Iterable[bytes] | AsyncIterable[bytes]", content), getattr(content, "length", None)
-    raise LocalProtocolError(f"content must be bytes, str or an iterable, not {type(content).__name__}")

@@ -118,11 +118,9 @@ class Starter(Generic[P]):
         try:
             if isinstance(what, str):
                 return self._start(self._make(self._method, what, **self._options))
-            if isinstance(what, Request):
-                return self._start(what)
+            return self._start(check_request(what))
         except LocalProtocolError as error:
             return Unsent(error)
-        raise ConfigError(f"a request is a URL or what build_request made, not {type(what).__name__}")
 
 
 class Feed(Generic[P]):
@@ -181,6 +179,17 @@ def check_window(window: int) -> None:
     """
     if not isinstance(window, int) or window < 1:
         raise ConfigError(f"window must be a whole number of requests, 1 at least, not {window!r}")
+
+
+def check_request(request: Any) -> Request:
+    """Return a request, and refuse anything else.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if isinstance(request, Request):
+        return request
+    raise ConfigError(f"a request is a URL or what build_request made, not {type(request).__name__}")
 
 
 def check_requests(requests: Any, kinds: type | UnionType) -> None:

@@ -14,9 +14,11 @@ from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.making import HeaderInput, Hooks, RequestOptions
+from plait.client.many import check_request
 from plait.client.messages import Request, Response
 from plait.client.sync_many import ManyAtOnce
 from plait.client.sync_opener import Opener
+from plait.client.uploads import END
 from plait.config import ClientConfig
 from plait.drivers.blocking import BlockingDriver
 from plait.errors import (
@@ -178,7 +180,7 @@ class Client(ManyAtOnce):
         return self._submit(self._core.maker.make(method, url, **options)).result()
 
     def send(self, request: Request) -> Response:
-        return self._submit(request).result()
+        return self._submit(check_request(request)).result()
 
     def submit(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Pending:
         """Send a request without waiting; as many as you like, they share the connection.
@@ -209,7 +211,7 @@ class Client(ManyAtOnce):
         """Return what :meth:`stream` does, for a request that is made already; see :meth:`send`."""
         from plait.client.sync_streams import ResponseStream
 
-        _check_content(request)
+        _check_content(check_request(request))
         return ResponseStream(self, request)
 
     def duplex(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Conversation:
@@ -401,7 +403,7 @@ class Client(ManyAtOnce):
         try:
             try:
                 lock.release()
-                piece = next(source, None)
+                piece = next(source, END)
             finally:
                 lock.acquire()
         except BaseException as error:

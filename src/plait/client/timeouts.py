@@ -11,6 +11,10 @@ from plait.errors import ConfigError
 __all__ = ["TimeLimits", "Timeouts", "finite", "limits_of", "longest"]
 
 
+#: Seconds of ten thousand years.
+_FOR_EVER = 10**12
+
+
 class Timeouts(NamedTuple):
     """How long one request may take, step by step, in seconds.
 
@@ -59,6 +63,8 @@ class TimeLimits(NamedTuple):
         for name, value in changes.items():
             if not isinstance(value, int | float) or not value > 0:  # which NaN is not either
                 raise ConfigError(f"the timeout {name} must be greater than zero seconds, not {value!r}")
+            # Of whole numbers there are some that no clock can count.
+            changes[name] = float(value) if value < _FOR_EVER else inf
         return self._replace(**changes)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from plait.client.making import add_content
+from plait.client.contents import add_content
 from plait.client.messages import Request
 from plait.client.uploads import PIECE, TrailerSection
 from plait.errors import ConfigError, LocalProtocolError

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Iterator
+from typing import Any
 
 from plait.client.messages import Request
 from plait.errors import LocalProtocolError
 from plait.fields import Field
 from plait.protocol.exchange import Exchange
 
-__all__ = ["PIECE", "Outgoing", "TrailerSection", "Upload"]
+__all__ = ["END", "PIECE", "Outgoing", "TrailerSection", "Upload"]
 
 #: Bytes of content handed to a connection at once.
 PIECE = 262_144
+#: What comes after the last piece of content; None may come from an iterable by mistake.
+END: Any = object()
 
 
 class TrailerSection(list[Field]):
@@ -100,8 +103,8 @@ class Upload:
         if self.source is not None and not exchange.closed and not exchange.queued:
             self.wants_piece = True
 
-    def give(self, piece: bytes | TrailerSection | None) -> None:
-        """Take the next piece, None at the end.
+    def give(self, piece: bytes | TrailerSection) -> None:
+        """Take the next piece, ``END`` after the last.
 
         Raises:
             LocalProtocolError: It is not bytes, or there are more or fewer of them than announced.
@@ -110,7 +113,7 @@ class Upload:
         self.wants_piece = False
         if exchange.closed or (self.source is None and not self.written):
             return
-        if piece is None:
+        if piece is END:
             if self._left:
                 raise LocalProtocolError(f"the content ended {self._left} bytes short of its content-length")
             self.source, self.written = None, False

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import BadHeaders, ExcessWrite, WrongBodyLength
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from plait.client.uploads import END
 from plait.errors import LocalProtocolError
 from plait.fields import outbound_fields
 
@@ -138,7 +139,7 @@ class Body:
         if self._left:
             fetch.generation_failed(Failure(WrongBodyLength("too few bytes written")))
         else:
-            fetch.give(None)
+            fetch.give(END)
 
     def _failed(self, failure: Failure) -> None:
         fetch = self._fetch
