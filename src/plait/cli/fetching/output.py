@@ -43,9 +43,10 @@ class Stream:
         self._name = name
         self._number = file.fileno()
         mode = os.fstat(self._number).st_mode
-        self._blocks = not stat.S_ISREG(mode)
-        self._is_pipe = stat.S_ISFIFO(mode)
         self.is_terminal = file.isatty()
+        # Files and devices such as /dev/null keep nobody waiting.
+        self._blocks = self.is_terminal or not (stat.S_ISREG(mode) or stat.S_ISCHR(mode))
+        self._is_pipe = stat.S_ISFIFO(mode)
 
     async def write(self, data: bytes) -> None:
         """Write, all of it.
