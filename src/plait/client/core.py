@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from plait.client.calls import Call
 from plait.client.goals import WHOLE
 from plait.client.journal import Journal
-from plait.client.making import RequestMaker, RequestOptions
+from plait.client.making import RequestMaker
 from plait.client.pool import Link, Pool
 from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.client.uploads import Upload
@@ -23,27 +23,21 @@ from plait.errors import ClientClosed, ConfigError, ConnectFailed, NoCommonProto
 from plait.protocol.endpoint import ClientEndpoint, ignore_output
 from plait.protocol.events import Role
 from plait.protocol.h2 import H2Connection
-from plait.urls import Origin, Params
+from plait.urls import Origin
 
 if TYPE_CHECKING:
-    from plait.client.cookies import Cookies
-    from plait.client.headers import MutableHeaders
     from plait.client.in_process import InProcess, Mounts
-    from plait.client.making import Content, SessionOptions
+    from plait.client.making import SessionOptions
     from plait.client.messages import Request
     from plait.client.observing import Observation
     from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
-    from plait.fields import Field
     from plait.protocol.connection import Connection
     from plait.protocol.exchange import Exchange
     from plait.protocol.field_bytes import FieldCount
-    from plait.urls import Url
 
-__all__ = ["ClientCore", "Methods", "Verify"]
-
-R = TypeVar("R")
+__all__ = ["ClientCore", "Verify"]
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
@@ -57,123 +51,6 @@ _OFFERED = {
     HttpVersions.HTTP_1: "HTTP/1.1",
     HttpVersions.HTTP_2: "HTTP/2",
 }
-
-
-class Methods(Generic[R]):
-    """A method for each method, and what all requests have in common; ``R`` is what a request gives."""
-
-    _core: ClientCore
-
-    @property
-    def headers(self) -> MutableHeaders:
-        """Fields that every request has, unless it has others of the same names."""
-        return self._core.maker.headers
-
-    @property
-    def params(self) -> Params:
-        """Parameters that every query has, unless it has others of the same names; can be set."""
-        return self._core.maker.params
-
-    @params.setter
-    def params(self, params: Params) -> None:
-        self._core.maker.params = params
-
-    @property
-    def cookies(self) -> Cookies:
-        """The cookies: those given, and those that servers have set."""
-        return self._core.maker.cookies
-
-    def build_request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Request:
-        """Return a request that is not sent yet; see :meth:`send`.
-
-        Arguments are those of :meth:`request`.
-
-        Raises:
-            LocalProtocolError: HTTP cannot carry this.
-        """
-        return self._core.maker.make(method, url, **options)
-
-    def exact_request(
-        self,
-        method: str,
-        url: str | Url,
-        fields: Iterable[Field],
-        content: Content | None = None,
-        *,
-        timeout: float | Timeouts | None = None,
-    ) -> Request:
-        """Return a request of which the caller has decided everything; see :meth:`send`.
-
-        It has these fields in this order: none of the client's own, no cookies and nobody's name. Its
-        response is taken as it comes: redirects are not followed, cookies not kept, codings not undone.
-
-        Args:
-            method: The method.
-            url: An absolute URL; a :class:`~plait.urls.Url` keeps its target as it is.
-            fields: Pairs of name and value, bytes. ``host`` names the server, instead of the URL; those
-                about the connection are left out (RFC 9113 §8.2.2).
-            content: As in :class:`~plait.client.making.RequestOptions`; where its length is known and not
-                said, it is.
-            timeout: As there.
-
-        Raises:
-            LocalProtocolError: HTTP cannot carry this.
-        """
-        from plait.client.exact import exact_request
-
-        return exact_request(self._core.maker.exact_plan, method, url, fields, content, timeout)
-
-    def send(self, request: Request) -> R:
-        """Send a request made by :meth:`build_request`, or what a response's ``next`` says.
-
-        Raises:
-            PlaitError: As with :meth:`request`.
-        """
-        raise NotImplementedError
-
-    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a request and wait for its response.
-
-        Args:
-            method: The method.
-            url: An absolute URL, or one that continues the base URL.
-            options: See :class:`~plait.client.making.RequestOptions`.
-
-        Raises:
-            LocalProtocolError: HTTP cannot carry this; nothing was sent.
-            ConnectFailed: There is no connection.
-            ExchangeError: The exchange broke; ``unprocessed`` tells whether it may have had an effect.
-            Timeout: It took too long.
-        """
-        raise NotImplementedError
-
-    def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a GET request; see :meth:`request`."""
-        return self.request("GET", url, **options)
-
-    def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a HEAD request; see :meth:`request`."""
-        return self.request("HEAD", url, **options)
-
-    def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send an OPTIONS request; see :meth:`request`."""
-        return self.request("OPTIONS", url, **options)
-
-    def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a POST request; see :meth:`request`."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a PUT request; see :meth:`request`."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a PATCH request; see :meth:`request`."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """Send a DELETE request; see :meth:`request`."""
-        return self.request("DELETE", url, **options)
 
 
 class ClientCore:

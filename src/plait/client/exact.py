@@ -31,7 +31,7 @@ def exact_request(
     content: Content | None,
     timeout: float | Timeouts | None,
 ) -> Request:
-    """Make a request; see :meth:`plait.client.core.Methods.exact_request`.
+    """Make a request; see :meth:`plait.client.methods.Methods.exact_request`.
 
     Args:
         plan: What is done for it beside sending it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
-from plait.client.core import Methods
 from plait.client.messages import Request, Response
+from plait.client.methods import Methods
 
 if TYPE_CHECKING:
     from plait.client.completions import Completions
