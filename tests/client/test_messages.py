@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from plait.client.making import RequestMaker
 from plait.client.headers import Headers
+from plait.client.making import RequestMaker
 from plait.client.messages import Request, Response
 from plait.errors import LocalProtocolError
 
