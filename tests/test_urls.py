@@ -77,7 +77,7 @@ def test_parameters_become_a_query(params: Params, expected: str) -> None:
 
 def test_a_parameter_that_is_no_text_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="'x'"):
-        query({"x": object()})  # type: ignore[dict-item]
+        query({"x": object()})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.support.raw_h2 import Peer, raw_server
 
 Make = Callable[..., Face]
 
-REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
+INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 2, 7, 8, 11
 
 
 def ordinary(peer: Peer) -> None:
@@ -116,6 +116,28 @@ def test_a_connection_that_serves_nothing_or_ends_in_error_is_followed_by_one_mo
                 failed.append(error.unprocessed)
         assert failed == [True] * (3 - 2 * served)
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("code", [0, INTERNAL_ERROR, ENHANCE_YOUR_CALM])
+def test_content_that_is_gone_when_the_connection_ends_before_it_is_an_error_that_says_so(
+    make_client: Make, code: int
+) -> None:
+    def leaving(peer: Peer) -> None:
+        peer.start()
+        peer.requests(4)
+        peer.send(GoAwayFrame(0, last_stream_id=3, error_code=code))
+        peer.respond(1, 3)
+        peer.drain()
+
+    with raw_server(leaving, ordinary) as server, make_client(server.url, http="2") as client:
+        pending = [client.submit("POST", "/", content=iter([b"once"])) for _ in range(4)]
+        assert [one.result().status for one in pending[:2]] == [200, 200]
+        for one in pending[2:]:
+            with pytest.raises(ConnectionLost, match="before it came to this stream") as caught:
+                one.result()
+            assert caught.value.unprocessed
+            assert caught.value.error_code == code
+        assert client.get("/").status == 200
 
 
 def test_refused_stream_is_sent_again_once(make_client: Make) -> None:

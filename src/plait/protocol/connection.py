@@ -164,6 +164,9 @@ class Connection(Protocol):
     def left_behind(self, stream_id: int) -> bool:
         """Whether the peer leaves in good order, and before it came to a stream, but not before all."""
 
+    def ended_before(self, stream_id: int) -> bool:
+        """Whether the peer has ended the connection, and says that it never came to this stream."""
+
     def acknowledge_received_data(self, amount: int, stream_id: int) -> None:
         """Give the peer credit for bytes of content that were consumed or thrown away."""
 

@@ -19,7 +19,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from plait.errors import ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
+from plait.errors import ConnectionLost, ContentTooLarge, ExchangeReset, LocalProtocolError, PlaitError
 from plait.fields import Field, FieldSection, RequestHead, interim_fields, trailer_fields
 from plait.protocol.aside import Aside
 from plait.protocol.events import EngineError, ErrorCode, error_name, sentence
@@ -504,7 +504,16 @@ class Exchange:
         if error_code == ErrorCode.NO_ERROR and self.received is _ENDED:
             # RFC 9113 §8.1: RST_STREAM(NO_ERROR) after a complete response is no failure.
             return None
-        reason = sentence(self.endpoint.connection.failure)
+        connection = self.endpoint.connection
+        if error_code == ErrorCode.REFUSED_STREAM and connection.ended_before(self.stream_id):
+            # RFC 9113 §6.8: no RST_STREAM came; it is the engine that closes such streams.
+            goaway = connection.goaway_code
+            return ConnectionLost(
+                f"the peer ended the connection before it came to this stream ({error_name(goaway)})",
+                error_code=goaway,
+                unprocessed=True,
+            )
+        reason = sentence(connection.failure)
         return ExchangeReset(
             reason or f"the stream was reset: {error_name(error_code)}",
             error_code=error_code,

@@ -189,6 +189,10 @@ class H1Connection:
         """Return False: no request is sent here before the last one was answered."""
         return False
 
+    def ended_before(self, stream_id: int) -> bool:
+        """Return False, for the same reason."""
+        return False
+
     def events(self) -> list[Event]:
         """Return the events since the last call, in order."""
         events = self._events

@@ -269,6 +269,9 @@ class H2Connection:
     def left_behind(self, stream_id: int) -> bool:
         return self.goaway_code == ErrorCode.NO_ERROR and 0 < self._last_taken < stream_id
 
+    def ended_before(self, stream_id: int) -> bool:
+        return self._goaway_received and stream_id > self._last_taken
+
     @property
     def push_allowed(self) -> bool:
         return self._push_enabled and self.push_limit > 0
