@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient, AsyncPending
     from plait.client.async_completions import AsyncCompletions
     from plait.client.async_streams import AsyncResponseStream
-    from plait.client.making import RequestOptions
     from plait.client.many import Starter
+    from plait.client.options import RequestOptions
 
 __all__ = ["ManyAtOnce"]
 

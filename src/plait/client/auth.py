@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from plait.client.messages import Request, Response
 from plait.errors import ConfigError
+from plait.fields import FieldSection, outbound_fields
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Auth", "AuthInput", "BasicAuth", "BearerAuth", "NetrcAuth", "as_auth"]
+__all__ = ["Auth", "AuthInput", "BasicAuth", "BearerAuth", "NetrcAuth", "as_auth", "authorize"]
 
 AuthFlow = Generator[Request, Response, None] | AsyncGenerator[Request, Response]
 
@@ -150,3 +151,25 @@ def as_auth(auth: AuthInput) -> Auth:
     raise ConfigError(
         f"auth is a pair of name and password, an Auth or a callable, not {type(auth).__name__}"
     )
+
+
+def authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Auth | None:
+    """Say who asks, for one request: in a field, or by what is returned.
+
+    Args:
+        auth: Who asks; None for nobody.
+        given: The request's fields, in which it is said where that takes one field.
+        names: Those of fields of which the client's own do not count; ``authorization`` is added.
+
+    Raises:
+        ConfigError: ``auth`` is no such thing.
+    """
+    names.add(b"authorization")  # what the client says does not count
+    if auth is None:
+        return None
+    given[:] = [field for field in given if field[0] != b"authorization"]
+    known = as_auth(auth)
+    if known.value is None:
+        return known
+    given += outbound_fields([(b"authorization", known.value.encode("latin-1"))])
+    return None

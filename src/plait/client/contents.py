@@ -9,10 +9,11 @@ from plait.errors import LocalProtocolError
 from plait.fields import FieldSection
 
 if TYPE_CHECKING:
-    from plait.client.making import Content
+    from plait.client.forms import FormInput
     from plait.client.messages import Request
+    from plait.client.options import Content
 
-__all__ = ["add_content"]
+__all__ = ["add_content", "form_content"]
 
 #: Digits of a content-length: more than any content has.
 _DIGITS_MAX = 18
@@ -52,6 +53,31 @@ def add_content(request: Request, given: FieldSection, content: Content | None, 
     elif length is not None:
         given.append((b"content-length", b"%d" % length))
     request.length = length
+
+
+def form_content(data: FormInput | None, files: Any, given: FieldSection) -> Content:
+    """Return a form as content, and say in a field which kind it is.
+
+    Args:
+        data: Names and values, or None.
+        files: Names and files, or None.
+        given: The request's fields, to which content-type is added.
+
+    Raises:
+        LocalProtocolError: There are files, and a field says content-type already.
+    """
+    from plait.client.forms import Multipart, encode_form
+
+    said = any(name == b"content-type" for name, _ in given)
+    if files is None:
+        if not said:
+            given.append((b"content-type", b"application/x-www-form-urlencoded"))
+        return encode_form(data or ())
+    if said:
+        raise LocalProtocolError("a form with files says in content-type what parts it; leave that field out")
+    form = Multipart(data, files)
+    given.append((b"content-type", form.content_type))
+    return form
 
 
 def _encode_json(value: Any) -> bytes:

@@ -27,9 +27,9 @@ from plait.urls import Origin
 
 if TYPE_CHECKING:
     from plait.client.in_process import InProcess, Mounts
-    from plait.client.making import SessionOptions
     from plait.client.messages import Request
     from plait.client.observing import Observation
+    from plait.client.options import SessionOptions
     from plait.client.timeouts import Timeouts
     from plait.drivers.addresses import Address
     from plait.drivers.proxies import Proxy, ProxyMap
@@ -67,7 +67,7 @@ class ClientCore:
         transport: An application in this process that answers everything, or None.
         mounts: Applications in this process by origin, or None.
         session: What all requests have in common, see
-            :class:`~plait.client.making.SessionOptions`.
+            :class:`~plait.client.options.SessionOptions`.
 
     Attributes:
         config: The options.

@@ -14,8 +14,9 @@ from plait.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
-    from plait.client.making import RequestMaker, RequestOptions
+    from plait.client.making import RequestMaker
     from plait.client.messages import Request
+    from plait.client.options import RequestOptions
     from plait.client.streams import StreamedResponse
     from plait.protocol.priorities import Priority
 

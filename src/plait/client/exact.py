@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from plait import urls
 from plait.client.contents import add_content
-from plait.client.making import Content, Plan, authority_of, start_of
+from plait.client.making import authority_of, start_of
 from plait.client.messages import Request
 from plait.errors import LocalProtocolError
 from plait.fields import Field, outbound_fields
 from plait.urls import Url
 
 if TYPE_CHECKING:
+    from plait.client.options import Content
+    from plait.client.plan import Plan
     from plait.client.timeouts import Timeouts
 
 __all__ = ["exact_request"]

@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from plait import urls
 from plait._version import __version__
 from plait.client.headers import MutableHeaders
 from plait.client.messages import Request
+from plait.client.plan import Plan
 from plait.errors import ConfigError, LocalProtocolError
 from plait.fields import Field, FieldSection, outbound_fields
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
-    from plait.client.calls import Call
     from plait.client.cookies import CookieInput, Cookies
-    from plait.client.flow import Flow
     from plait.client.forms import FormInput
     from plait.client.interim import Interim
     from plait.client.messages import Response
+    from plait.client.options import Content, HeaderInput, Hooks, MoreOptions, SessionOptions
     from plait.client.progress import Progress
-    from plait.client.recording import Record
     from plait.client.retries import Retries
-    from plait.client.telling import Teller
     from plait.client.timeouts import Timeouts
     from plait.client.trailers import TrailerInput
     from plait.config import ClientConfig
     from plait.protocol.priorities import Priority
 
-__all__ = [
-    "Content",
-    "HeaderInput",
-    "Hooks",
-    "Plan",
-    "RequestMaker",
-    "RequestOptions",
-    "authority_of",
-    "start_of",
-]
-
-Content = bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes]
-HeaderInput = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
-Hooks = Mapping[str, Iterable[Callable[..., Any]]]
+__all__ = ["RequestMaker", "authority_of", "start_of"]
 
 #: Methods whose effect is the same however often they arrive (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -55,160 +40,13 @@ _STARTS_MAX = 1024
 _UNSAID: Any = object()
 
 
-class RequestOptions(TypedDict, total=False):
-    """What a request can be told, beside its method and URL.
-
-    Attributes:
-        params: Parameters, added to the URL's query.
-        headers: Fields, names and values as str, None to leave out one that the client would add; a
-            tuple of tuples is read once for all requests with it.
-        content: Content: bytes, str (sent as UTF-8), a file or an iterable of bytes; for the
-            asynchronous client an asynchronous iterable, too.
-        json: Content, sent as JSON.
-        data: Content: a form, names and values.
-        files: Content: a form with files, and ``data`` before them; see
-            :class:`~plait.client.forms.Multipart`.
-        timeout: Seconds in all, after which the request is given up; or a
-            :class:`~plait.client.timeouts.Timeouts`, step by step.
-        retries: Attempts after one that failed, or a :class:`~plait.client.retries.Retries`, instead of
-            what the client was told.
-        cookies: Cookies for this request alone, beside those of the client.
-        auth: Who asks, for this request instead of the client's; None for nobody.
-        follow_redirects: Whether to go where redirects lead, instead of what the client was told.
-        progress: Called with a :class:`~plait.client.progress.Progress` as content leaves and comes.
-        on_interim: Called with each :class:`~plait.client.interim.Interim` when it comes, before the
-            response.
-        trailers: Fields behind the content, names and values as str; or a callable that returns them,
-            called when the content has ended.
-        priority: How urgent the response is (RFC 9218): a :class:`~plait.protocol.priorities.Priority`, or
-            the text of a ``priority`` field.
-    """
-
-    params: Params | None
-    headers: HeaderInput | None
-    content: Content | None
-    json: Any
-    data: FormInput | None
-    files: Any
-    timeout: float | Timeouts | None
-    cookies: Mapping[str, str] | None
-    auth: AuthInput
-    follow_redirects: bool
-    progress: Callable[[Progress], Any] | None
-    retries: int | Retries
-    on_interim: Callable[[Interim], Any] | None
-    trailers: TrailerInput | None
-    priority: Priority | str
-
-
-if TYPE_CHECKING:
-
-    class SessionOptions(TypedDict, total=False):
-        """What a client can be told for all of its requests, beside :class:`~plait.config.ClientConfig`.
-
-        Attributes:
-            headers: Fields that every request has unless it has others of the same names.
-            params: Parameters that every query has unless it has others of the same names.
-            cookies: Cookies to begin with: names and values, sent to the base URL's host, or everywhere
-                without one.
-            auth: Who asks: name and password for Basic, an :class:`~plait.client.auth.Auth`, or a callable
-                that is given each request.
-            event_hooks: Functions called with each request before it is sent (``"request"``), and with each
-                response when it is there (``"response"``).
-        """
-
-        headers: HeaderInput | None
-        params: Params | None
-        cookies: CookieInput | None
-        auth: AuthInput
-        event_hooks: Hooks | None
-
-    class _MoreOptions(TypedDict, total=False):
-        content: Content | None
-        json: Any
-        data: FormInput | None
-        files: Any
-        cookies: Mapping[str, str] | None
-        auth: AuthInput
-        follow_redirects: bool
-        progress: Callable[[Progress], Any] | None
-        retries: int | Retries
-        on_interim: Callable[[Interim], Any] | None
-        trailers: TrailerInput | None
-        priority: Priority | str
-
-
-class Plan:
-    """What is done for a request beside sending it.
-
-    Attributes:
-        run: The flow; None to send the request and do no more.
-        auth: Who asks, where that takes more than a field, or None.
-        follow: How many redirects to follow.
-        request_hooks: Called with every request.
-        response_hooks: Called with every response.
-        progress: Called with a :class:`~plait.client.progress.Progress`, or None.
-        on_interim: Called with each :class:`~plait.client.interim.Interim`, or None.
-        expects_continue: Whether the content waits for a 100 (Continue).
-        record: Called with a :class:`~plait.client.recording.Record` of every exchange that is over, or None.
-        retries: How it is tried again, or None.
-        cookies: Cookies of the request's caller, for its own origin.
-        has_cookie_field: Whether the caller wrote the ``cookie`` field.
-        noted: Names of fields in a response that something follows from.
-        max_content_size: Bytes that content may have where it is gathered.
-        max_decoded_size: The same of content that was coded, once decoded.
-    """
-
-    __slots__ = (
-        "auth", "cookies", "expects_continue", "follow", "has_cookie_field", "max_content_size",
-        "max_decoded_size", "noted", "on_interim", "progress", "record",
-        "request_hooks", "response_hooks", "retries", "run",
-    )  # fmt: skip
-
-    def __init__(self, config: ClientConfig, noted: frozenset[bytes]) -> None:
-        self.run: Callable[[Request, Call], Flow] | None = None
-        self.auth: Any = None
-        self.follow = 0
-        self.request_hooks: tuple[Callable[..., Any], ...] = ()
-        self.response_hooks: tuple[Callable[..., Any], ...] = ()
-        self.progress: Callable[[Progress], Any] | None = None
-        self.on_interim: Callable[[Interim], Any] | None = None
-        self.expects_continue = False
-        self.record: Teller[Record] | None = None
-        self.retries: Retries | None = None
-        self.cookies: Mapping[str, str] | None = None
-        self.has_cookie_field = False
-        self.noted = noted
-        self.max_content_size = config.max_content_size
-        self.max_decoded_size = config.max_decoded_size
-
-    def but(self, **changes: Any) -> Plan:
-        """Return another that differs in this."""
-        other = Plan.__new__(Plan)
-        for name in Plan.__slots__:
-            setattr(other, name, changes.get(name, getattr(self, name)))
-        return other.settled()
-
-    def settled(self) -> Plan:
-        """Choose the flow that does what is asked for; return this plan."""
-        self.run = None
-        if (
-            self.auth or self.follow or self.request_hooks or self.response_hooks or self.progress
-            or self.on_interim or self.expects_continue or self.record
-        ):  # fmt: skip
-            from plait.client.session_flow import converse
-
-            self.run = converse
-        return self
-
-
 class RequestMaker:
     """Makes requests out of what the caller of a client says; knows what all of them have in common.
 
     Args:
         base_url: The URL that relative ones continue, or None.
         config: The client's options; by default the usual ones.
-        session: What all requests have in common, see :class:`SessionOptions`.
+        session: What all requests have in common, see :class:`~plait.client.options.SessionOptions`.
 
     Attributes:
         headers: Fields that every request has.
@@ -370,9 +208,9 @@ class RequestMaker:
         params: Params | None = None,
         headers: HeaderInput | None = None,
         timeout: float | Timeouts | None = None,
-        **more: Unpack[_MoreOptions],
+        **more: Unpack[MoreOptions],
     ) -> Request:
-        """Make a request; see :class:`RequestOptions`.
+        """Make a request; see :class:`~plait.client.options.RequestOptions`.
 
         Raises:
             LocalProtocolError: The method, the URL, a field or the content is not one HTTP can carry.
@@ -460,7 +298,9 @@ class RequestMaker:
         if data is not None or files is not None:
             if content is not None or json is not None:
                 raise LocalProtocolError("a request has a form, content or json, and only one of them")
-            content = _form(data, files, given)
+            from plait.client.contents import form_content
+
+            content = form_content(data, files, given)
         if trailers is None:
             from plait.client.contents import add_content
 
@@ -496,7 +336,9 @@ class RequestMaker:
             changes["has_cookie_field"] = True
         plan = self._plan
         if auth is not _UNSAID:
-            changes["auth"] = _authorize(auth, given, names)
+            from plait.client.auth import authorize
+
+            changes["auth"] = authorize(auth, given, names)
         if retries is not None:
             changes["retries"] = _retries(retries)
         if changes:
@@ -560,37 +402,6 @@ def _retries(retries: int | Retries) -> Retries | None:
     from plait.client.retries import retries_of
 
     return retries_of(retries)
-
-
-def _authorize(auth: AuthInput, given: FieldSection, names: set[bytes]) -> Any:
-    """Say who asks, for one request: in a field, or by what is returned."""
-    names.add(b"authorization")  # what the client says does not count
-    if auth is None:
-        return None
-    given[:] = [field for field in given if field[0] != b"authorization"]
-    from plait.client.auth import as_auth
-
-    known = as_auth(auth)
-    if known.value is None:
-        return known
-    given += outbound_fields([(b"authorization", known.value.encode("latin-1"))])
-    return None
-
-
-def _form(data: FormInput | None, files: Any, given: FieldSection) -> Content:
-    """Return a form as content, and say in a field which kind it is."""
-    from plait.client.forms import Multipart, encode_form
-
-    said = any(name == b"content-type" for name, _ in given)
-    if files is None:
-        if not said:
-            given.append((b"content-type", b"application/x-www-form-urlencoded"))
-        return encode_form(data or ())
-    if said:
-        raise LocalProtocolError("a form with files says in content-type what parts it; leave that field out")
-    form = Multipart(data, files)
-    given.append((b"content-type", form.content_type))
-    return form
 
 
 def _encode(headers: HeaderInput) -> tuple[FieldSection, set[bytes]]:

@@ -11,7 +11,7 @@ from plait.client.messages import Request
 from plait.errors import ConfigError, LocalProtocolError
 
 if TYPE_CHECKING:
-    from plait.client.making import RequestOptions
+    from plait.client.options import RequestOptions
 
 __all__ = ["Arrivals", "Feed", "Starter", "Unsent", "check_requests", "check_window"]
 

@@ -14,8 +14,8 @@ from plait.urls import Origin
 if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.interim import Interim
-    from plait.client.making import Plan
     from plait.client.measuring import Counts
+    from plait.client.plan import Plan
     from plait.client.pool import Opening
     from plait.client.pushed import Pushed
     from plait.client.statistics import ExchangeStatistics, Timing

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from plait.client.cookies import Cookies
     from plait.client.core import ClientCore
     from plait.client.headers import MutableHeaders
-    from plait.client.making import Content, RequestOptions
     from plait.client.messages import Request
+    from plait.client.options import Content, RequestOptions
     from plait.client.timeouts import Timeouts
     from plait.fields import Field
     from plait.urls import Params, Url
@@ -73,7 +73,7 @@ class Methods(Generic[R]):
             url: An absolute URL; a :class:`~plait.urls.Url` keeps its target as it is.
             fields: Pairs of name and value, bytes. ``host`` names the server, instead of the URL; those
                 about the connection are left out (RFC 9113 §8.2.2).
-            content: As in :class:`~plait.client.making.RequestOptions`; where its length is known and not
+            content: As in :class:`~plait.client.options.RequestOptions`; where its length is known and not
                 said, it is.
             timeout: As there.
 
@@ -98,7 +98,7 @@ class Methods(Generic[R]):
         Args:
             method: The method.
             url: An absolute URL, or one that continues the base URL.
-            options: See :class:`~plait.client.making.RequestOptions`.
+            options: See :class:`~plait.client.options.RequestOptions`.
 
         Raises:
             LocalProtocolError: HTTP cannot carry this; nothing was sent.

@@ -20,7 +20,7 @@ from plait.protocol.exchange import Half
 
 if TYPE_CHECKING:
     from plait.client.calls import Call
-    from plait.client.making import Plan
+    from plait.client.plan import Plan
 
 __all__ = ["converse"]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Unpack
 
 from plait.client.goals import head_of
 from plait.client.headers import Headers
-from plait.client.making import RequestOptions
 from plait.client.messages import Request, Response, ResponseHead
 from plait.drivers.addresses import NOBODY
 from plait.errors import (
@@ -22,7 +21,8 @@ from plait.protocol.exchange import Exchange
 if TYPE_CHECKING:
     from plait.client.calls import Call
     from plait.client.decoding import Decoder
-    from plait.client.making import Plan
+    from plait.client.options import RequestOptions
+    from plait.client.plan import Plan
     from plait.client.server_sent_events import Events
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.protocol.aside import Aside

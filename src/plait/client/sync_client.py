@@ -13,7 +13,6 @@ from plait.client.calls import Call
 from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
-from plait.client.making import HeaderInput, Hooks, RequestOptions
 from plait.client.many import check_request
 from plait.client.messages import Request, Response
 from plait.client.sync_many import ManyAtOnce
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.cookies import CookieInput
     from plait.client.in_process import InProcess
+    from plait.client.options import HeaderInput, Hooks, RequestOptions
     from plait.client.statistics import Statistics
     from plait.client.sync_duplex import Conversation
     from plait.client.sync_streams import Connection, ResponseStream

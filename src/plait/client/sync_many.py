@@ -10,8 +10,8 @@ from plait.client.methods import Methods
 
 if TYPE_CHECKING:
     from plait.client.completions import Completions
-    from plait.client.making import RequestOptions
     from plait.client.many import Starter
+    from plait.client.options import RequestOptions
     from plait.client.sync_client import Client, Pending
     from plait.client.sync_streams import ResponseStream
 

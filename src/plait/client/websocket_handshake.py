@@ -23,8 +23,9 @@ from plait.protocol.websocket_session import Terms
 if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.headers import Headers
-    from plait.client.making import HeaderInput, RequestMaker
+    from plait.client.making import RequestMaker
     from plait.client.messages import Request
+    from plait.client.options import HeaderInput
     from plait.client.retries import Retries
     from plait.client.timeouts import Timeouts
     from plait.urls import Params

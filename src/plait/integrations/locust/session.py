@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from plait.client.auth import AuthInput
     from plait.client.cookies import Cookies
     from plait.client.headers import MutableHeaders
-    from plait.client.making import HeaderInput, RequestOptions
     from plait.client.messages import Request
+    from plait.client.options import HeaderInput, RequestOptions
     from plait.client.sync_client import Client
     from plait.integrations.locust.sharing import SharedClient
     from plait.urls import Params
