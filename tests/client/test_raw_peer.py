@@ -112,7 +112,7 @@ def test_a_connection_that_serves_nothing_or_ends_in_error_is_followed_by_one_mo
         for one in pending:
             try:
                 assert one.result().status == 200
-            except ExchangeReset as error:
+            except ConnectionLost as error:
                 failed.append(error.unprocessed)
         assert failed == [True] * (3 - 2 * served)
         assert server.connections == 2
