@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from plait.client.pool import Link, Pool, Ticket
+from plait.client.pool import Pool
+from plait.client.sites import Link, Ticket
 from plait.config import HttpVersions
 from plait.errors import ConnectFailed, PlaitError
 from plait.protocol.endpoint import ClientEndpoint

@@ -16,7 +16,8 @@ from h2.settings import SettingCodes
 from hyperframe.frame import ExtensionFrame, PingFrame
 
 from plait.client.coalescing import Proof
-from plait.client.pool import Link, Pool
+from plait.client.pool import Pool
+from plait.client.sites import Link
 from plait.errors import CertificateRefused, ConnectFailed, ConnectionLost
 from plait.protocol.endpoint import ClientEndpoint
 from plait.protocol.events import Role

@@ -13,7 +13,7 @@ import pytest
 from hyperframe.frame import GoAwayFrame
 
 from plait.client.journal import Journal
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.client.statistics import TcpInfo, Timing
 from plait.drivers.addresses import NOBODY
 from plait.protocol.endpoint import ClientEndpoint

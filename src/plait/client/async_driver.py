@@ -7,7 +7,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.drivers.addresses import NOBODY, Peer
 from plait.drivers.aio import ClientDriver
 from plait.drivers.tcp_info import bytes_moved, read_tcp_info

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from plait.client.flow import MISDIRECTED, Flow, Pause, Step, fetch
 from plait.client.goals import Goal
 from plait.client.messages import Request
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.client.timekeeping import Timed
 from plait.client.uploads import TrailerSection, Upload
 from plait.errors import (

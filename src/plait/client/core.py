@@ -14,7 +14,8 @@ from plait.client.calls import Call
 from plait.client.goals import WHOLE
 from plait.client.journal import Journal
 from plait.client.making import RequestMaker
-from plait.client.pool import Link, Pool
+from plait.client.pool import Pool
+from plait.client.sites import Link
 from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.client.uploads import Upload
 from plait.config import ClientConfig, HttpVersions

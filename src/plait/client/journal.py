@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from plait.client.goals import VERSIONS
-from plait.client.pool import Link
+from plait.client.sites import Link
 
 if TYPE_CHECKING:
     from plait.client.statistics import Statistics

@@ -34,7 +34,7 @@ from plait.protocol.h2 import PREFACE
 from plait.protocol.h2_frames import FRAME_HEADER
 
 if TYPE_CHECKING:
-    from plait.client.pool import Link
+    from plait.client.sites import Link
 
 __all__ = ["Counts", "Meter"]
 

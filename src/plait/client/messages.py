@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from plait.client.interim import Interim
     from plait.client.measuring import Counts
     from plait.client.plan import Plan
-    from plait.client.pool import Opening
     from plait.client.pushed import Pushed
+    from plait.client.sites import Opening
     from plait.client.statistics import ExchangeStatistics, Timing
     from plait.client.timeouts import Timeouts
     from plait.protocol.aside import Aside

@@ -15,7 +15,7 @@ from plait.protocol.observed import ObservedEndpoint, Observer
 from plait.urls import Origin
 
 if TYPE_CHECKING:
-    from plait.client.pool import Link
+    from plait.client.sites import Link
 
 __all__ = ["Observation"]
 

@@ -22,142 +22,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
 
+from plait.client.sites import Link, Site, Ticket
 from plait.config import HttpVersions
 from plait.errors import PlaitError
-from plait.protocol.endpoint import ClientEndpoint
 from plait.urls import Origin
 
-if TYPE_CHECKING:
-    from plait.client.measuring import Meter
-    from plait.client.timeouts import TimeLimits
-
-__all__ = ["Authority", "Link", "Opening", "Pool", "Ticket"]
-
-#: A connection's number and how it came to be: ``began``, and what its transport calls ``started``,
-#: ``connected`` and ``secured``.
-Opening = tuple[int, float, float, float, float]
-
-
-class Ticket(Protocol):
-    """What waits in the queue for a connection."""
-
-    limits: TimeLimits
-
-    def granted(self, link: Link) -> None:
-        """Go on, on this connection."""
-
-    def refused(self, error: PlaitError) -> None:
-        """End: there will be no connection."""
-
-
-class Link:
-    """One connection, as the pool sees it.
-
-    Attributes:
-        origin: Where it leads.
-        endpoint: The connection's owner.
-        transport: What moves its bytes; the pool never looks inside.
-        number: Counts the connections of a client, from 1; 0 until it is counted.
-        exchanges: Requests sent on it so far.
-        began: When the client began to see to it, by looking the name up.
-        opening: Its number and how it came to be, for every response over it.
-        meter: What measures it, None where nothing does.
-        idle_since: When its last exchange ended, None while one is open.
-        alive: When the peer was last known to be there, as far as somebody looked.
-        received: Bytes that had come by then.
-        pinged: When it was asked whether it is there, None when it is not being asked.
-        authority: Whom its certificate stands for, None when it is not to serve other origins.
-        aliases: Other origins that it serves.
-    """
-
-    __slots__ = (
-        "aliases", "alive", "authority", "began", "endpoint", "exchanges", "idle_since", "meter", "number",
-        "opening", "origin", "pinged", "received", "transport",
-    )  # fmt: skip
-
-    def __init__(self, origin: Origin, endpoint: ClientEndpoint, transport: Any, now: float) -> None:
-        self.origin = origin
-        self.endpoint = endpoint
-        self.transport = transport
-        self.number = 0
-        self.exchanges = 0
-        self.began = now
-        self.opening: Opening = (0, now, now, now, now)
-        self.meter: Meter | None = None
-        self.idle_since: float | None = now
-        self.alive = now
-        self.received = 0
-        self.pinged: float | None = None
-        self.authority: Authority | None = None
-        self.aliases: list[Origin] = []
-
-    @property
-    def room(self) -> int:
-        """How many further requests it takes now."""
-        return self.endpoint.capacity if self.pinged is None else 0
-
-
-class Authority(Protocol):
-    """What a connection's peer has proved to be."""
-
-    def covers(self, host: str) -> bool:
-        """Whether that includes a host."""
-
-    def is_at(self, addresses: Collection[str]) -> bool:
-        """Whether it was reached at one of some addresses."""
-
-
-class _Site:
-    """One origin: its connections, and the requests that wait for one."""
-
-    __slots__ = (
-        "limit", "links", "most", "multiplexed", "opening", "queue", "returned", "stream_limit", "unshared"
-    )  # fmt: skip
-
-    def __init__(self, limit: int, most: int, multiplexed: bool | None) -> None:
-        self.links: list[Link] = []
-        # Ordered sets: thousands may wait, and any of them be withdrawn.
-        self.returned: OrderedDict[Ticket, None] = OrderedDict()
-        self.queue: OrderedDict[Ticket, None] = OrderedDict()
-        self.opening = 0
-        self.multiplexed = multiplexed  # None until the first connection tells
-        self.limit = limit
-        self.most = most  # where the peer's limit of streams is reached
-        self.stream_limit: int | None = None  # of the connection before
-        self.unshared = False  # somebody else's connection was tried, and was wrong
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait."""
-        return len(self.queue) + len(self.returned)
-
-    @property
-    def spreads(self) -> bool:
-        """Whether requests are spread over several connections that each take many."""
-        return self.limit > 1 and self.multiplexed is True
-
-    @property
-    def usable(self) -> list[Link]:
-        """The connections that take further requests, now or later."""
-        return [link for link in self.links if not link.endpoint.connection.closing]
-
-    def share(self, more: int = 0) -> int:
-        """Return how many of all requests, and so many more, one connection takes of its own."""
-        under_way = sum(len(link.endpoint.exchanges) for link in self.usable)
-        return -(-(self.waiting + under_way + more) // self.limit)
-
-    def least_busy(self) -> Link | None:
-        """Return the connection that takes the next request, None while it has to wait."""
-        with_room = [link for link in self.links if link.room > 0]
-        if not with_room:
-            return None
-        link = min(with_room, key=lambda link: len(link.endpoint.exchanges))
-        return None if self.opening and len(link.endpoint.exchanges) >= self.share(1) else link
+__all__ = ["Pool"]
 
 
 class Pool:
@@ -191,7 +64,7 @@ class Pool:
         self._ping_timeout = ping_timeout
         self._http = http
         self._keep_alive = keep_alive
-        self._sites: dict[Origin, _Site] = {}
+        self._sites: dict[Origin, Site] = {}
         self._tunnels: list[Link] = []
         #: Connections to send a PING on; whoever does empties it.
         self.to_ping: list[Link] = []
@@ -208,7 +81,7 @@ class Pool:
         site = self._sites.get(origin)
         if site is None:
             multiplexed = self._foreseen(origin)
-            site = self._sites[origin] = _Site(self._limit(multiplexed), self._most(multiplexed), multiplexed)
+            site = self._sites[origin] = Site(self._limit(multiplexed), self._most(multiplexed), multiplexed)
         if self._ping_interval < inf:
             for link in site.links:
                 self._doubt(link, now)
@@ -268,7 +141,7 @@ class Pool:
                 tickets = self._take(self._sites.get(alias), link)
         return tickets
 
-    def _take(self, site: _Site | None, link: Link) -> list[Ticket]:
+    def _take(self, site: Site | None, link: Link) -> list[Ticket]:
         tickets: list[Ticket] = []
         if site is not None and (site.queue or site.returned):
             room = link.room
@@ -375,7 +248,7 @@ class Pool:
         """Let an origin's requests go over a connection to another, instead of one being opened."""
         site = self._sites.get(origin)
         if site is None:
-            site = self._sites[origin] = _Site(0, 0, True)
+            site = self._sites[origin] = Site(0, 0, True)
         if site.opening:
             site.opening -= 1
         site.multiplexed = True

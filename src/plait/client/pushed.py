@@ -10,7 +10,7 @@ from plait.protocol.pushed import Promise, Pushes
 if TYPE_CHECKING:
     from plait.client.core import ClientCore
     from plait.client.messages import Request
-    from plait.client.pool import Link
+    from plait.client.sites import Link
     from plait.urls import Origin
 
 __all__ = ["Home", "Pushed", "expect_pushes"]

@@ -14,7 +14,7 @@ from plait.drivers.tcp_info import counts
 
 if TYPE_CHECKING:
     from plait.client.messages import Circumstances
-    from plait.client.pool import Opening
+    from plait.client.sites import Opening
     from plait.protocol.field_bytes import FieldBytes
 
 __all__ = [

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from plait.client.core import ClientCore
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.drivers.addresses import Address, resolve
 from plait.drivers.blocking import BlockingDriver
 from plait.drivers.transport import Transport

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plait.client.messages import Circumstances, Request
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.errors import (
     ConnectTimeout,
     PlaitError,

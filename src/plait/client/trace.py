@@ -24,7 +24,7 @@ from plait.protocol.frames import Frame, FrameReader
 from plait.protocol.h2 import PREFACE
 
 if TYPE_CHECKING:
-    from plait.client.pool import Link
+    from plait.client.sites import Link
     from plait.client.telling import Teller
     from plait.protocol.exchange import Exchange
     from plait.urls import Origin

@@ -9,8 +9,8 @@ from plait.client.calls import Call
 from plait.client.flow import Flow
 from plait.client.goals import HEAD, VERSIONS, Goal, head_of
 from plait.client.messages import Request, Response
-from plait.client.pool import Link
 from plait.client.session_flow import converse
+from plait.client.sites import Link
 from plait.client.websocket_handshake import Handshake, is_for_websocket
 from plait.client.websocket_session import ClientSession
 from plait.config import HttpVersions

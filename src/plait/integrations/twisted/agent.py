@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IBodyProducer, IResponse
 
     from plait.client.calls import Call
-    from plait.client.pool import Link
+    from plait.client.sites import Link
     from plait.client.uploads import Upload
 
 __all__ = ["Agent"]

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseNeverReceived
 from zope.interface import implementer
 
-from plait.client.pool import Link
+from plait.client.sites import Link
 from plait.drivers.aio import ClientDriver
 from plait.integrations.twisted.agent_fetch import NoConnection
 from plait.integrations.twisted.transport import ReactorLoop, ReactorTransport

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from twisted.web._newclient import Request
     from twisted.web.iweb import IResponse
 
-    from plait.client.pool import Link
+    from plait.client.sites import Link
     from plait.fields import FieldSection
     from plait.integrations.twisted.agent import Agent
     from plait.protocol.exchange import Exchange
