@@ -28,7 +28,7 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.test-installed lint
 	@scripts/install-debian-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check

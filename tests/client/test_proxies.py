@@ -64,8 +64,8 @@ def test_http1_over_several_connections_has_a_tunnel_for_each(
         with make_client(plait_server.url(), verify=certificate.ca, proxy=url, http="1") as client:
             pending = [client.submit("GET", "/") for _ in range(20)]
             assert [one.result().status for one in pending] == [200] * 20
-            assert 2 <= client.statistics.connections_opened <= 6
-            assert len(proxy.seen) == client.statistics.connections_opened
+            # The last of them may come when there is nothing left to ask for.
+            assert 2 <= client.statistics.connections_opened <= len(proxy.seen) <= 6
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])

@@ -83,7 +83,7 @@ def test_the_readers_find_the_books_that_they_look_for(
 ) -> None:
     done = run(
         "locust", "-f", EXAMPLES / "locust" / "locustfile.py", "--headless", "--json",
-        "--host", bookstore.url(""), "--users", "8", "--spawn-rate", "100", "--run-time", "1s",
+        "--host", bookstore.url(""), "--users", "8", "--spawn-rate", "100", "--run-time", "3s",
         "--stop-timeout", "10",
         cwd=tmp_path, CA=str(certificate.ca),
     )  # fmt: skip

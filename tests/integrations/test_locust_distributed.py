@@ -35,8 +35,7 @@ def test_two_workers_have_what_the_server_saw_counted_by_their_master(tmp_path: 
         site = {"SITE": server.url(""), "CA": str(certificate.ca)}
         master = locust(
             "--master", "--headless", "--json", "--expect-workers", "2", "--master-bind-host", "127.0.0.1",
-            "--master-bind-port", port, "--users", "24", "--spawn-rate", "100", "--run-time", "1s",
-            "--stop-timeout", "20",
+            "--master-bind-port", port, "--users", "24", "--spawn-rate", "100", "--run-time", "60s",
             cwd=tmp_path, **site,
         )  # fmt: skip
         workers = [

@@ -1,13 +1,32 @@
 """Users of two kinds, for tests/integrations/test_locust_distributed.py: each asks 25 times, and stops."""
 
 import os
+from typing import Any
 
-from locust import task
+import gevent
+from locust import events, task
+from locust.env import Environment
 from locust.exception import StopUser
+from locust.runners import MasterRunner
 
 from plait.integrations.locust import HttpUser
 
 REQUESTS = 25
+USERS = 12
+
+
+@events.init.add_listener
+def end_with_the_last_request(environment: Environment, **_: Any) -> None:
+    """Have the master end when it has counted everything, however long that takes."""
+    runner = environment.runner
+    if isinstance(runner, MasterRunner):
+
+        def watch() -> None:
+            while runner.stats.total.num_requests < 2 * USERS * REQUESTS:
+                gevent.sleep(0.1)
+            runner.quit()
+
+        gevent.spawn(watch)
 
 
 class Asking(HttpUser):
@@ -27,11 +46,11 @@ class Asking(HttpUser):
 
 
 class Sharing(Asking):
-    fixed_count = 12
+    fixed_count = USERS
     path = "/shared"
 
 
 class InGroups(Asking):
-    fixed_count = 12
+    fixed_count = USERS
     path = "/groups"
     users_per_client = 3
