@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from plait.client.sync_websocket import WebSocket
     from plait.client.timeouts import Timeouts
     from plait.client.websocket_handshake import WebSocketOptions
-    from plait.drivers.blocking import Carrier
+    from plait.drivers.carrier import Carrier
     from plait.protocol.priorities import Priority
 
 __all__ = ["Client", "Pending"]

@@ -27,13 +27,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from plait.drivers.addresses import Address
+from plait.drivers.carrier import Carrier
 from plait.drivers.transport import BUFFER, READ, Transport
 from plait.errors import PlaitError
 
 if TYPE_CHECKING:
     from plait.drivers.memory import MemoryTransport
 
-    Carrier = Transport | MemoryTransport
 
 __all__ = ["BlockingDriver", "Watched"]
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from plait.drivers.addresses import NOBODY
+from plait.drivers.carrier import Carrier
 from plait.drivers.transport import BUFFER
 
 if TYPE_CHECKING:
     from plait.drivers.blocking import BlockingDriver
-    from plait.protocol.endpoint import ClientEndpoint
 
 __all__ = ["MemoryEnd", "MemoryTransport", "Relay", "join"]
 
@@ -192,45 +190,25 @@ class Relay(asyncio.Protocol):
             pass  # the loop has ended, and all connections with it
 
 
-class MemoryTransport:
+class MemoryTransport(Carrier):
     """A client's end of a connection in memory, for threads that wait.
 
-    What :class:`plait.drivers.transport.Transport` is to a socket; see there for its attributes.
+    What :class:`plait.drivers.transport.Transport` is to a socket.
 
     Args:
         driver: The threads that wait.
     """
 
-    port = 0
-    peer = NOBODY
-
     def __init__(self, driver: BlockingDriver) -> None:
-        self._driver = driver
+        super().__init__(driver)
         self._relay: Relay | None = None
-        self._dirty = False
         self._closed = False
         self._on_its_way = 0
-        self.endpoint: ClientEndpoint | None = None
-        self.context: Any = None
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self.started = self.connected = self.secured = monotonic()
 
     def open(self, relay: Relay) -> None:
         """Begin, under the driver's lock."""
         self._relay = relay
         self._driver.attach(self)
-
-    def adopt(self, endpoint: ClientEndpoint) -> None:
-        """Begin to drive an endpoint."""
-        self.endpoint = endpoint
-        endpoint.on_output = self._has_output
-        self._has_output()
-
-    def _has_output(self) -> None:
-        if not self._dirty:
-            self._dirty = True
-            self._driver.dirty.append(self)
 
     def flush(self) -> None:
         """Hand over what the endpoint has, as far as there is room."""
@@ -262,10 +240,6 @@ class MemoryTransport:
             if self._relay is not None:
                 self._relay.close()
                 self._driver.detach(self)
-
-    def moved(self) -> tuple[int, int]:
-        """Return the bytes sent and received so far."""
-        return self.bytes_sent, self.bytes_received
 
     def tcp_info(self) -> None:
         """Tell what the kernel knows: nothing."""

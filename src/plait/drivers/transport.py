@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plait.drivers.addresses import NOBODY, Address, Peer, connect_failure
+from plait.drivers.carrier import Carrier
 from plait.drivers.eyeballs import Race
 from plait.drivers.tcp_info import read_tcp_info
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsFailed, TlsTimeout
-from plait.protocol.endpoint import ClientEndpoint
 
 if TYPE_CHECKING:
     from plait.drivers.blocking import BlockingDriver
@@ -46,20 +46,11 @@ class _State(Enum):
     CLOSED = "closed"
 
 
-class Transport:
+class Transport(Carrier):
     """One socket, with TLS or without, and the endpoint on it.
 
     Attributes:
-        endpoint: The connection's owner, None until the version of HTTP is known.
-        bytes_sent: Bytes given to TCP, TLS included.
-        bytes_received: Bytes taken from TCP, TLS included.
-        context: Whatever the layer above keeps here.
         deadline: When connecting has taken too long.
-        port: The port on this side.
-        peer: Who is at the other end.
-        started: When connecting began, on the monotonic clock.
-        connected: When TCP was established.
-        secured: When TLS was; equal to ``connected`` without TLS.
 
     Args:
         driver: What polls the socket and calls :meth:`handle`.
@@ -73,34 +64,9 @@ class Transport:
     """
 
     __slots__ = (
-        "_attempts",
-        "_dirty",
-        "_driver",
-        "_events",
-        "_incoming",
-        "_on_failed",
-        "_on_open",
-        "_outgoing",
-        "_peer",
-        "_problem",
-        "_race",
-        "_socket",
-        "_state",
-        "_tcp_info",
-        "_tls",
-        "_tls_timeout",
-        "_unsent",
-        "bytes_received",
-        "bytes_sent",
-        "connected",
-        "context",
-        "deadline",
-        "endpoint",
-        "peer",
-        "port",
-        "secured",
-        "started",
-    )
+        "_attempts", "_events", "_incoming", "_on_failed", "_on_open", "_outgoing", "_peer", "_problem",
+        "_race", "_socket", "_state", "_tcp_info", "_tls", "_tls_timeout", "_unsent", "deadline",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -113,11 +79,11 @@ class Transport:
         on_open: Callable[[Transport, ssl.SSLObject | None], None],
         on_failed: Callable[[PlaitError], None],
     ) -> None:
-        self._driver = driver
+        super().__init__(driver)
         self._tls_timeout = tls_timeout
         self._peer = f"{peer[0]}:{peer[1]}"
         connected = where if isinstance(where, socket.socket) else None
-        self._race = Race(() if isinstance(where, socket.socket) else where, monotonic())
+        self._race = Race(() if isinstance(where, socket.socket) else where, self.started)
         self._attempts: list[socket.socket] = []
         self._problem = OSError("it has no address")
         self.deadline = deadline
@@ -125,17 +91,9 @@ class Transport:
         self._on_failed = on_failed
         self._state = _State.CONNECTING
         self._events = 0
-        self._dirty = False
         self._unsent: bytes | memoryview = b""
         self._tls: ssl.SSLObject | None = None
         self._socket: socket.socket | None = None
-        self.endpoint: ClientEndpoint | None = None
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self.context: Any = None
-        self.port = 0
-        self.peer = NOBODY
-        self.started = self.connected = self.secured = monotonic()
         self._tcp_info: bytes | None = None
         if tls is not None:
             self._incoming = ssl.MemoryBIO()
@@ -266,12 +224,6 @@ class Transport:
         except PlaitError as error:
             self._fail(error)
 
-    def adopt(self, endpoint: ClientEndpoint) -> None:
-        """Begin to drive an endpoint."""
-        self.endpoint = endpoint
-        endpoint.on_output = self._has_output
-        self._has_output()
-
     @property
     def due(self) -> float:
         """When to call :meth:`expire`, while there is no connection."""
@@ -397,11 +349,6 @@ class Transport:
         else:
             self._fail(ConnectFailed(f"cannot connect to {self._peer}: {reason}"))
 
-    def _has_output(self) -> None:
-        if not self._dirty:
-            self._dirty = True
-            self._driver.dirty.append(self)
-
     def flush(self) -> None:
         """Write what the endpoint has, as far as the socket takes it."""
         self._dirty = False
@@ -453,10 +400,6 @@ class Transport:
         if events != self._events and self._socket is not None:
             self._events = events
             self._driver.poll_for(self._socket.fileno(), events)
-
-    def moved(self) -> tuple[int, int]:
-        """Return the bytes sent and received so far."""
-        return self.bytes_sent, self.bytes_received
 
     def tcp_info(self) -> bytes | None:
         """Return what the kernel knows so far, None where it does not tell."""
