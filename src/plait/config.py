@@ -6,14 +6,14 @@ instead of spelling it again. Times are seconds, sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from plait.errors import ConfigError
 
-__all__ = ["ClientConfig", "HttpVersions", "option", "require_positive"]
+__all__ = ["ClientConfig", "HttpVersions", "no_option", "option", "require_positive"]
 
 #: What HTTP/2 has room for in a window or a stream identifier (RFC 9113 §6.9.1, §5.1.1).
 _INT_MAX = 2**31 - 1
@@ -33,6 +33,15 @@ def option(default: Any, help: str, **extra: Any) -> Any:
             those that ``--help`` and the docs show together.
     """
     return field(default=default, metadata={"help": help, **extra})
+
+
+def no_option(name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error that there is no option of this name, with the one that may be meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return ConfigError(f"there is no option {name!r}{hint}")
 
 
 class HttpVersions(Enum):

@@ -101,6 +101,14 @@ def test_what_a_client_cannot_do_is_refused_at_once(options: dict[str, Any], err
         plait.Client("https://example.com", **options)
 
 
+def test_an_option_that_there_is_not_is_told_with_the_one_that_may_be_meant() -> None:
+    with pytest.raises(ConfigError, match=r"^there is no option 'proxies'; did you mean 'proxy'\?$"):
+        plait.Client(proxies={})
+    wrong: dict[str, Any] = {"allow_redirects": True}
+    with plait.Client() as client, pytest.raises(ConfigError, match=r"'allow_redirects'.*'follow_redirects'"):
+        client.get("https://example.com", **wrong)
+
+
 def test_a_request_can_be_built_changed_and_sent(make: Make) -> None:
     with make() as client:
         request = client.build_request("POST", "/a", content=b"x")

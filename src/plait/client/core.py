@@ -18,7 +18,7 @@ from plait.client.pool import Pool
 from plait.client.sites import Link
 from plait.client.timeouts import TimeLimits, limits_of, longest
 from plait.client.uploads import Upload
-from plait.config import ClientConfig, HttpVersions
+from plait.config import ClientConfig, HttpVersions, no_option
 from plait.drivers.tls import client_context
 from plait.errors import ClientClosed, ConfigError, ConnectFailed, NoCommonProtocol, PlaitError, ProxyFailed
 from plait.protocol.endpoint import ClientEndpoint, ignore_output
@@ -113,6 +113,9 @@ class ClientCore:
                 options["http"] = HttpVersions(http)
             except ValueError:
                 raise ConfigError(f'http must be "auto", "1" or "2", not {http!r}') from None
+        for name in options:
+            if name not in ClientConfig.__slots__:
+                raise no_option(name, ClientConfig.__slots__)
         if config is None:
             config = ClientConfig(**options)
         elif options:

@@ -292,8 +292,14 @@ class RequestMaker:
         on_interim: Callable[[Interim], Any] | None = None,
         trailers: TrailerInput | None = None,
         priority: Priority | str | None = None,
+        **unknown: Any,
     ) -> None:
         """Add to a request what its fast way has not: fields, content, cookies and a plan of its own."""
+        for name in unknown:
+            from plait.client.options import RequestOptions
+            from plait.config import no_option
+
+            raise no_option(name, RequestOptions.__annotations__)
         given, left_out = ([], set()) if headers is None else _encode(headers)
         if data is not None or files is not None:
             if content is not None or json is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from plait.config import no_option
 from plait.errors import ConfigError
 from plait.server import run
 from plait.server_config import Limits, ServerConfig
@@ -47,9 +47,7 @@ def configure(app: Any, **options: Any) -> ServerConfig:
     others = {name: kind for name, kind in _hints(ServerConfig).items() if name not in ("app", "limits")}
     for name in options:
         if name not in limits and name not in others:
-            near = get_close_matches(name, [*others, *limits], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"there is no option {name!r}{hint}")
+            raise no_option(name, [*others, *limits])
     return ServerConfig(
         app=app,
         limits=Limits(**_values(limits, options)),
