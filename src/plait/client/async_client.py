@@ -10,24 +10,22 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from plait.client.async_driver import LinkDriver
 from plait.client.async_many import ManyAtOnce
+from plait.client.async_opener import connect
 from plait.client.calls import Call
 from plait.client.core import ClientCore, Verify
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.many import check_request
 from plait.client.messages import Request, Response
-from plait.client.timeouts import finite
 from plait.client.uploads import END, Upload
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig
-from plait.drivers.addresses import connect_failure
-from plait.drivers.dial import dial, dial_through, resolve
-from plait.errors import ClientClosed, ConfigError, ConnectTimeout, PlaitError, Timeout, TlsTimeout
+from plait.errors import ClientClosed, ConfigError, Timeout
 from plait.urls import Origin, Params
 
 if TYPE_CHECKING:
+    from plait.client.async_driver import LinkDriver
     from plait.client.async_duplex import AsyncConversation
     from plait.client.async_streams import AsyncConnection, AsyncResponseStream
     from plait.client.async_websocket import AsyncWebSocket
@@ -46,8 +44,6 @@ __all__ = ["AsyncClient", "AsyncPending"]
 
 #: Seconds that connections have to write their last bytes when a client closes.
 _LINGER = 0.25
-#: Seconds that asyncio gives a handshake, which has limits of ours.
-_HANDSHAKE = 86_400.0
 
 
 class AsyncPending(Call):
@@ -396,67 +392,13 @@ class AsyncClient(ManyAtOnce):
     def _needs_connection(self, origin: Origin) -> None:
         for _ in range(self._core.pool.wanted(origin)):
             self._core.pool.opening(origin)
-            self._spawn(self._connect(origin))
+            self._spawn(connect(self, origin))
 
-    async def _connect(self, origin: Origin) -> None:
-        core = self._core
-        loop = asyncio.get_running_loop()
-        peer = f"{origin.host}:{origin.port}"
-        error: PlaitError
-        driver = LinkDriver(self, origin)
-        limits = core.limits_to_connect(origin)
-        local = core.config.local_address
-        shaking = False
-        try:
-            if core.mounts is not None and (application := core.mounts.at(origin)) is not None:
-                driver.protocol = application.protocol
-                async with asyncio.timeout(finite(limits.connect)):
-                    await application.connect(origin, driver)
-                if driver.error is not None:
-                    raise driver.error
-                return
-            tls = core.context_for(origin)
-            async with asyncio.timeout(finite(limits.connect)):
-                proxy = core.proxy_for(origin)
-                driver.began = monotonic()
-                if proxy is not None and core.tunnels(origin, proxy):
-                    driver.started = driver.began
-                    sock = await dial_through(proxy, origin.host, origin.port, local)
-                else:
-                    host, port = core.place(*(proxy or origin)[1:3])
-                    if core.try_share(origin, None):
-                        return
-                    addresses = await resolve(host, port, local)
-                    if core.try_share(origin, addresses):
-                        return
-                    driver.started = monotonic()
-                    sock = await dial(addresses, local)
-                driver.dialled(sock)
-                shaking = tls is not None
-                async with asyncio.timeout(finite(limits.tls)):
-                    await loop.create_connection(
-                        lambda: driver,
-                        sock=sock,
-                        ssl=tls,
-                        server_hostname=origin.host if tls is not None else None,
-                        # Its own limit would end the handshake first, and in other words.
-                        ssl_handshake_timeout=_HANDSHAKE if tls is not None else None,
-                    )
-        except TimeoutError:
-            late = f"no connection to {peer} in time"
-            error = TlsTimeout(f"{late}: the TLS handshake did not end") if shaking else ConnectTimeout(late)
-        except PlaitError as failure:
-            error = failure
-        except (OSError, ValueError) as failure:
-            error = connect_failure(peer, failure)
-        else:
-            if driver.error is None:
-                if not self._ticking:
-                    self._ticking = True
-                    loop.call_later(self._core.tick, self._tick)
-                return
-            error = driver.error
-        core.failed(origin, error)
+    def _connected(self) -> None:
+        """See to it that idle connections are looked for, while there is any connection."""
+        if not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(self._core.tick, self._tick)
 
     def _tick(self) -> None:
         """Look for connections that have been idle for too long."""
