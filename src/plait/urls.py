@@ -88,7 +88,10 @@ def parse(url: str) -> Url:
     Raises:
         LocalProtocolError: It is no such URL.
     """
-    match = _URL(url)
+    try:
+        match = _URL(url)
+    except TypeError:
+        raise LocalProtocolError(f"a URL is text, and {url!r} is none") from None
     if match is None:
         raise LocalProtocolError(f"{_shown(url)} is not a URL such as https://example.com/path")
     scheme, netloc, target = match.groups()

@@ -165,6 +165,9 @@ def test_a_url_that_is_no_text_is_refused(url: object) -> None:
         make(url=url)  # type: ignore[arg-type]
     with pytest.raises(LocalProtocolError, match="a URL is text"):
         RequestMaker(None).make("GET", url)  # type: ignore[arg-type]
+    if url is not None:
+        with pytest.raises(LocalProtocolError, match="a URL is text"):
+            RequestMaker(url)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cookies", [5, "a=b", [("a", "b")]])

@@ -267,6 +267,22 @@ def test_of_too_many_pushes_the_oldest_are_dropped(make_client: Make) -> None:
         pushed[3].cancel()
 
 
+def test_a_response_offers_no_endless_number_of_pushes(make_client: Make) -> None:
+    def endless(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        for n in range(1100):
+            one = promise(peer, stream, f"/{n}")
+            peer.engine.send_headers(one, [(":status", "204")], end_stream=True)
+            peer.flush()
+        peer.respond(stream)
+        peer.serve()
+
+    with raw_server(endless) as server, make_client(server.url, http="2", push=True) as client:
+        assert len(client.get("/page").pushed) == 1000
+        assert client.get("/other").status == 200
+
+
 def test_of_too_much_that_is_pushed_the_oldest_is_dropped_and_its_credit_returned(make_client: Make) -> None:
     def much(peer: Peer) -> None:
         peer.start()

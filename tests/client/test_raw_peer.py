@@ -26,7 +26,7 @@ from tests.support.raw_h2 import Peer, raw_server
 
 Make = Callable[..., Face]
 
-INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 2, 7, 8, 11
+PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 1, 2, 7, 8, 11
 
 
 def ordinary(peer: Peer) -> None:
@@ -305,8 +305,22 @@ def test_content_length_that_lies_is_an_error(make_client: Make) -> None:
         peer.serve()
 
     with raw_server(lying) as server, make_client(server.url, http="2") as client:
-        with pytest.raises(ExchangeReset):
+        with pytest.raises(ExchangeReset, match="breaks a rule of HTTP"):
             client.get("/")
+        assert client.get("/").status == 200
+
+
+def test_who_resets_a_stream_is_told_by_the_error(make_client: Make) -> None:
+    def resetting(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        peer.send(RstStreamFrame(stream, error_code=PROTOCOL_ERROR))
+        peer.serve()
+
+    with raw_server(resetting) as server, make_client(server.url, http="2") as client:
+        with pytest.raises(ExchangeReset, match="the stream was reset: PROTOCOL_ERROR") as caught:
+            client.get("/")
+        assert caught.value.error_code == PROTOCOL_ERROR
         assert client.get("/").status == 200
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import brotli
 import h2.events
@@ -24,7 +25,7 @@ import pytest
 from h2.settings import SettingCodes
 from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
 
-from plait.errors import ConnectionLost, ContentDecodingError, ContentTooLarge, ExchangeError
+from plait.errors import ConnectionLost, ContentDecodingError, ContentTooLarge, ExchangeError, ExchangeReset
 from tests.support.faces import Face
 from tests.support.peer_app import SMALL
 from tests.support.peers import nginx
@@ -34,6 +35,7 @@ from tests.support.servers import Certificate
 Make = Callable[..., Face]
 
 MEBIBYTE = 1 << 20
+ENHANCE_YOUR_CALM = 11
 
 zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
@@ -152,6 +154,49 @@ def test_fields_beyond_the_limit_end_one_exchange_or_the_connection_and_never_gr
         with pytest.raises(ExchangeError):
             client.get("/")
         assert client.get("/").status == 200
+
+
+@pytest.mark.parametrize("count", [(10, 10_000), (101, 1), (1, 70_000)], ids=["bytes", "fields", "one field"])
+@pytest.mark.parametrize("where", ["head", "head and content", "trailers"])
+def test_a_field_section_that_is_a_little_too_large_ends_its_exchange_alone(
+    make_client: Make, count: tuple[int, int], where: str
+) -> None:
+    fields = [(f"x-{n}", "y" * count[1]) for n in range(count[0])]
+
+    def verbose(peer: Peer) -> None:
+        peer.start()
+        large, small = peer.requests(2)
+        in_head = where != "trailers"
+        head = [(":status", "200"), *(fields if in_head else [])]
+        peer.engine.send_headers(large, head, end_stream=where == "head")
+        if in_head and where != "head":
+            peer.engine.send_data(large, b"content", end_stream=True)
+        elif not in_head:
+            peer.engine.send_headers(large, fields, end_stream=True)
+        peer.flush()
+        peer.respond(small)
+        peer.serve()
+
+    options: dict[str, Any] = {"max_header_size": 65536, "max_header_fields": 100}
+    with raw_server(verbose) as server, make_client(server.url, http="2", **options) as client:
+        pending = [client.submit("GET", "/") for _ in range(2)]
+        with pytest.raises(ExchangeReset, match="the field section") as caught:
+            pending[0].result()
+        assert caught.value.error_code == ENHANCE_YOUR_CALM
+        assert pending[1].result().status == 200
+        assert client.get("/").status == 200
+        assert server.connections == 1
+
+
+def test_as_many_fields_as_are_allowed_are_taken(make_client: Make) -> None:
+    def verbose(peer: Peer) -> None:
+        peer.start()
+        (stream,) = peer.requests()
+        peer.respond(stream, fields=tuple((f"x-{n}", "y") for n in range(100)))
+        peer.drain()
+
+    with raw_server(verbose) as server, make_client(server.url, http="2", max_header_fields=100) as client:
+        assert len(client.get("/").headers) == 100
 
 
 def test_a_field_section_without_an_end_ends_the_connection(make_client: Make) -> None:

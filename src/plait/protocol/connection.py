@@ -43,6 +43,8 @@ class Connection(Protocol):
         goaway_code: The error code with which the peer ends the connection, 0 when it has not said any.
         failure: Why the one exchange that HTTP/1.1 has broke, and the connection with it; empty where that
             is not so.
+        head_limits: Fields that a response's section may have, ``:status`` counted, and its bytes as RFC 9113
+            §6.5.2 counts them, where that is left to the one above; None where it is seen to here.
         stream_limit: Streams that the peer lets this side have open, as it said, or as this side presumes
             until then.
         opens_tunnels: Whether a client may ask for a tunnel to another protocol (RFC 8441 §3, RFC 9110
@@ -51,6 +53,7 @@ class Connection(Protocol):
 
     http_version: str
     ends_early: bool
+    head_limits: tuple[int, int] | None
     stream_limit: int
 
     @property
@@ -163,6 +166,9 @@ class Connection(Protocol):
 
     def left_behind(self, stream_id: int) -> bool:
         """Whether the peer leaves in good order, and before it came to a stream, but not before all."""
+
+    def was_reset(self, stream_id: int) -> bool:
+        """Whether it was the peer who reset a stream that was closed just now, for all that is known."""
 
     def ended_before(self, stream_id: int) -> bool:
         """Whether the peer has ended the connection, and says that it never came to this stream."""

@@ -9,6 +9,7 @@ transport when ``closed`` is True and everything is written.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from plait.errors import ConnectionLost, ExchangeReset
@@ -173,7 +174,7 @@ class ClientEndpoint(Endpoint):
         pushes: What takes pushed responses, None where nobody wants them.
     """
 
-    __slots__ = ("origins", "pings_answered", "pushes", "undecided")
+    __slots__ = ("_head_limits", "origins", "pings_answered", "pushes", "undecided")
 
     #: Interim responses one exchange may get before it is reset (a storm of 1xx).
     max_interim_responses = 100
@@ -182,6 +183,7 @@ class ClientEndpoint(Endpoint):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
+        self._head_limits = connection.head_limits
         self.origins: frozenset[bytes] | None = None
         self.pings_answered = 0
         self.undecided: list[Callable[[], None]] = []
@@ -227,11 +229,39 @@ class ClientEndpoint(Endpoint):
         if exchange is None or exchange.closed:
             return
         headers: tuple[Field, ...] = event.headers
+        limits = self._head_limits
+        if limits is not None and (
+            len(headers) > limits[0]
+            or sum(map(len, chain.from_iterable(headers))) + 32 * len(headers) > limits[1]
+        ):
+            self._refuse(exchange, len(headers), limits)
+            return
         exchange.status = int(headers[0][1])
         exchange.fields = headers[1:]
         exchange.received = _ENDED if event.end_stream else _CONTENT
         if exchange.on_progress is not None:
             exchange.on_progress()
+
+    def _refuse(self, exchange: Exchange, count: int, limits: tuple[int, int]) -> None:
+        """End an exchange whose field section is larger than the client takes (RFC 9113 §10.5.1)."""
+        if count > limits[0]:
+            problem = f"has more than {limits[0] - 1} fields"
+        else:
+            problem = f"is longer than {limits[1]} bytes"
+        code = ErrorCode.ENHANCE_YOUR_CALM
+        exchange.abandon(code)
+        exchange.error = ExchangeReset(f"the field section {problem}", error_code=code)
+        if exchange.on_progress is not None:
+            exchange.on_progress()
+
+    def _on_trailers(self, event: ev.TrailersReceived) -> None:
+        exchange, limits, section = self.exchanges.get(event.stream_id), self._head_limits, event.headers
+        size = sum(map(len, chain.from_iterable(section))) + 32 * len(section)
+        if limits is not None and (len(section) >= limits[0] or size > limits[1]):
+            if exchange is not None and not exchange.closed:
+                self._refuse(exchange, len(section) + 1, limits)
+        else:
+            super()._on_trailers(event)
 
     def _on_informational_response(self, event: ev.InformationalResponseReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
@@ -283,6 +313,7 @@ class ClientEndpoint(Endpoint):
         ev.OriginReceived: _on_origins,
         ev.PushedStreamReceived: _on_pushed_stream,
         ev.ResponseReceived: _on_response,
+        ev.TrailersReceived: _on_trailers,
         ev.InformationalResponseReceived: _on_informational_response,
         ev.StreamClosed: Endpoint._on_stream_closed,
     }

@@ -514,6 +514,9 @@ class Exchange:
                 unprocessed=True,
             )
         reason = sentence(connection.failure)
+        if error_code == ErrorCode.PROTOCOL_ERROR and not connection.was_reset(self.stream_id):
+            # RFC 9113 §8.1.1: fields that must not be, or content that is not as long as was said.
+            reason = "the peer's message breaks a rule of HTTP, so that its stream was reset: PROTOCOL_ERROR"
         return ExchangeReset(
             reason or f"the stream was reset: {error_name(error_code)}",
             error_code=error_code,

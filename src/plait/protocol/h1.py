@@ -139,6 +139,8 @@ class H1Connection:
     #: It is HTTP/1.1 itself that has room for one exchange.
     limited_by_peer = False
     stream_limit = 1
+    #: The head is read here, within its limits.
+    head_limits: tuple[int, int] | None = None
     #: Whoever is asked to switch may say no.
     opens_tunnels = True
 
@@ -188,6 +190,10 @@ class H1Connection:
     def left_behind(self, stream_id: int) -> bool:
         """Return False: no request is sent here before the last one was answered."""
         return False
+
+    def was_reset(self, stream_id: int) -> bool:
+        """Return True: there is nobody but the peer who breaks off an exchange without saying why."""
+        return True
 
     def ended_before(self, stream_id: int) -> bool:
         """Return False, for the same reason."""

@@ -7,6 +7,7 @@ last words after a fatal error, and resets that must not fall into the middle of
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -58,6 +59,8 @@ PIECE = 98_304
 _NOTED_BY_SERVER = frozenset({SettingsReceived, GoAwayReceived, PingAcknowledged, ConnectionClosed})
 _NOTED_BY_CLIENT = _NOTED_BY_SERVER | {StreamClosed, StreamReset}
 _COUNTED = frozenset({ResponseReceived, InformationalResponseReceived, TrailersReceived})
+#: Streams that are remembered as reset until what closed them is told.
+_MEMORY = 1000
 #: RFC 9113 §6.5.2: what both ends have until SETTINGS say otherwise.
 _HEADER_TABLE_SIZE = 4096
 #: More streams than there can be on one connection (RFC 9113 §5.1.1).
@@ -115,10 +118,12 @@ class H2Connection:
         "_noted",
         "_open",
         "_output",
+        "_peer_resets",
         "_push_enabled",
         "_sent_frames",
         "_server",
         "goaway_code",
+        "head_limits",
         "http_version",
         "limited_by_peer",
         "opens_tunnels",
@@ -205,6 +210,7 @@ class H2Connection:
         engine.set_local_window_size(connection_window)
 
         self.http_version = "2"
+        self.head_limits: tuple[int, int] | None = (max_header_fields + 1, max_header_size)
         self._engine = engine
         self._output = [first]
         self._events: list[Event] = []
@@ -234,6 +240,8 @@ class H2Connection:
 
         self.resets_sent = 0
         self.resets_received = 0
+        #: The last streams that the peer has reset (client only).
+        self._peer_resets: deque[int] = deque(maxlen=_MEMORY)
         self._field_count = field_count
         #: Only to count: the engine knows what it sends.
         self._sent_frames: FrameWatch | None = None
@@ -268,6 +276,9 @@ class H2Connection:
 
     def left_behind(self, stream_id: int) -> bool:
         return self.goaway_code == ErrorCode.NO_ERROR and 0 < self._last_taken < stream_id
+
+    def was_reset(self, stream_id: int) -> bool:
+        return self._server or stream_id in self._peer_resets
 
     def ended_before(self, stream_id: int) -> bool:
         return self._goaway_received and stream_id > self._last_taken
@@ -328,6 +339,7 @@ class H2Connection:
                 self._open -= event.stream_id & 1  # those that the server began do not count
             case StreamReset():
                 self.resets_received += 1
+                self._peer_resets.append(event.stream_id)
             case ResponseReceived() | InformationalResponseReceived() if self._field_count is not None:
                 self._field_count.add_response(event.headers)
             case TrailersReceived() if self._field_count is not None:

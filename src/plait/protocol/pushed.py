@@ -22,6 +22,10 @@ _PARTICULAR = frozenset(
     b"if-unmodified-since pragma range".split()
 )
 
+#: Promises that one response may have come with, as a multiple of those that may wait: each that was
+#: dropped is still told of.
+_PROMISES = 10
+
 
 class PushedExchange(Exchange):
     """An exchange that the server began: its request was never sent."""
@@ -99,6 +103,9 @@ class Pushes:
             is_own = self._is_own(said[b":scheme"], authority)
         except LocalProtocolError:
             is_own = False
+        if len(parent.beside().promises) >= _PROMISES * self._max_count:
+            endpoint.connection.reset_stream(stream_id, ErrorCode.ENHANCE_YOUR_CALM)
+            return
         if not is_own:
             endpoint.connection.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
