@@ -10,6 +10,7 @@ from plait._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from plait import errors
     from plait.client.async_client import AsyncClient
     from plait.client.async_websocket import AsyncWebSocket
     from plait.client.auth import Auth, BasicAuth, BearerAuth, NetrcAuth
@@ -68,6 +69,7 @@ __all__ = [
     "WebSocketClosed",
     "WebSocketRefused",
     "__version__",
+    "errors",
     "serve",
 ]
 
@@ -109,11 +111,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("plait.errors")  # which makes it an attribute
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'plait' has no attribute {name!r}")
-    from importlib import import_module
-
     value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value

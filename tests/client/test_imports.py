@@ -27,3 +27,9 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     program = "import plait; print(hasattr(plait, 'Session'), hasattr(plait, 'AsyncClient'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_errors_are_there_before_anything_was_used() -> None:
+    program = "import plait; print(plait.errors.PlaitError.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "PlaitError"
