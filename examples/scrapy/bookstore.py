@@ -16,6 +16,7 @@ class Bookstore(scrapy.Spider):
         "DOWNLOAD_HANDLERS": {"http": HANDLER, "https": HANDLER},
         "CONCURRENT_REQUESTS": 100,
         "CONCURRENT_REQUESTS_PER_DOMAIN": 100,  # all of them on one connection
+        "COOKIES_ENABLED": False,  # the bookstore sets none
         "DEFAULT_REQUEST_HEADERS": {"Accept": "application/json"},  # browsers get a page at /
     }
 

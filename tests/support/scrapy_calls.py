@@ -18,7 +18,12 @@ from typing import Any
 import scrapy
 from scrapy import signals
 from scrapy.crawler import AsyncCrawlerProcess, Crawler
+from scrapy.downloadermiddlewares import cookies
 from scrapy.exceptions import StopDownload
+from tldextract import TLDExtract
+
+# Of public suffixes, what the library brings along: a test asks no server on the Internet for its list.
+cookies._split_domain = TLDExtract(suffix_list_urls=(), include_psl_private_domains=True)
 
 #: Fields that tell of the server's day, or of HTTP/1.1.
 _LEFT_OUT = {b"Date", b"Server", b"Connection", b"Transfer-Encoding", b"Keep-Alive"}
