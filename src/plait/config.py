@@ -69,7 +69,13 @@ def require_positive(config: object, *names: str) -> None:
 # Neither compared nor shown: dataclasses write code for that, option by option, whenever a client starts.
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ClientConfig:
-    """Everything a client can be told, beside where to send a request."""
+    """Everything a client can be told, beside where to send a request.
+
+    What each option is for is in ``docs/client.md``, and in the metadata of its field.
+
+    Raises:
+        ConfigError: An option cannot be what it is; the sentence says why.
+    """
 
     http: HttpVersions = option(HttpVersions.AUTO, "Versions of HTTP to offer.")
     max_in_flight: int = option(

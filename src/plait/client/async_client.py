@@ -193,7 +193,10 @@ class AsyncClient(ManyAtOnce):
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> AsyncResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
 
-        Arguments are those of :meth:`request`.
+        Arguments are those of :meth:`request`, and so are the errors, which entering it and reading raise.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
         from plait.client.async_streams import AsyncResponseStream
 

@@ -203,7 +203,10 @@ class Client(ManyAtOnce):
     def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> ResponseStream:
         """Return a context manager that sends a request and reads its response piece by piece.
 
-        Arguments are those of :meth:`request`.
+        Arguments are those of :meth:`request`, and so are the errors, which entering it and reading raise.
+
+        Raises:
+            LocalProtocolError: HTTP cannot carry this; nothing was sent.
         """
         return self.stream_request(self._core.maker.make(method, url, **options))
 

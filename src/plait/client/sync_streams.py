@@ -211,6 +211,9 @@ class Connection(Numbered[Pending]):
     def get_response(self, stream_id: int) -> Response:
         """Wait for the response to a request, once.
 
+        Args:
+            stream_id: What :meth:`request` returned.
+
         Raises:
             LocalProtocolError: There is no such request, or its response was taken already.
             PlaitError: There is no response, and will not be.
