@@ -130,12 +130,9 @@ class Call(Timed):
             self._arrive(self.exchange)
 
     def _send(self, link: Link) -> None:
+        self._take(link)
         core = self._core
         request = self.request
-        self.used_before = link.exchanges > 0
-        link.exchanges += 1
-        self.link = link
-        self.touched = self._sent = core.clock()
         if self.reporter is not None:
             self.reporter.begin()
         has_content = request.content != b""
@@ -159,6 +156,13 @@ class Call(Timed):
                     self._follow(Upload(exchange, request))
         except Exception as error:
             self._finish(None, error)
+
+    def _take(self, link: Link) -> None:
+        """Take note of the connection that the request goes over now."""
+        self.used_before = link.exchanges > 0
+        link.exchanges += 1
+        self.link = link
+        self.touched = self._sent = self._core.clock()
 
     def adopt(self, exchange: Exchange, link: Link) -> None:
         """Go for the goal with an exchange that the server began."""

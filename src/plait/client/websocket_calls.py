@@ -108,10 +108,7 @@ class WebSocketCall(Call):
             super().start()
 
     def _send_asked(self, link: Link, request: Request) -> None:
-        self.used_before = link.exchanges > 0
-        link.exchanges += 1
-        self.link = link
-        self.touched = self._sent = self._core.clock()
+        self._take(link)
         try:
             self.exchange = link.endpoint.open_exchange(_as_connect(request.fields))
             self.exchange.on_progress = self._progress
