@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar, cast
 
+from plait.drivers.tls import BROKEN_OFF, has_ended
 from plait.protocol.endpoint import PIECE, ClientEndpoint, Endpoint, ignore_output
 
 __all__ = ["AioDriver", "ClientDriver"]
@@ -92,6 +93,8 @@ class AioDriver(asyncio.Protocol):
                     return  # what broke uvloop's transport is still to be told, by connection_lost
             if len(data) < PIECE:
                 break
+            if self.transport.is_closing():
+                return  # it broke, and would take all there is to write only to drop it
         if endpoint.closed:
             wanted = True  # and dropped, for the peer's own end to be seen
             if not self._closing:
@@ -175,6 +178,23 @@ class ClientDriver(AioDriver):
     endpoint: ClientEndpoint | None
     # Two peers that both stopped reading when full would wait for each other.
     reads_when_full = True
+
+    def resume_writing(self) -> None:
+        # Not at once: a transport of asyncio's that is closed in here ends twice, and its loop says so.
+        self._full_since = None
+        if self.endpoint is not None:
+            self.request_flush()
+
+    def eof_received(self) -> bool:
+        endpoint = self.endpoint
+        if endpoint is not None and not endpoint.closed and not self._closing:
+            tls = self.transport.get_extra_info("ssl_object")
+            if tls is not None and not has_ended(tls):
+                # RFC 9112 §9.8: without TLS's own end, nothing tells the end of a response from an attack.
+                endpoint.connection_lost(BROKEN_OFF)
+                self.flush()
+                return False
+        return super().eof_received()
 
     def data_received(self, data: bytes) -> None:
         endpoint = self.endpoint

@@ -16,10 +16,12 @@ from plait.errors import ConfigError
 
 __all__ = [
     "ALPN",
+    "BROKEN_OFF",
     "ClientCertificate",
     "certificates_in",
     "check_key",
     "client_context",
+    "has_ended",
     "offering",
     "peer_chain",
     "reason_of",
@@ -34,6 +36,9 @@ ALPN = {
     HttpVersions.HTTP_1: ["http/1.1"],
     HttpVersions.HTTP_2: ["h2"],
 }
+
+#: What became of a connection whose TLS the peer did not end.
+BROKEN_OFF = "the peer closed the connection without ending TLS"
 
 #: _ssl.ENCODING_DER
 _DER = 2
@@ -140,6 +145,21 @@ def _present_own(context: ssl.SSLContext, cert: ClientCertificate) -> None:
         if len(parts) == 3 and error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", None):
             raise ConfigError(f"private key {key} has another passphrase") from error
         raise ConfigError(reason_of(error, path, key, None)) from error
+
+
+def has_ended(tls: ssl.SSLObject) -> bool:
+    """Whether the peer has ended TLS (close_notify) where the connection below has ended.
+
+    Args:
+        tls: The connection's TLS, all of its content read.
+    """
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        pass  # this side has ended it as well
+    return True
 
 
 def peer_chain(tls: ssl.SSLObject) -> list[bytes]:

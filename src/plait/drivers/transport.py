@@ -22,6 +22,7 @@ from plait.drivers.addresses import NOBODY, Address, Peer, connect_failure
 from plait.drivers.carrier import Carrier
 from plait.drivers.eyeballs import Race
 from plait.drivers.tcp_info import read_tcp_info
+from plait.drivers.tls import BROKEN_OFF
 from plait.errors import ConnectFailed, ConnectTimeout, PlaitError, TlsFailed, TlsTimeout
 
 if TYPE_CHECKING:
@@ -334,7 +335,7 @@ class Transport(Carrier):
             self._fail(TlsFailed(f"{self._peer} closed the connection during the TLS handshake"))
         elif self._tls is not None:
             # RFC 9112 §9.8: without TLS's own end, nothing tells the end of a response from an attack.
-            self.lose("the peer closed the connection without ending TLS")
+            self.lose(BROKEN_OFF)
         else:
             assert self.endpoint is not None
             self.endpoint.receive_eof()
