@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from plait.client.async_many import ManyAtOnce
 from plait.client.async_opener import connect
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Verify
+from plait.client.core import ClientCore
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.many import check_request
 from plait.client.messages import Request, Response
+from plait.client.routes import Verify
 from plait.client.uploads import END, Upload
 from plait.client.waiting import Waiting
 from plait.config import ClientConfig

@@ -71,7 +71,7 @@ class LinkDriver(ClientDriver):
             self.secured = monotonic()
             self.peer = self.peer._replace(tls=tls)
         try:
-            endpoint = self._client._core.make_endpoint(
+            endpoint = self._client._core.routes.make_endpoint(
                 self._origin, self.protocol if tls is None else tls.selected_alpn_protocol(), tls
             )
         except PlaitError as error:

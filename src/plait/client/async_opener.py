@@ -44,15 +44,15 @@ async def connect(client: AsyncClient, origin: Origin) -> None:
             if driver.error is not None:
                 raise driver.error
             return
-        tls = core.context_for(origin)
+        tls = core.routes.context_for(origin)
         async with asyncio.timeout(finite(limits.connect)):
-            proxy = core.proxy_for(origin)
+            proxy = core.routes.proxy_for(origin)
             driver.began = monotonic()
-            if proxy is not None and core.tunnels(origin, proxy):
+            if proxy is not None and core.routes.tunnels(origin, proxy):
                 driver.started = driver.began
                 sock = await dial_through(proxy, origin.host, origin.port, local)
             else:
-                host, port = core.place(*(proxy or origin)[1:3])
+                host, port = core.routes.place(*(proxy or origin)[1:3])
                 if core.try_share(origin, None):
                     return
                 addresses = await resolve(host, port, local)

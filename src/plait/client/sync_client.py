@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from plait.client.calls import Call
-from plait.client.core import ClientCore, Verify
+from plait.client.core import ClientCore
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
 from plait.client.many import check_request
 from plait.client.messages import Request, Response
+from plait.client.routes import Verify
 from plait.client.sync_many import ManyAtOnce
 from plait.client.sync_opener import Opener
 from plait.client.uploads import END

@@ -64,10 +64,10 @@ class Opener:
             return
         try:
             driver.lock.release()
-            tls = core.context_for(origin)
-            proxy = core.proxy_for(origin)
+            tls = core.routes.context_for(origin)
+            proxy = core.routes.proxy_for(origin)
             began = monotonic()
-            if proxy is not None and core.tunnels(origin, proxy):
+            if proxy is not None and core.routes.tunnels(origin, proxy):
                 from plait.drivers.proxies import open_tunnel
 
                 where.extend(
@@ -77,7 +77,7 @@ class Opener:
             else:
                 if proxy is not None:
                     peer = (proxy.host, proxy.port)
-                addresses = resolve(*core.place(*peer), limits.connect, driver.local_address)
+                addresses = resolve(*core.routes.place(*peer), limits.connect, driver.local_address)
                 where = [addresses] * count
         except PlaitError as error:
             failure = error
@@ -95,7 +95,7 @@ class Opener:
         def opened(transport: Transport, tls: SSLObject | None) -> None:
             protocol = None if tls is None else tls.selected_alpn_protocol()
             address = transport.peer.address if tls is not None and core.config.coalesce else ""
-            endpoint = core.make_endpoint(origin, protocol, tls)
+            endpoint = core.routes.make_endpoint(origin, protocol, tls)
             transport.context = link = Link(origin, endpoint, transport, monotonic())
             link.began = began
             core.opened(link, tls, address)
@@ -125,7 +125,7 @@ class Opener:
 
         def opened(transport: MemoryTransport) -> None:
             try:
-                endpoint = core.make_endpoint(origin, application.protocol)
+                endpoint = core.routes.make_endpoint(origin, application.protocol)
             except PlaitError as error:
                 transport.drop()
                 failed(error)

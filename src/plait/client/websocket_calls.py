@@ -74,9 +74,9 @@ class WebSocketCall(Call):
         self._undecided = None
         self._tunnel = request if is_for_websocket(request) else None
         if self._tunnel is not None:
-            core, origin = self._core, request.origin
-            proxy = core.proxy_for(origin)
-            if proxy is not None and not core.tunnels(origin, proxy):
+            routes, origin = self._core.routes, request.origin
+            proxy = routes.proxy_for(origin)
+            if proxy is not None and not routes.tunnels(origin, proxy):
                 self._ask_apart(request)
         super().start()
 

@@ -14,7 +14,7 @@ from plait.integrations.locust.driver import GreenletDriver
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from plait.client.core import Verify
+    from plait.client.routes import Verify
     from plait.drivers.blocking import BlockingDriver
 
 __all__ = ["SharedClient", "Sharing"]

@@ -15,7 +15,7 @@ from plait.integrations.locust.session import HttpSession
 from plait.integrations.locust.sharing import Sharing
 
 if TYPE_CHECKING:
-    from plait.client.core import Verify
+    from plait.client.routes import Verify
 
 __all__ = ["HttpUser"]
 

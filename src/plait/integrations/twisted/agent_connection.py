@@ -167,7 +167,7 @@ class AgentDriver(ClientDriver):
         self.protocol = protocol
         self.reason: Failure | None = None
         self.connection_made(self._carrier)
-        endpoint = agent.core.make_endpoint(origin, "h2")
+        endpoint = agent.core.routes.make_endpoint(origin, "h2")
         self.adopt(endpoint)
         self._link = Link(origin, endpoint, self, agent.core.clock())
 

@@ -9,8 +9,8 @@ TYPE_CHECKING = False  # typing is slow to import; type checkers take this name 
 if TYPE_CHECKING:
     from typing import Any
 
-    from plait.client.core import Verify
     from plait.client.messages import Response
+    from plait.client.routes import Verify
     from plait.client.statistics import Statistics
     from plait.client.sync_client import Pending
 
