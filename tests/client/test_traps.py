@@ -23,7 +23,7 @@ import brotli
 import h2.events
 import pytest
 from h2.settings import SettingCodes
-from hyperframe.frame import ContinuationFrame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import ContinuationFrame, HeadersFrame
 
 from plait.errors import ConnectionLost, ContentDecodingError, ContentTooLarge, ExchangeError, ExchangeReset
 from tests.support.faces import Face
@@ -31,6 +31,7 @@ from tests.support.peer_app import SMALL
 from tests.support.peers import nginx
 from tests.support.raw_h2 import Peer, raw_server
 from tests.support.servers import Certificate
+from tests.support.trap_scripts import WINDOWS, answer_two, generous, leave_behind_stream_3
 
 Make = Callable[..., Face]
 
@@ -48,25 +49,7 @@ def ordinary(peer: Peer) -> None:
 def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(make_client: Make) -> None:
     """Their bytes fill the connection's window ten times, and none of them was read."""
 
-    def generous(peer: Peer) -> None:
-        peer.start()
-        for _ in range(40):
-            (stream,) = peer.requests()
-            peer.engine.send_headers(stream, [(":status", "200")])
-            left = MEBIBYTE
-            while left and not any(isinstance(event, h2.events.StreamReset) for event in peer.events):
-                size = min(left, peer.engine.local_flow_control_window(stream), 16384)
-                if size:
-                    peer.engine.send_data(stream, bytes(size))  # and no end, for there to be a reset
-                    peer.flush()
-                    left -= size
-                else:
-                    assert peer.receive()
-            peer.wait_for(h2.events.StreamReset)
-        peer.serve()
-
-    options = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
-    with raw_server(generous) as server, make_client(server.url, http="2", **options) as client:
+    with raw_server(generous(40)) as server, make_client(server.url, http="2", **WINDOWS) as client:
         for _ in range(40):
             with client.stream("GET", "/") as response:
                 assert response.status == 200
@@ -76,20 +59,7 @@ def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(make_clie
 
 
 def test_a_goaway_for_stream_3_spares_1_and_3_and_has_5_and_7_sent_again(make_client: Make) -> None:
-    def leaving(peer: Peer) -> None:
-        peer.start()
-        assert peer.requests(4) == [1, 3, 5, 7]
-        peer.send(GoAwayFrame(0, last_stream_id=3, error_code=0))
-        peer.respond(1, 3, content=b"old")
-        peer.drain()
-
-    def second(peer: Peer) -> None:
-        peer.start()
-        assert peer.requests(2) == [1, 3]
-        peer.respond(1, 3, content=b"new")
-        peer.drain()
-
-    with raw_server(leaving, second) as server, make_client(server.url, http="2") as client:
+    with raw_server(leave_behind_stream_3, answer_two) as server, make_client(server.url, http="2") as client:
         pending = [client.submit("POST", "/", content=b"x") for _ in range(4)]
         assert [one.result().content for one in pending] == [b"old", b"old", b"new", b"new"]
 

@@ -13,23 +13,10 @@ import pytest
 from plait.integrations import httpx as over_httpx
 from plait.integrations import httpx2 as over_httpx2
 from tests.support.httpx_calls import CALLS, AsyncHost, Host
-from tests.support.servers import Certificate, RunningServer, make_certificate, serve_app
+from tests.support.servers import Certificate, RunningServer
 
 LIBRARIES: list[tuple[Any, Any]] = [(httpx, over_httpx), (httpx2, over_httpx2)]
 Pair = tuple[Host, Host, str]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Return a certificate for localhost."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def site(certificate: Certificate) -> Iterator[RunningServer]:
-    """Run the application that all fetch from."""
-    with serve_app("library_app:app", "--grace", "0.1", certificate=certificate) as running:
-        yield running
 
 
 @pytest.fixture(

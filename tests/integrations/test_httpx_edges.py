@@ -17,14 +17,15 @@ import httpx
 import httpx2
 import pytest
 from h2.settings import SettingCodes
-from hyperframe.frame import GoAwayFrame, RstStreamFrame
+from hyperframe.frame import RstStreamFrame
 
 from plait.errors import ConfigError
 from plait.integrations import httpx as over_httpx
 from plait.integrations import httpx2 as over_httpx2
 from tests.support.proxy import running_proxy
 from tests.support.raw_h2 import Peer, raw_server
-from tests.support.servers import Certificate, RunningServer, free_port, make_certificate, serve_app
+from tests.support.servers import Certificate, RunningServer, free_port
+from tests.support.trap_scripts import WINDOWS, answer_two, generous, leave_behind_stream_3
 
 MEBIBYTE = 1 << 20
 REFUSED_STREAM = 7
@@ -37,19 +38,6 @@ def libraries(request: pytest.FixtureRequest) -> Libraries:
     """Return a library, and its transports."""
     pair: Libraries = request.param
     return pair
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Return a certificate for localhost."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def site(certificate: Certificate) -> Iterator[RunningServer]:
-    """Run the application that all fetch from."""
-    with serve_app("library_app:app", "--grace", "0.1", certificate=certificate) as running:
-        yield running
 
 
 def over_http2(libraries: Libraries, **options: Any) -> Any:
@@ -172,32 +160,6 @@ def test_a_hundred_tasks_share_a_connection(
 # -- traps that the libraries' own transports fall into --------------------------------------------
 
 
-WINDOWS = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
-
-
-def generous(count: int) -> Callable[[Peer], None]:
-    """Return a script that begins so many responses of a mebibyte, one after another, until it is reset."""
-
-    def script(peer: Peer) -> None:
-        peer.start()
-        for _ in range(count):
-            (stream,) = peer.requests()
-            peer.engine.send_headers(stream, [(":status", "200")])
-            left = MEBIBYTE
-            while left and not any(isinstance(event, h2.events.StreamReset) for event in peer.events):
-                size = min(left, peer.engine.local_flow_control_window(stream), 16384)
-                if size:
-                    peer.engine.send_data(stream, bytes(size))
-                    peer.flush()
-                    left -= size
-                else:
-                    assert peer.receive()
-            peer.wait_for(h2.events.StreamReset)
-        peer.serve()
-
-    return script
-
-
 def test_40_responses_of_a_mebibyte_that_are_left_early_cost_no_window(libraries: Libraries) -> None:
     with raw_server(generous(40)) as server, over_http2(libraries, **WINDOWS) as client:
         for _ in range(40):
@@ -232,21 +194,8 @@ def test_an_asynchronous_response_that_nobody_closes_is_too(libraries: Libraries
 
 
 def test_a_goaway_for_stream_3_spares_1_and_3_and_has_5_and_7_sent_again(libraries: Libraries) -> None:
-    def leaving(peer: Peer) -> None:
-        peer.start()
-        assert peer.requests(4) == [1, 3, 5, 7]
-        peer.send(GoAwayFrame(0, last_stream_id=3, error_code=0))
-        peer.respond(1, 3, content=b"old")
-        peer.drain()
-
-    def second(peer: Peer) -> None:
-        peer.start()
-        assert peer.requests(2) == [1, 3]
-        peer.respond(1, 3, content=b"new")
-        peer.drain()
-
     with (
-        raw_server(leaving, second) as server,
+        raw_server(leave_behind_stream_3, answer_two) as server,
         over_http2(libraries) as client,
         ThreadPoolExecutor(4) as threads,
     ):

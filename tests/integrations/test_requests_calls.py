@@ -12,22 +12,9 @@ import urllib3
 
 from plait.integrations.requests import Adapter
 from tests.support.requests_calls import CALLS
-from tests.support.servers import Certificate, RunningServer, make_certificate, serve_app
+from tests.support.servers import Certificate, RunningServer
 
 Pair = tuple[requests.Session, requests.Session, str]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Return a certificate for localhost."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def site(certificate: Certificate) -> Iterator[RunningServer]:
-    """Run the application that all fetch from."""
-    with serve_app("library_app:app", "--grace", "0.1", certificate=certificate) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["1", "auto"])

@@ -8,13 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h2.events
 import pytest
 import requests
 from hyperframe.frame import RstStreamFrame
@@ -24,23 +23,11 @@ from plait.errors import ConfigError
 from plait.integrations.requests import Adapter
 from tests.support.proxy import running_proxy
 from tests.support.raw_h2 import Peer, raw_server
-from tests.support.servers import Certificate, RunningServer, free_port, make_certificate, serve_app
+from tests.support.servers import Certificate, RunningServer, free_port, serve_app
+from tests.support.trap_scripts import WINDOWS, generous
 
 MEBIBYTE = 1 << 20
 REFUSED_STREAM = 7
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Return a certificate for localhost."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def site(certificate: Certificate) -> Iterator[RunningServer]:
-    """Run the application that all fetch from."""
-    with serve_app("library_app:app", "--grace", "0.1", certificate=certificate) as running:
-        yield running
 
 
 @contextmanager
@@ -127,32 +114,6 @@ def test_responses_that_nobody_closes_are_reset_when_nobody_has_them() -> None:
             assert session.get(server.url, stream=True).status_code == 200
         assert session.get(server.url).content == b"ok"
         assert server.connections == 1
-
-
-WINDOWS = {"stream_window": MEBIBYTE + 65536, "connection_window": 4 * MEBIBYTE}
-
-
-def generous(count: int) -> Callable[[Peer], None]:
-    """Return a script that begins so many responses of a mebibyte, one after another, until it is reset."""
-
-    def script(peer: Peer) -> None:
-        peer.start()
-        for _ in range(count):
-            (stream,) = peer.requests()
-            peer.engine.send_headers(stream, [(":status", "200")])
-            left = MEBIBYTE
-            while left and not any(isinstance(event, h2.events.StreamReset) for event in peer.events):
-                size = min(left, peer.engine.local_flow_control_window(stream), 16384)
-                if size:
-                    peer.engine.send_data(stream, bytes(size))
-                    peer.flush()
-                    left -= size
-                else:
-                    assert peer.receive()
-            peer.wait_for(h2.events.StreamReset)
-        peer.serve()
-
-    return script
 
 
 def test_lines_come_as_they_are_sent() -> None:
