@@ -45,7 +45,7 @@ def test_a_limit_must_be_positive_or_zero_where_that_means_none(
         Limits(**{one.name: value})
 
 
-@pytest.mark.parametrize("value", [0, -1, math.nan])
+@pytest.mark.parametrize("value", [0, -1, math.nan, "1", None], ids=repr)
 @pytest.mark.parametrize(
     "name",
     [
@@ -56,7 +56,10 @@ def test_a_limit_must_be_positive_or_zero_where_that_means_none(
         and "Callable" not in str(one.type)
     ],
 )
-def test_an_option_of_a_client_must_be_positive(name: str, value: float) -> None:
+def test_an_option_of_a_client_must_be_positive(name: str, value: Any) -> None:
+    if value is None and ClientConfig.__dataclass_fields__[name].default is None:
+        assert getattr(ClientConfig(**{name: value}), name) is None
+        return
     with pytest.raises(ConfigError, match=f"^{name} must be greater than zero"):
         ClientConfig(**{name: value})
 

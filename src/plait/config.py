@@ -60,7 +60,7 @@ def require_positive(config: object, *names: str) -> None:
     """
     for name in names:
         value = getattr(config, name)
-        if not value > 0:  # which NaN is not either
+        if not isinstance(value, int | float) or not value > 0:  # which NaN is not either
             raise ConfigError(f"{name} must be greater than zero, not {value!r}")
         if type(value) is int and value > _INT_MAX and name not in _BEYOND_HTTP:
             raise ConfigError(f"{name} must be at most {_INT_MAX}, not {value}")

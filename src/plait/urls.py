@@ -155,7 +155,7 @@ def _origin(scheme: str, netloc: str, url: str) -> tuple[Origin, bytes]:
     if "@" in netloc:
         # RFC 9110 §4.2.4: credentials in URLs are deprecated, and leak into logs.
         host = _shown(netloc.rpartition("@")[2])
-        raise LocalProtocolError(f"the URL for {host} holds credentials; send them in a field instead")
+        raise LocalProtocolError(f"the URL for {host} holds credentials; say auth=(name, password) instead")
     match = _AUTHORITY(netloc)
     if match is None:
         problem = f"{_shown(netloc)} is not a host and port" if netloc else f"{_shown(url)} names no host"
