@@ -11,6 +11,7 @@ import pytest
 import plait
 from plait.errors import ConfigError
 from tests.support.faces import Face
+from tests.support.raw_h2 import Peer, raw_server
 from tests.support.servers import Certificate, RunningServer
 
 Make = Callable[..., Face]
@@ -56,6 +57,28 @@ def test_a_stream_tells_what_has_come_whether_it_was_read_or_not(client: Face) -
     with client.stream("GET", "/bytes", params={"n": MIB}, progress=seen.append) as response:
         assert response.read() == (bytes(range(256)) * 4096)
     assert seen[-1] == plait.Progress(0, 0, MIB, MIB)
+
+
+def test_what_it_raises_at_the_end_of_a_small_response_the_caller_sees_too(make_client: Make) -> None:
+    """All of it comes at once, so that the response is there before anybody was told."""
+
+    def answering(peer: Peer) -> None:
+        peer.start()
+        peer.serve()
+
+    def fail(progress: plait.Progress) -> None:
+        raise ZeroDivisionError
+
+    with raw_server(answering) as server, make_client(server.url, http="2") as client:
+        for call in (
+            lambda: client.get("/", progress=fail),
+            lambda: client.submit("GET", "/", progress=fail).result(),
+            lambda: list(client.map(["/"], progress=fail)),
+            lambda: client.gather(client.build_request("GET", "/", progress=fail)),
+        ):
+            with pytest.raises(ZeroDivisionError):
+                call()
+        assert client.get("/").status == 200
 
 
 def test_what_it_raises_the_caller_sees(client: Face) -> None:

@@ -16,8 +16,7 @@ from plait.client.calls import Call
 from plait.client.core import ClientCore
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
-from plait.client.many import check_request
-from plait.client.messages import Request, Response
+from plait.client.messages import Request, Response, check_request
 from plait.client.routes import Verify
 from plait.client.uploads import END, Upload
 from plait.client.waiting import Waiting
@@ -345,6 +344,8 @@ class AsyncClient(ManyAtOnce):
     async def _work(self, call: Call) -> None:
         """Do what a call wants of its owner, which may take its time."""
         chore = call.take_chore()
+        if chore is None and call.has_ended:
+            return  # who awaits the response reports, and is the one to see what that raises
         value: Any = None
         failure: Exception | None = None
         try:

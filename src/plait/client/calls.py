@@ -369,6 +369,11 @@ class Call(Timed):
         return self._core.maker.cookie_field(request)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is done, and nothing is left to be read of its response."""
+        return self.done and self._wanted.whole
+
+    @property
     def wants_owner(self) -> bool:
         """Whether there is something that only the one who owns the call can do."""
         return (
