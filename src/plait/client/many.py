@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from plait.client.messages import Request
+from plait.client.messages import Request, check_request
 from plait.errors import ConfigError, LocalProtocolError
 
 if TYPE_CHECKING:
@@ -179,17 +179,6 @@ def check_window(window: int) -> None:
     """
     if not isinstance(window, int) or window < 1:
         raise ConfigError(f"window must be a whole number of requests, 1 at least, not {window!r}")
-
-
-def check_request(request: Any) -> Request:
-    """Return a request, and refuse anything else.
-
-    Raises:
-        ConfigError: It is something else.
-    """
-    if isinstance(request, Request):
-        return request
-    raise ConfigError(f"a request is a URL or what build_request made, not {type(request).__name__}")
 
 
 def check_requests(requests: Any, kinds: type | UnionType) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from plait.client.headers import Headers, MutableHeaders
-from plait.errors import LocalProtocolError, PlaitError, StatusError
+from plait.errors import ConfigError, LocalProtocolError, PlaitError, StatusError
 from plait.fields import Field, FieldSection
 from plait.urls import Origin
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     #: What :func:`plait.client.statistics.timing_of` takes.
     Times = tuple[float, float, float, float, Opening | "Circumstances"]
 
-__all__ = ["Circumstances", "Request", "Response", "ResponseHead", "charset_of"]
+__all__ = ["Circumstances", "Request", "Response", "ResponseHead", "charset_of", "check_request"]
 
 #: Of a response that no exchange gave.
 UNTIMED: Times = (0.0, 0.0, 0.0, 0.0, (0, 0.0, 0.0, 0.0, 0.0))
@@ -395,6 +395,17 @@ class Response(ResponseHead):
     def __repr__(self) -> str:
         size = "" if self._content is None else f", {len(self._content)} bytes"
         return f"<Response {self.status}{size}, {self.http_version}>"
+
+
+def check_request(request: Any) -> Request:
+    """Return a request, and refuse anything else.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if isinstance(request, Request):
+        return request
+    raise ConfigError(f"a request is a URL or what build_request made, not {type(request).__name__}")
 
 
 def charset_of(headers: Headers) -> str:

@@ -13,8 +13,7 @@ from plait.client.calls import Call
 from plait.client.core import ClientCore
 from plait.client.forks import survive_forks
 from plait.client.goals import WHOLE, Goal
-from plait.client.many import check_request
-from plait.client.messages import Request, Response
+from plait.client.messages import Request, Response, check_request
 from plait.client.routes import Verify
 from plait.client.sync_many import ManyAtOnce
 from plait.client.sync_opener import Opener
