@@ -230,12 +230,13 @@ class ClientEndpoint(Endpoint):
             return
         headers: tuple[Field, ...] = event.headers
         limits = self._head_limits
-        if limits is not None and (
-            len(headers) > limits[0]
-            or sum(map(len, chain.from_iterable(headers))) + 32 * len(headers) > limits[1]
-        ):
-            self._refuse(exchange, len(headers), limits)
-            return
+        if limits is not None:
+            size = 32 * (count := len(headers))
+            for name, value in headers:  # half the work of sum() over chain()
+                size += len(name) + len(value)
+            if count > limits[0] or size > limits[1]:
+                self._refuse(exchange, count, limits)
+                return
         exchange.status = int(headers[0][1])
         exchange.fields = headers[1:]
         exchange.received = _ENDED if event.end_stream else _CONTENT
