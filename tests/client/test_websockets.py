@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -559,12 +560,12 @@ def test_outside_its_block_a_websocket_is_not_open() -> None:
 
 
 async def test_a_task_that_is_cancelled_in_the_block_does_not_wait_for_the_server() -> None:
-    ended: list[int | None] = []
+    ended: Queue[int | None] = Queue()
 
     def listening(connection: ServerConnection) -> None:
         for _ in connection:
             pass
-        ended.append(connection.close_code)
+        ended.put(connection.close_code)
 
     with library_server(listening) as url:
         async with plait.AsyncClient() as client:
@@ -582,7 +583,7 @@ async def test_a_task_that_is_cancelled_in_the_block_does_not_wait_for_the_serve
                 await task
             async with client.websocket(url) as another:
                 await another.send("goes on")
-    assert ended[0] in (1001, 1006)
+    assert {1001, 1006}.intersection(ended)  # and 1000, of the other, before or after it
 
 
 def test_an_interrupt_in_the_block_does_not_wait_for_the_server() -> None:
