@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from plait.client.messages import Request, Response
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from plait.client.async_client import AsyncClient, AsyncPending
     from plait.client.async_completions import AsyncCompletions
     from plait.client.async_streams import AsyncResponseStream
-    from plait.client.many import Starter
     from plait.client.options import RequestOptions
 
 __all__ = ["ManyAtOnce"]
@@ -107,7 +106,7 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
             Exception: What the iterable raised, after the responses to the requests before.
         """
         from plait.client.async_completions import results
-        from plait.client.many import check_requests, check_window
+        from plait.client.many import Starter, check_requests, check_window
 
         check_window(window)
         check_requests(requests, Iterable | AsyncIterable)
@@ -120,7 +119,9 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
         return results(
             client,
             requests,
-            self._starter(method, options, client._submit if streams is None else streams.start),
+            Starter(
+                self._core.maker.make, client._submit if streams is None else streams.start, method, options
+            ),
             window,
             ordered=ordered,
             return_exceptions=return_exceptions,
@@ -155,11 +156,11 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
             PlaitError: As with :meth:`request`.
         """
         from plait.client.async_completions import gather
+        from plait.client.many import Starter
 
         client = cast("AsyncClient", self)
-        return await gather(
-            client, requests, self._starter("GET", {}, client._submit), return_exceptions=return_exceptions
-        )
+        starter = Starter(self._core.maker.make, client._submit, "GET", {})
+        return await gather(client, requests, starter, return_exceptions=return_exceptions)
 
     def as_completed(
         self, pendings: Iterable[AsyncPending] = (), timeout: float | None = None
@@ -197,10 +198,3 @@ class ManyAtOnce(Methods[Coroutine[Any, Any, Response]]):
             finally:
                 completions.forget()
         return [one for one in waited_for if one.done]
-
-    def _starter(
-        self, method: str, options: RequestOptions, start: Callable[[Request], AsyncPending]
-    ) -> Starter[AsyncPending]:
-        from plait.client.many import Starter
-
-        return Starter(self._core.maker.make, start, method, options)

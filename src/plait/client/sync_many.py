@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from plait.client.messages import Request, Response
@@ -10,7 +10,6 @@ from plait.client.methods import Methods
 
 if TYPE_CHECKING:
     from plait.client.completions import Completions
-    from plait.client.many import Starter
     from plait.client.options import RequestOptions
     from plait.client.sync_client import Client, Pending
     from plait.client.sync_streams import ResponseStream
@@ -107,7 +106,7 @@ class ManyAtOnce(Methods[Response]):
             Exception: What the iterable raised, after the responses to the requests before.
         """
         from plait.client.completions import results
-        from plait.client.many import check_requests, check_window
+        from plait.client.many import Starter, check_requests, check_window
 
         check_window(window)
         check_requests(requests, Iterable)
@@ -120,7 +119,9 @@ class ManyAtOnce(Methods[Response]):
         return results(
             client,
             requests,
-            self._starter(method, options, client._submit if streams is None else streams.start),
+            Starter(
+                self._core.maker.make, client._submit if streams is None else streams.start, method, options
+            ),
             window,
             ordered=ordered,
             return_exceptions=return_exceptions,
@@ -153,11 +154,11 @@ class ManyAtOnce(Methods[Response]):
             PlaitError: As with :meth:`request`.
         """
         from plait.client.completions import gather
+        from plait.client.many import Starter
 
         client = cast("Client", self)
-        return gather(
-            client, requests, self._starter("GET", {}, client._submit), return_exceptions=return_exceptions
-        )
+        starter = Starter(self._core.maker.make, client._submit, "GET", {})
+        return gather(client, requests, starter, return_exceptions=return_exceptions)
 
     def as_completed(self, pendings: Iterable[Pending] = (), timeout: float | None = None) -> Completions:
         """Iterate over requests as they are done; more can be added meanwhile.
@@ -191,10 +192,3 @@ class ManyAtOnce(Methods[Response]):
             finally:
                 completions.forget()
         return [one for one in waited_for if one.done]
-
-    def _starter(
-        self, method: str, options: RequestOptions, start: Callable[[Request], Pending]
-    ) -> Starter[Pending]:
-        from plait.client.many import Starter
-
-        return Starter(self._core.maker.make, start, method, options)
