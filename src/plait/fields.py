@@ -22,6 +22,7 @@ __all__ = [
     "RequestHead",
     "interim_fields",
     "outbound_fields",
+    "section_size",
     "too_large",
     "trailer_fields",
 ]
@@ -147,6 +148,11 @@ def _check(name: bytes, value: bytes) -> Field | None:
             _known.clear()
         _known[name, value] = field
     return field
+
+
+def section_size(fields: Sequence[Field]) -> int:
+    """Return the size of a field section, in bytes, as limits on it count (RFC 9113 §6.5.2)."""
+    return sum(len(name) + len(value) + 32 for name, value in fields)
 
 
 def too_large(limits: Limits) -> tuple[int, str]:

@@ -281,8 +281,7 @@ class BlockingDriver:
 
     def rouse(self) -> None:
         """Let the leader look again whether what it waits for is there, which no socket tells it."""
-        if self._leading:
-            self._wake_leader()
+        self._wake_leader()
 
     # -- for transports --------------------------------------------------------------------------
 
@@ -292,38 +291,38 @@ class BlockingDriver:
 
     def poll_for(self, fd: int, events: int) -> None:
         self._poll.register(fd, events)
-        if self._leading:
-            self._wake_leader()
+        self._wake_leader()
 
     def forget(self, fd: int) -> None:
         self._transports.pop(fd, None)
         self._poll.unregister(fd)
-        if self._leading:
-            self._wake_leader()
+        self._wake_leader()
 
     def attach(self, transport: MemoryTransport) -> None:
         self._in_memory.add(transport)
 
     def detach(self, transport: MemoryTransport) -> None:
         self._in_memory.discard(transport)
-        self._gone_sent += transport.bytes_sent
-        self._gone_received += transport.bytes_received
-        self._on_closed(transport)
+        self._is_gone(transport)
 
     def connected(self, transport: Transport) -> None:
         self._connecting.discard(transport)
 
     def transport_closed(self, transport: Transport) -> None:
         self._connecting.discard(transport)
+        self._is_gone(transport)
+
+    def _is_gone(self, transport: Carrier) -> None:
         self._gone_sent += transport.bytes_sent
         self._gone_received += transport.bytes_received
         self._on_closed(transport)
 
     def _wake_leader(self) -> None:
-        try:
-            self._wake_in.send(b"\0")
-        except BlockingIOError:
-            pass  # it has been woken often enough
+        if self._leading:
+            try:
+                self._wake_in.send(b"\0")
+            except BlockingIOError:
+                pass  # it has been woken often enough
 
     def _all(self) -> list[Carrier]:
         return [*self._transports.values(), *self._in_memory]
@@ -351,6 +350,5 @@ class BlockingDriver:
         for transport in self._all():
             transport.drop()
         self._closed = True
-        if self._leading:
-            self._wake_leader()
+        self._wake_leader()
         self.hand_over()

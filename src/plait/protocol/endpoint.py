@@ -9,11 +9,10 @@ transport when ``closed`` is True and everything is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from plait.errors import ConnectionLost, ExchangeReset
-from plait.fields import Field
+from plait.fields import Field, section_size
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
 from plait.protocol.events import ErrorCode, Fields, error_name, sentence
@@ -219,10 +218,14 @@ class ClientEndpoint(Endpoint):
         """End an exchange from this side, for a reason of the caller's own."""
         exchange = self.exchanges.get(stream_id)
         if exchange is not None and not exchange.closed:
-            exchange.abandon()
-            exchange.error = error  # type: ignore[assignment]
-            if exchange.on_progress is not None:
-                exchange.on_progress()
+            self._give_up(exchange, error)
+
+    def _give_up(self, exchange: Exchange, error: Exception, code: int = ErrorCode.CANCEL) -> None:
+        """End an exchange from this side, and tell whoever waits for it why."""
+        exchange.abandon(code)
+        exchange.error = error  # type: ignore[assignment]
+        if exchange.on_progress is not None:
+            exchange.on_progress()
 
     def _on_response(self, event: ev.ResponseReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
@@ -250,19 +253,18 @@ class ClientEndpoint(Endpoint):
         else:
             problem = f"is longer than {limits[1]} bytes"
         code = ErrorCode.ENHANCE_YOUR_CALM
-        exchange.abandon(code)
-        exchange.error = ExchangeReset(f"the field section {problem}", error_code=code)
-        if exchange.on_progress is not None:
-            exchange.on_progress()
+        self._give_up(exchange, ExchangeReset(f"the field section {problem}", error_code=code), code)
 
     def _on_trailers(self, event: ev.TrailersReceived) -> None:
-        exchange, limits, section = self.exchanges.get(event.stream_id), self._head_limits, event.headers
-        size = sum(map(len, chain.from_iterable(section))) + 32 * len(section)
-        if limits is not None and (len(section) >= limits[0] or size > limits[1]):
-            if exchange is not None and not exchange.closed:
-                self._refuse(exchange, len(section) + 1, limits)
-        else:
-            super()._on_trailers(event)
+        exchange, limits = self.exchanges.get(event.stream_id), self._head_limits
+        if exchange is None or exchange.closed:
+            return
+        if limits is not None:
+            count = len(event.headers) + 1  # as if there were a status
+            if count > limits[0] or section_size(event.headers) > limits[1]:
+                self._refuse(exchange, count, limits)
+                return
+        super()._on_trailers(event)
 
     def _on_informational_response(self, event: ev.InformationalResponseReceived) -> None:
         exchange = self.exchanges.get(event.stream_id)
@@ -270,11 +272,10 @@ class ClientEndpoint(Endpoint):
             aside = exchange.beside()
             aside.add_interim(event.headers)
             if len(aside.interim) > self.max_interim_responses or aside.interim_size > self.max_interim_size:
-                exchange.abandon(ErrorCode.ENHANCE_YOUR_CALM)
-                exchange.error = ExchangeReset(
-                    "the server sent too many interim responses", error_code=ErrorCode.ENHANCE_YOUR_CALM
-                )
-            if exchange.on_progress is not None:
+                code = ErrorCode.ENHANCE_YOUR_CALM
+                error = ExchangeReset("the server sent too many interim responses", error_code=code)
+                self._give_up(exchange, error, code)
+            elif exchange.on_progress is not None:
                 exchange.on_progress()
 
     def _on_ping_acknowledged(self, event: ev.PingAcknowledged) -> None:

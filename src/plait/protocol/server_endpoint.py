@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from plait.errors import LocalProtocolError
-from plait.fields import FieldSection, RequestHead
+from plait.fields import FieldSection, RequestHead, section_size
 from plait.protocol import events as ev
 from plait.protocol.connection import Connection
 from plait.protocol.endpoint import COMMON_HANDLERS, PIECE, Endpoint
@@ -479,7 +479,7 @@ class ServerEndpoint(Endpoint):
     def _on_trailers(self, event: ev.TrailersReceived) -> None:
         limits = self.limits
         fields = event.headers
-        size = sum(len(name) + len(value) + 32 for name, value in fields)
+        size = section_size(fields)
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None and (len(fields) > limits.max_header_fields or size > limits.max_header_size):
             # A reset that the client made necessary, and so it costs.
